@@ -1,0 +1,66 @@
+//! What comes to a door: a credential as it was presented, and what the door wants of it.
+
+use crate::fact::{CredentialKey, Kind};
+use crate::id::{AccountId, ClientId, Handle};
+use crate::scope::Scope;
+use crate::secret::{PresentedSecret, parse_access_text, parse_service_secret};
+
+/// A well-formed credential as it came, borrowed from the request.
+#[derive(Debug, Clone, Copy)]
+pub enum Presented<'a> {
+    /// A client id and a secret.
+    Service {
+        /// The public half.
+        client_id: ClientId,
+        /// The secret half.
+        secret: PresentedSecret<'a>,
+    },
+    /// An access token.
+    Access {
+        /// The public part.
+        handle: Handle,
+        /// The whole text.
+        text: PresentedSecret<'a>,
+    },
+}
+
+impl<'a> Presented<'a> {
+    /// A client id and a secret; `None` when either is malformed or the secret's checksum is wrong.
+    pub fn service(client_id: &str, secret: &'a str) -> Option<Self> {
+        let client_id = client_id.parse().ok()?;
+        Some(Self::Service { client_id, secret: parse_service_secret(secret)? })
+    }
+
+    /// The text of an access token; `None` when it is malformed.
+    pub fn access(text: &'a str) -> Option<Self> {
+        parse_access_text(text).map(|(handle, text)| Self::Access { handle, text })
+    }
+
+    /// Under what to look for the fact.
+    pub const fn key(&self) -> CredentialKey {
+        match self {
+            Self::Service { client_id, .. } => CredentialKey::Client(*client_id),
+            Self::Access { handle, .. } => CredentialKey::Handle(*handle),
+        }
+    }
+
+    pub(crate) const fn secret(&self) -> PresentedSecret<'a> {
+        match self {
+            Self::Service { secret, .. } => *secret,
+            Self::Access { text, .. } => *text,
+        }
+    }
+}
+
+/// What a door wants of a credential. Every part must hold, so that whoever can add a part can only narrow.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Demand {
+    /// For each entry, at least one of its scopes.
+    pub scopes: Vec<Vec<Scope>>,
+    /// For each entry: the credential's account is it or below it.
+    pub accounts: Vec<AccountId>,
+    /// Organizations in which the bearer must be allowed to act.
+    pub organizations: Vec<Box<str>>,
+    /// For each entry: the credential is of this kind.
+    pub kinds: Vec<Kind>,
+}

@@ -1,0 +1,101 @@
+//! Why an operation was not done.
+
+use std::time::Duration;
+
+use crate::store::StoreError;
+
+/// A value that a client can get wrong. Each wire has its own word for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Field {
+    /// A token's name.
+    Name,
+    /// A service token's duration.
+    Lifetime,
+    /// The number of a secret.
+    SecretVersion,
+    /// When the secret before the current one ends.
+    PreviousExpiry,
+    /// A list of scopes.
+    Scopes,
+    /// An access token's ttl.
+    Ttl,
+    /// A substring to search for.
+    Search,
+}
+
+/// Why an operation was not done. Nothing has changed when one of these is answered.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A value of the client's is wrong; `reason` is a fragment that follows the field's name.
+    #[error("{field:?} {reason}")]
+    Invalid {
+        /// Which value.
+        field: Field,
+        /// Why.
+        reason: String,
+    },
+    /// There is no such thing in this account.
+    #[error("not found")]
+    NotFound,
+    /// The caller may not do this, or not with this account.
+    #[error("denied: {0}")]
+    Denied(Denial),
+    /// The caller's credential ended while the operation went on.
+    #[error("the caller's credential is no longer good")]
+    Unauthenticated,
+    /// The account holds as many as it may.
+    #[error("limit of {limit} reached")]
+    LimitReached {
+        /// How many it may hold.
+        limit: u32,
+    },
+    /// Too much is going on at once; asking again later will do.
+    #[error("busy")]
+    Busy {
+        /// When to ask again.
+        retry_after: Duration,
+    },
+    /// A fault of ours or of what we stand on.
+    #[error("the store failed")]
+    Store(#[source] StoreError),
+}
+
+/// Why a caller may not. For the log; outsiders are not told the difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Denial {
+    /// The token lacks the scope.
+    #[error("the token lacks the scope {0}")]
+    MissingScope(&'static str),
+    /// The account is neither the caller's nor below it, or there is none.
+    #[error("the account is not within the caller's")]
+    ForeignAccount,
+    /// The result would go beyond the caller.
+    #[error("the resulting credential would go beyond the caller's")]
+    BeyondCaller,
+}
+
+impl Error {
+    /// A wrong value.
+    pub fn invalid(field: Field, reason: impl Into<String>) -> Self {
+        Self::Invalid { field, reason: reason.into() }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound => Self::NotFound,
+            StoreError::GuardFailed => Self::Unauthenticated,
+            StoreError::LimitReached { limit } => Self::LimitReached { limit },
+            StoreError::Busy => Self::Busy { retry_after: Duration::from_secs(1) },
+            StoreError::SearchTooWide { rows } => Self::invalid(
+                Field::Search,
+                format!("would look through more than {rows} tokens; use `name`"),
+            ),
+            StoreError::Stale
+            | StoreError::Duplicate
+            | StoreError::Unavailable(_)
+            | StoreError::Broken { .. } => Self::Store(error),
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The rules of Countersign, pure: no runtime, HTTP, SQL, real clock or OS randomness.
+//!
+//! Values are parsed once into types ([`id`], [`secret`], [`lifetime`], [`scope`], [`name`]); tokens change by
+//! transitions that consume the old state ([`service_token`], [`access_token`]); every write is a [`change`] that a
+//! [`store`] makes durable; every door asks [`verdict::judge`]. Time comes from [`time::Clock`], randomness from
+//! [`entropy::Entropy`].
+
+pub mod access_token;
+pub mod account;
+pub mod audit;
+pub mod caller;
+pub mod change;
+pub mod demand;
+pub mod entropy;
+pub mod error;
+pub mod fact;
+pub mod id;
+pub mod lifetime;
+pub mod name;
+pub mod scope;
+pub mod secret;
+pub mod service_token;
+pub mod store;
+pub mod time;
+pub mod usage;
+pub mod verdict;

@@ -1,0 +1,272 @@
+//! The Store port: what every store promises. `store-conformance` holds a test for each numbered line.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::access_token::AccessToken;
+use crate::account::Account;
+use crate::audit::{Action, AuditRecord};
+use crate::change::{Change, FactChange};
+use crate::id::{AccountId, Handle, ServiceTokenId, TokenRef};
+use crate::service_token::ServiceToken;
+use crate::time::Timestamp;
+use crate::usage::{Refusals, Usage, UsageBatch};
+
+/// Of a row: 1 when it is made, one more with each change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(u64);
+
+impl Version {
+    /// Of a new row.
+    pub const FIRST: Self = Self(1);
+
+    /// The version of this number.
+    pub const fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Its number.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    /// Of the row after one more change.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// The place of a change in the order of commits, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Revision(pub u64);
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// Any error below a store, with its chain of causes.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a store did not do what was asked. When one of these is answered to `apply`, nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The row has another version than expected: read again, decide again.
+    #[error("the row has changed meanwhile")]
+    Stale,
+    /// The id, e-mail or root token is there already, or was.
+    #[error("it exists already")]
+    Duplicate,
+    /// There is no such row. Never made from a failure.
+    #[error("there is no such row")]
+    NotFound,
+    /// The caller's credential or account is no longer what the change was decided on.
+    #[error("the guard does not hold")]
+    GuardFailed,
+    /// The account holds as many tokens as it may.
+    #[error("limit of {limit} reached")]
+    LimitReached {
+        /// How many it may hold.
+        limit: u32,
+    },
+    /// A search would have to look through more rows than it may.
+    #[error("more than {rows} rows to search")]
+    SearchTooWide {
+        /// How many it may look through.
+        rows: u32,
+    },
+    /// The queue of writes is full.
+    #[error("the queue of writes is full")]
+    Busy,
+    /// Disk full, read-only, connection lost.
+    #[error("the store is not available")]
+    Unavailable(#[source] Cause),
+    /// A row that cannot be read.
+    #[error("broken row: table {table}, column {column}, row {row}")]
+    Broken {
+        /// Which table.
+        table: &'static str,
+        /// Which column.
+        column: &'static str,
+        /// Which row, by its public id.
+        row: String,
+    },
+}
+
+/// Where a store puts what was committed.
+pub trait ChangeSink: Send + Sync + 'static {
+    /// Called in commit order, after the commit and before anyone hears of it. Must not block.
+    fn publish(&self, revision: Revision, changes: Vec<FactChange>);
+}
+
+/// A part of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The rows of this page.
+    pub items: Vec<T>,
+    /// How many rows match in all.
+    pub total: u64,
+}
+
+/// Which service tokens, in which part. Ordered by creation, then id, ascending.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceTokenQuery {
+    /// Whose.
+    pub account: AccountId,
+    /// Only those of exactly this name.
+    pub name: Option<String>,
+    /// Only those with this in name, id or client id, whatever its case.
+    pub search: Option<String>,
+    /// How many matching rows to leave out before the page.
+    pub offset: u64,
+    /// Most rows of the page.
+    pub limit: u32,
+}
+
+/// Which access tokens, in which part. Ordered by creation, then handle, ascending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccessTokenQuery {
+    /// Whose.
+    pub account: AccountId,
+    /// Only those that expire later than this.
+    pub live_at: Timestamp,
+    /// How many matching rows to leave out before the page.
+    pub offset: u64,
+    /// Most rows of the page.
+    pub limit: u32,
+}
+
+/// Which audit records, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditQuery {
+    /// Only of this account.
+    pub account: Option<AccountId>,
+    /// Only about this token.
+    pub token: Option<TokenRef>,
+    /// Only this action.
+    pub action: Option<Action>,
+    /// Only from this time on.
+    pub since: Option<Timestamp>,
+    /// Only before this time.
+    pub until: Option<Timestamp>,
+    /// Only older than this place in the order: where the page before ended.
+    pub before: Option<Revision>,
+    /// Most records of the page.
+    pub limit: u32,
+}
+
+/// A page of the audit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditPage {
+    /// Newest first.
+    pub records: Vec<AuditRecord>,
+    /// Where to go on, as `before` of the next query; `None` at the end. A page may be short, even empty, and
+    /// still have one: a query looks at a bounded number of records.
+    pub next: Option<Revision>,
+}
+
+/// What was recorded about one token.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TokenUsage {
+    /// Per secret, newest version first.
+    pub uses: Vec<Usage>,
+    /// Per minute and reason, newest first, at most 1,000.
+    pub refusals: Vec<Refusals>,
+}
+
+/// The root token as the store remembers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RootToken {
+    /// The handle set last.
+    pub handle: Handle,
+    /// The version of its row; `None` when it was revoked.
+    pub live: Option<Version>,
+}
+
+/// Where everything durable is.
+///
+/// Promises, each with a test of its number in `store-conformance`:
+///
+/// 1. `apply` writes the mutation and its audit entry together or not at all, and is durable when it returns `Ok`.
+/// 2. `apply` refuses with `GuardFailed` when the guard does not hold, whatever else is wrong with the change.
+/// 3. A replaced or revoked row must have the expected version and account: `NotFound` without such a row in the
+///    account, `Stale` with another version.
+/// 4. Ids, handles, e-mails and root token handles are unique: `Duplicate`. Compared byte for byte.
+/// 5. A token beyond its account's limit is `LimitReached`. Tokens of an account that is not there are `NotFound`.
+/// 6. Changes are published to the [`ChangeSink`] in the order of their revisions, after the commit and before
+///    `apply` returns; a refused change is not published.
+/// 7. `load_facts` gives the facts of every account and every token that is stored, expired and disabled ones
+///    included, and the revision they stand at.
+/// 8. Lists are ordered as their query says, and stable; a page past the end is empty with the right total.
+/// 9. Recording usage touches no token row; counts add up; the latest use wins; usage of tokens that are gone is
+///    dropped; a revoked token's usage goes with it.
+/// 10. Audit records are never changed; their order is that of their revisions; paging neither repeats nor loses.
+/// 11. A root token's handle that was set before can never be set again.
+/// 12. A search is by substring, without regard to ASCII and Unicode simple case.
+/// 13. `sweep_access_tokens` removes only tokens expired before the given time, at most as many as asked, and
+///     publishes each as gone.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Applies a change (promises 1 to 6).
+    async fn apply(&self, change: Change) -> Result<Revision, StoreError>;
+
+    /// Gives every fact to `visit`, accounts before tokens (promise 7). Nothing is written meanwhile.
+    async fn load_facts(&self, visit: Box<dyn FnMut(FactChange) + Send>) -> Result<Revision, StoreError>;
+
+    /// The account of this id.
+    async fn find_account(&self, id: AccountId) -> Result<Option<Account>, StoreError>;
+
+    /// The account without a parent; `None` in an empty store.
+    async fn find_root_account(&self) -> Result<Option<Account>, StoreError>;
+
+    /// The root token set last.
+    async fn find_root_token(&self) -> Result<Option<RootToken>, StoreError>;
+
+    /// The service token of this id in this account.
+    async fn find_service_token(
+        &self,
+        account: AccountId,
+        id: ServiceTokenId,
+    ) -> Result<Option<ServiceToken>, StoreError>;
+
+    /// A page of service tokens (promises 8 and 12).
+    async fn list_service_tokens(&self, query: ServiceTokenQuery) -> Result<Page<ServiceToken>, StoreError>;
+
+    /// The access token of this handle in this account.
+    async fn find_access_token(
+        &self,
+        account: AccountId,
+        handle: Handle,
+    ) -> Result<Option<AccessToken>, StoreError>;
+
+    /// A page of access tokens (promise 8).
+    async fn list_access_tokens(&self, query: AccessTokenQuery) -> Result<Page<AccessToken>, StoreError>;
+
+    /// Removes access tokens that expired before `before`, at most `limit` (promise 13). Gives how many.
+    async fn sweep_access_tokens(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError>;
+
+    /// Adds to what is known of uses and refusals (promise 9). Not durable at once: a crash may lose it.
+    async fn record_usage(&self, batch: UsageBatch) -> Result<(), StoreError>;
+
+    /// What was recorded about one token.
+    async fn find_usage(&self, token: TokenRef) -> Result<TokenUsage, StoreError>;
+
+    /// The uses of the secrets of each of these tokens, in no order.
+    async fn list_uses(&self, tokens: Vec<TokenRef>) -> Result<Vec<Usage>, StoreError>;
+
+    /// Forgets refusals of minutes before this one; at most `limit`. Gives how many.
+    async fn sweep_refusals(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError>;
+
+    /// A page of the audit (promise 10).
+    async fn list_audit(&self, query: AuditQuery) -> Result<AuditPage, StoreError>;
+
+    /// Whether it can be read and written now; for `/readyz`.
+    async fn check(&self) -> Result<(), StoreError>;
+}
+
+/// A store behind its port.
+pub type SharedStore = Arc<dyn Store>;

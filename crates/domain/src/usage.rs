@@ -1,0 +1,85 @@
+//! Who used which secret, when and from where; and who was turned away. Kept apart from the tokens' own rows, so
+//! that bookkeeping can never damage a secret (cloudflare-access.md 6, row 19).
+
+use std::net::IpAddr;
+
+use crate::id::TokenRef;
+use crate::service_token::SecretVersion;
+use crate::time::Timestamp;
+use crate::verdict::Reason;
+
+/// Where a credential was used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Door {
+    /// Forward-auth for proxies.
+    Authz,
+    /// The JSON verify API.
+    Verify,
+    /// Countersign's own API.
+    Api,
+}
+
+impl Door {
+    /// Every door.
+    pub const ALL: [Self; 3] = [Self::Authz, Self::Verify, Self::Api];
+
+    /// The word for it, in the store, the API and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Authz => "authz",
+            Self::Verify => "verify",
+            Self::Api => "api",
+        }
+    }
+
+    /// The door of a word.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|door| door.as_str() == text)
+    }
+}
+
+/// Uses of one secret. To record one adds to what is known: counts are summed, the latest use wins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Usage {
+    /// Whose secret.
+    pub token: TokenRef,
+    /// Which of its secrets.
+    pub secret_version: SecretVersion,
+    /// How often.
+    pub count: u64,
+    /// The first time.
+    pub first_at: Timestamp,
+    /// The last time.
+    pub last_at: Timestamp,
+    /// From where the last time, when that was known.
+    pub address: Option<IpAddr>,
+    /// By which program the last time, at most 128 bytes.
+    pub user_agent: Box<str>,
+    /// At which door the last time.
+    pub door: Door,
+}
+
+/// Refusals of a known credential within one minute, for one reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusals {
+    /// Whose credential.
+    pub token: TokenRef,
+    /// Why.
+    pub reason: Reason,
+    /// The start of the minute.
+    pub minute: Timestamp,
+    /// How often.
+    pub count: u64,
+    /// From where the last time, when that was known.
+    pub address: Option<IpAddr>,
+}
+
+/// What is recorded together.
+#[derive(Debug, Clone, Default)]
+pub struct UsageBatch {
+    /// Uses.
+    pub uses: Vec<Usage>,
+    /// Refusals.
+    pub refusals: Vec<Refusals>,
+}

@@ -1,0 +1,216 @@
+//! The one decision of every door.
+
+use crate::account::AccountChain;
+use crate::demand::{Demand, Presented};
+use crate::fact::{Fact, PreviousFact};
+use crate::scope::Scope;
+use crate::service_token::SecretVersion;
+use crate::time::Timestamp;
+
+/// What a door answers. A refusal is a value, never an error.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict<T> {
+    /// Let in.
+    Granted(T),
+    /// Turned away.
+    Denied(Reason),
+}
+
+/// Who is let in, and with which of the two secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grant {
+    /// Number of the secret that was shown.
+    pub secret_version: SecretVersion,
+    /// When it was not the current one: since when, and until when it is still accepted.
+    pub outgoing: Option<Outgoing>,
+}
+
+/// A secret that is on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outgoing {
+    /// When another one took its place (RFC 9745 `Deprecation`).
+    pub deprecated_at: Timestamp,
+    /// When it ends (RFC 8594 `Sunset`).
+    pub sunset_at: Timestamp,
+}
+
+/// How a refusal looks from outside: the bearer learns this and nothing more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// 401: no credential, or not a good one.
+    Unauthenticated,
+    /// 403: a good one, but not here.
+    Forbidden,
+}
+
+/// Why a credential was turned away, precisely: for the log, the metric and the verify API, never for the bearer
+/// (design 2.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Reason {
+    /// No credential, half of one, or a text that cannot be one.
+    Malformed,
+    /// No live credential of this client id or handle.
+    Unknown,
+    /// The credential exists, the secret is another.
+    WrongSecret,
+    /// Past its expiry.
+    Expired,
+    /// Disabled.
+    Disabled,
+    /// The secret before the current one, past its overlap.
+    RotatedOut,
+    /// Its account, or one above, is disabled or gone.
+    AccountDisabled,
+    /// Two credentials at once.
+    AmbiguousCredential,
+    /// Lacks a demanded scope.
+    InsufficientScope,
+    /// Not of a demanded organization.
+    WrongOrganization,
+    /// Not of a demanded account.
+    WrongAccount,
+    /// Not of the demanded kind.
+    WrongKind,
+    /// Two statements about the original request that disagree.
+    AmbiguousRequest,
+    /// The door's demand is not understood.
+    BadDemand,
+}
+
+impl Reason {
+    /// Every reason, in the order of their numbers.
+    pub const ALL: [Self; 14] = [
+        Self::Malformed,
+        Self::Unknown,
+        Self::WrongSecret,
+        Self::Expired,
+        Self::Disabled,
+        Self::RotatedOut,
+        Self::AccountDisabled,
+        Self::AmbiguousCredential,
+        Self::InsufficientScope,
+        Self::WrongOrganization,
+        Self::WrongAccount,
+        Self::WrongKind,
+        Self::AmbiguousRequest,
+        Self::BadDemand,
+    ];
+
+    /// The word for it, in logs, metrics and the verify API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Unknown => "unknown",
+            Self::WrongSecret => "wrong_secret",
+            Self::Expired => "expired",
+            Self::Disabled => "disabled",
+            Self::RotatedOut => "rotated_out",
+            Self::AccountDisabled => "account_disabled",
+            Self::AmbiguousCredential => "ambiguous_credential",
+            Self::InsufficientScope => "insufficient_scope",
+            Self::WrongOrganization => "wrong_organization",
+            Self::WrongAccount => "wrong_account",
+            Self::WrongKind => "wrong_kind",
+            Self::AmbiguousRequest => "ambiguous_request",
+            Self::BadDemand => "bad_demand",
+        }
+    }
+
+    /// How it looks from outside.
+    pub const fn refusal(self) -> Refusal {
+        match self {
+            Self::Malformed
+            | Self::Unknown
+            | Self::WrongSecret
+            | Self::Expired
+            | Self::Disabled
+            | Self::RotatedOut
+            | Self::AccountDisabled
+            | Self::AmbiguousCredential => Refusal::Unauthenticated,
+            Self::InsufficientScope
+            | Self::WrongOrganization
+            | Self::WrongAccount
+            | Self::WrongKind
+            | Self::AmbiguousRequest
+            | Self::BadDemand => Refusal::Forbidden,
+        }
+    }
+}
+
+/// Decides about a credential of which the fact is known. Pure: the same arguments give the same verdict.
+///
+/// `chain` is the fact's account and those above it; `None` when it cannot be read, which refuses.
+pub fn judge(
+    fact: &Fact,
+    chain: Option<&AccountChain>,
+    presented: &Presented<'_>,
+    demand: &Demand,
+    now: Timestamp,
+) -> Verdict<Grant> {
+    match authenticate(fact, chain, presented, now) {
+        Err(reason) => Verdict::Denied(reason),
+        Ok((grant, chain)) => match refuse_demand(fact, chain, demand) {
+            Some(reason) => Verdict::Denied(reason),
+            None => Verdict::Granted(grant),
+        },
+    }
+}
+
+/// The secret first: to one who does not know it, every other property of the token is the same refusal.
+fn authenticate<'c>(
+    fact: &Fact,
+    chain: Option<&'c AccountChain>,
+    presented: &Presented<'_>,
+    now: Timestamp,
+) -> Result<(Grant, &'c AccountChain), Reason> {
+    let shown = presented.secret().digest();
+    let grant = if shown == fact.digest {
+        Grant { secret_version: fact.secret_version, outgoing: None }
+    } else {
+        let previous = fact.previous.as_deref().filter(|previous| previous.digest == shown);
+        grant_previous(previous.ok_or(Reason::WrongSecret)?, now)?
+    };
+    let chain = chain.filter(|chain| chain.is_enabled()).ok_or(Reason::AccountDisabled)?;
+    if !fact.enabled {
+        return Err(Reason::Disabled);
+    }
+    if fact.expires_at <= now {
+        return Err(Reason::Expired);
+    }
+    Ok((grant, chain))
+}
+
+fn grant_previous(previous: &PreviousFact, now: Timestamp) -> Result<Grant, Reason> {
+    if previous.expires_at <= now {
+        return Err(Reason::RotatedOut);
+    }
+    let outgoing = Outgoing { deprecated_at: previous.replaced_at, sunset_at: previous.expires_at };
+    Ok(Grant { secret_version: previous.secret_version, outgoing: Some(outgoing) })
+}
+
+/// The first part of the demand that does not hold.
+fn refuse_demand(fact: &Fact, chain: &AccountChain, demand: &Demand) -> Option<Reason> {
+    if demand.kinds.iter().any(|kind| *kind != fact.kind()) {
+        return Some(Reason::WrongKind);
+    }
+    if demand.accounts.iter().any(|account| !chain.is_within(*account)) {
+        return Some(Reason::WrongAccount);
+    }
+    if !demand.organizations.is_empty() {
+        // No credential acts in an organization yet, so none can meet such a demand.
+        return Some(Reason::WrongOrganization);
+    }
+    let holds = |any_of: &Vec<Scope>| any_of.iter().any(|scope| scope_holds(fact, chain, demand, scope));
+    (!demand.scopes.iter().all(holds)).then_some(Reason::InsufficientScope)
+}
+
+/// Being unscoped means full authority *of its own account*: a customer's unscoped token must not open the
+/// operator's admin door, so it meets a scope only at the root or where the door names an account as well
+/// (design 2.3).
+fn scope_holds(fact: &Fact, chain: &AccountChain, demand: &Demand, scope: &Scope) -> bool {
+    if fact.scopes.is_full() {
+        return chain.is_root() || !demand.accounts.is_empty();
+    }
+    fact.scopes.cover(scope.as_str())
+}
