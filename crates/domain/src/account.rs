@@ -52,18 +52,19 @@ pub struct AccountChain {
 }
 
 impl AccountChain {
-    /// Follows the parents of `id` through `find`. `None` when an account is missing or the chain is longer than
-    /// a tree can be deep: what cannot be read is refused.
-    pub fn load(id: AccountId, find: impl Fn(AccountId) -> Option<AccountFact>) -> Option<Self> {
+    /// The chain of these facts, each the parent of the one before. `None` when they are none, do not end at the
+    /// root, or are more than a tree can be deep: what cannot be read is refused.
+    pub fn collect(from_account_to_root: impl IntoIterator<Item = AccountFact>) -> Option<Self> {
         let mut facts = [None; Account::DEEPEST];
-        let mut next = Some(id);
-        for slot in &mut facts {
-            let Some(id) = next else { break };
-            let fact = find(id)?;
-            next = fact.parent;
-            *slot = Some(fact);
+        let mut expected = None;
+        for (level, fact) in from_account_to_root.into_iter().enumerate() {
+            if level > 0 && expected != Some(fact.id) {
+                return None;
+            }
+            expected = fact.parent;
+            *facts.get_mut(level)? = Some(fact);
         }
-        next.is_none().then_some(Self { facts })
+        (facts[0].is_some() && expected.is_none()).then_some(Self { facts })
     }
 
     fn iter(&self) -> impl Iterator<Item = &AccountFact> {
@@ -83,5 +84,30 @@ impl AccountChain {
     /// Whether the account is the root.
     pub fn is_root(&self) -> bool {
         self.iter().next().is_some_and(|fact| fact.parent.is_none())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fact(id: u8, parent: Option<u8>) -> AccountFact {
+        let id_of = |byte| AccountId::from_bytes([byte; 16]);
+        AccountFact { id: id_of(id), parent: parent.map(id_of), enabled: true, version: Version::FIRST }
+    }
+
+    #[test]
+    fn only_whole_chains() {
+        assert!(AccountChain::collect([]).is_none());
+        assert!(AccountChain::collect([fact(1, None)]).is_some_and(|chain| chain.is_root()));
+        assert!(
+            AccountChain::collect([fact(2, Some(1)), fact(1, None)]).is_some_and(|chain| !chain.is_root())
+        );
+        assert!(AccountChain::collect([fact(2, Some(1))]).is_none(), "the root is missing");
+        assert!(AccountChain::collect([fact(3, Some(2)), fact(1, None)]).is_none(), "a link is missing");
+        let deep =
+            |levels: u8| AccountChain::collect((1..=levels).rev().map(|n| fact(n, (n > 1).then(|| n - 1))));
+        assert!(deep(8).is_some());
+        assert!(deep(9).is_none());
     }
 }

@@ -288,3 +288,7 @@ impl ServiceToken {
         self
     }
 }
+
+#[cfg(test)]
+#[path = "service_token_tests.rs"]
+mod tests;

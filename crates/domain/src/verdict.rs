@@ -214,3 +214,7 @@ fn scope_holds(fact: &Fact, chain: &AccountChain, demand: &Demand, scope: &Scope
     }
     fact.scopes.cover(scope.as_str())
 }
+
+#[cfg(test)]
+#[path = "verdict_tests.rs"]
+mod tests;

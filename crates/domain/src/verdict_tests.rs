@@ -1,0 +1,177 @@
+//! Tests of [`super::judge`].
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::account::{Account, AccountFact};
+use crate::fact::{Bearer, Kind};
+use crate::id::{AccountId, ClientId, ServiceTokenId};
+use crate::scope::Scopes;
+use crate::store::Version;
+
+const SECRET: &str = "cfast_EqN8f9vx3sKOSY4mwCMCbZYb02L4OvfAkacLAqTZ63a435a7";
+const OLD_SECRET: &str = "a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1";
+const OTHER_SECRET: &str = "b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2";
+const CLIENT: &str = "88bf3b6d86161464f6509f7219099e57.access";
+
+fn at(micros: i64) -> Timestamp {
+    Timestamp::from_micros(micros)
+}
+
+fn presented(secret: &str) -> Presented<'_> {
+    Presented::service(CLIENT, secret).unwrap()
+}
+
+fn digest(secret: &str) -> crate::secret::Digest {
+    presented(secret).secret().digest()
+}
+
+fn account(number: u8) -> AccountId {
+    AccountId::from_bytes([number; 16])
+}
+
+/// A token of account 2, which stands below the root, account 1.
+fn fact() -> Fact {
+    let client_id: ClientId = CLIENT.parse().unwrap();
+    Fact {
+        bearer: Bearer::Service { id: ServiceTokenId::from_bytes([7; 16]), client_id },
+        account: account(2),
+        digest: digest(SECRET),
+        secret_version: 2,
+        enabled: true,
+        expires_at: at(1_000),
+        version: Version::FIRST,
+        previous: Some(Box::new(PreviousFact {
+            digest: digest(OLD_SECRET),
+            secret_version: 1,
+            replaced_at: at(100),
+            expires_at: at(500),
+        })),
+        name: "ci".into(),
+        scopes: Scopes::FULL,
+    }
+}
+
+fn chain(enabled: [bool; 2]) -> AccountChain {
+    let fact = |id, parent, enabled| AccountFact { id, parent, enabled, version: Version::FIRST };
+    AccountChain::collect([
+        fact(account(2), Some(account(1)), enabled[0]),
+        fact(account(1), None, enabled[1]),
+    ])
+    .unwrap()
+}
+
+fn judged(fact: &Fact, secret: &str, demand: &Demand, now: i64) -> Result<Grant, Reason> {
+    match judge(fact, Some(&chain([true, true])), &presented(secret), demand, at(now)) {
+        Verdict::Granted(grant) => Ok(grant),
+        Verdict::Denied(reason) => Err(reason),
+    }
+}
+
+#[test]
+fn secrets_and_their_times() {
+    let any = Demand::default();
+    assert_eq!(judged(&fact(), SECRET, &any, 0), Ok(Grant { secret_version: 2, outgoing: None }));
+    assert_eq!(judged(&fact(), OTHER_SECRET, &any, 0), Err(Reason::WrongSecret));
+    let outgoing = Some(Outgoing { deprecated_at: at(100), sunset_at: at(500) });
+    assert_eq!(judged(&fact(), OLD_SECRET, &any, 499), Ok(Grant { secret_version: 1, outgoing }));
+    assert_eq!(judged(&fact(), OLD_SECRET, &any, 500), Err(Reason::RotatedOut));
+    assert_eq!(judged(&fact(), SECRET, &any, 999).map(|grant| grant.secret_version), Ok(2));
+    assert_eq!(judged(&fact(), SECRET, &any, 1_000), Err(Reason::Expired));
+}
+
+#[test]
+fn disabled_token_or_account() {
+    let any = Demand::default();
+    let disabled = Fact { enabled: false, ..fact() };
+    assert_eq!(judged(&disabled, SECRET, &any, 0), Err(Reason::Disabled));
+    assert_eq!(judged(&disabled, OLD_SECRET, &any, 0), Err(Reason::Disabled));
+    assert_eq!(judged(&disabled, OTHER_SECRET, &any, 0), Err(Reason::WrongSecret));
+    for enabled in [[false, true], [true, false]] {
+        let verdict = judge(&fact(), Some(&chain(enabled)), &presented(SECRET), &any, at(0));
+        assert_eq!(verdict, Verdict::Denied(Reason::AccountDisabled));
+    }
+    let verdict = judge(&fact(), None, &presented(SECRET), &any, at(0));
+    assert_eq!(verdict, Verdict::Denied(Reason::AccountDisabled));
+}
+
+#[test]
+fn demands() {
+    let fact = |scopes: &[&str]| Fact {
+        scopes: Scopes::list(scopes.iter().map(|text| Scope::parse(text).unwrap()).collect()).unwrap(),
+        ..fact()
+    };
+    let scopes = |all: &[&[&str]]| {
+        all.iter().map(|any| any.iter().map(|text| Scope::parse(text).unwrap()).collect()).collect::<Vec<_>>()
+    };
+    let outcome = |fact: &Fact, demand: Demand| judged(fact, SECRET, &demand, 0).map(|_| ());
+
+    let both = Demand { scopes: scopes(&[&["a"], &["b", "c"]]), ..Demand::default() };
+    assert_eq!(outcome(&fact(&["a", "c"]), both.clone()), Ok(()));
+    assert_eq!(outcome(&fact(&["a"]), both.clone()), Err(Reason::InsufficientScope));
+    assert_eq!(outcome(&fact(&["*"]), both.clone()), Ok(()));
+    assert_eq!(outcome(&fact(&[]), both), Err(Reason::InsufficientScope));
+    assert_eq!(outcome(&fact(&[]), Demand::default()), Ok(()));
+
+    let own = Demand { accounts: vec![account(2)], ..Demand::default() };
+    let above = Demand { accounts: vec![account(1), account(2)], ..Demand::default() };
+    let foreign = Demand { accounts: vec![account(1), account(3)], ..Demand::default() };
+    assert_eq!(outcome(&fact(&[]), own), Ok(()));
+    assert_eq!(outcome(&fact(&[]), above), Ok(()));
+    assert_eq!(outcome(&fact(&[]), foreign), Err(Reason::WrongAccount));
+
+    let kinds = |kinds: &[Kind]| Demand { kinds: kinds.to_vec(), ..Demand::default() };
+    assert_eq!(outcome(&fact(&[]), kinds(&[Kind::Service])), Ok(()));
+    assert_eq!(outcome(&fact(&[]), kinds(&[Kind::Access])), Err(Reason::WrongKind));
+    assert_eq!(outcome(&fact(&[]), kinds(&[Kind::Service, Kind::Access])), Err(Reason::WrongKind));
+
+    let organization = Demand { organizations: vec!["o".into()], ..Demand::default() };
+    assert_eq!(outcome(&fact(&[]), organization), Err(Reason::WrongOrganization));
+}
+
+#[test]
+fn unscoped_meets_a_scope_only_at_the_root_or_beside_an_account() {
+    let scope = || vec![vec![Scope::parse("admin").unwrap()]];
+    let alone = Demand { scopes: scope(), ..Demand::default() };
+    let beside_account = Demand { scopes: scope(), accounts: vec![account(1)], ..Demand::default() };
+    assert_eq!(judged(&fact(), SECRET, &alone, 0), Err(Reason::InsufficientScope));
+    assert!(judged(&fact(), SECRET, &beside_account, 0).is_ok());
+
+    let root = AccountFact { id: account(1), parent: None, enabled: true, version: Version::FIRST };
+    let verdict = judge(
+        &Fact { account: account(1), ..fact() },
+        AccountChain::collect([root]).as_ref(),
+        &presented(SECRET),
+        &alone,
+        at(0),
+    );
+    assert!(matches!(verdict, Verdict::Granted(_)));
+}
+
+#[test]
+fn reasons_and_their_numbers() {
+    for (number, reason) in Reason::ALL.into_iter().enumerate() {
+        assert_eq!(reason as usize, number);
+    }
+    assert_eq!(Account::DEEPEST, 8);
+}
+
+proptest! {
+    /// Whatever else holds: no grant without a right secret, past an expiry, or for what is disabled.
+    #[test]
+    fn never_grants_what_must_be_refused(
+        secret in prop::sample::select(vec![SECRET, OLD_SECRET, OTHER_SECRET]),
+        enabled: bool, own: bool, above: bool,
+        expires in 0i64..1_000, grace in 0i64..1_000, now in 0i64..1_000,
+    ) {
+        let mut fact = Fact { enabled, expires_at: at(expires), ..fact() };
+        if let Some(previous) = &mut fact.previous {
+            previous.expires_at = at(grace);
+        }
+        let chain = chain([own, above]);
+        let verdict = judge(&fact, Some(&chain), &presented(secret), &Demand::default(), at(now));
+        let secret_is_good = secret == SECRET || secret == OLD_SECRET && now < grace;
+        let should = secret_is_good && enabled && own && above && now < expires;
+        prop_assert_eq!(matches!(verdict, Verdict::Granted(_)), should);
+    }
+}
