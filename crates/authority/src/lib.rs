@@ -1,1 +1,113 @@
-//! x
+//! The use cases of Countersign, without HTTP: who may do what, what is read before a rule decides, what is
+//! written, and what every door is told.
+//!
+//! [`Authority`] is the one entry. It reads and writes through the [`Store`](countersign_domain::store::Store) port,
+//! judges from the [`Directory`] alone, and keeps [`UsageLog`] beside both.
+
+mod access_tokens;
+mod audit;
+mod change;
+mod directory;
+mod policy;
+mod root;
+mod service_tokens;
+mod upkeep;
+mod usage;
+mod verify;
+
+use std::sync::Arc;
+
+use countersign_domain::caller::{Caller, Permission};
+use countersign_domain::entropy::Entropy;
+use countersign_domain::error::{Denial, Error};
+use countersign_domain::id::AccountId;
+use countersign_domain::store::{Revision, SharedStore, StoreError};
+use countersign_domain::time::{Clock, Timestamp};
+
+pub use audit::AuditFilter;
+pub use change::Asked;
+pub use directory::{Census, Directory, Known};
+pub use policy::Policy;
+pub use root::{RootError, RootOutcome, RootSettings};
+pub use service_tokens::{List, Listed, ServiceTokenView};
+pub use upkeep::{FLUSH_EVERY, SWEEP_EVERY};
+pub use usage::{UsageLog, UsageStats};
+pub use verify::{Decision, Granted, Sighting};
+
+/// The use cases. Cheap to share behind an `Arc`; holds no lock across an await.
+pub struct Authority {
+    /// Everything durable.
+    store: SharedStore,
+    /// What the doors know; the store's change sink feeds it.
+    directory: Arc<Directory>,
+    /// Uses and refusals that wait to be written.
+    usage: UsageLog,
+    /// The time.
+    clock: Arc<dyn Clock>,
+    /// Where secrets and ids come from.
+    entropy: Arc<dyn Entropy>,
+    /// What this deployment allows.
+    policy: Policy,
+}
+
+impl Authority {
+    /// Puts the parts together. The directory must be the change sink of the store, and nothing is known until
+    /// [`Authority::load`].
+    pub fn new(
+        store: SharedStore,
+        directory: Arc<Directory>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        policy: Policy,
+    ) -> Self {
+        Self { store, directory, usage: UsageLog::default(), clock, entropy, policy }
+    }
+
+    /// Fills the directory from the store. Call it once, before anything is written or verified.
+    pub async fn load(&self) -> Result<Revision, StoreError> {
+        let directory = Arc::clone(&self.directory);
+        let revision = self.store.load_facts(Box::new(move |change| directory.learn(change))).await?;
+        self.directory.ready();
+        Ok(revision)
+    }
+
+    /// Whether verification and management work now: the directory is loaded and the store answers.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        if !self.directory.is_ready() {
+            return Err(StoreError::Unavailable("the directory is not loaded yet".into()));
+        }
+        self.store.check().await
+    }
+
+    /// What the doors know.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// The state of the usage log, for metrics.
+    pub fn usage_stats(&self) -> UsageStats {
+        self.usage.stats()
+    }
+
+    /// The time, as everything here sees it.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Fills `out` with random bytes from the port, for request ids.
+    pub fn random(&self, out: &mut [u8]) {
+        self.entropy.fill(out);
+    }
+
+    /// Whether `caller` may do this with `account`: its token has the scope, and the account is its own or below.
+    fn admit(&self, caller: &Caller, account: AccountId, permission: Permission) -> Result<(), Error> {
+        if !caller.may(permission) {
+            return Err(Error::Denied(Denial::MissingScope(permission.scope())));
+        }
+        let within = self.directory.chain(account).is_some_and(|chain| chain.is_within(caller.account));
+        if !within {
+            return Err(Error::Denied(Denial::ForeignAccount));
+        }
+        Ok(())
+    }
+}

@@ -9,9 +9,9 @@ use crate::time::Timestamp;
 
 /// What a door answers. A refusal is a value, never an error.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict<T> {
+pub enum Verdict {
     /// Let in.
-    Granted(T),
+    Granted(Grant),
     /// Turned away.
     Denied(Reason),
 }
@@ -147,7 +147,7 @@ pub fn judge(
     presented: &Presented<'_>,
     demand: &Demand,
     now: Timestamp,
-) -> Verdict<Grant> {
+) -> Verdict {
     match authenticate(fact, chain, presented, now) {
         Err(reason) => Verdict::Denied(reason),
         Ok((grant, chain)) => match refuse_demand(fact, chain, demand) {

@@ -1,0 +1,87 @@
+//! The three operations on access tokens.
+
+use countersign_domain::access_token::AccessToken;
+use countersign_domain::audit::{Action, FieldChange, Subject};
+use countersign_domain::caller::Permission;
+use countersign_domain::change::Mutation;
+use countersign_domain::error::{Denial, Error};
+use countersign_domain::id::{Handle, TokenRef};
+use countersign_domain::lifetime::Ttl;
+use countersign_domain::scope::Scopes;
+use countersign_domain::secret::Secret;
+use countersign_domain::store::{AccessTokenQuery, Page, StoreError};
+
+use crate::Authority;
+use crate::change::{Asked, Deed, TRIES, scopes_text, stated, time_text};
+
+impl Authority {
+    /// Issues a token and gives its text, once. `scopes`: `None` = what the caller has.
+    pub async fn issue_access_token(
+        &self,
+        asked: Asked<'_>,
+        ttl: Ttl,
+        scopes: Option<Scopes>,
+    ) -> Result<(AccessToken, Secret), Error> {
+        self.admit(asked.caller, asked.account, Permission::WriteAccessTokens)?;
+        let ttl = self.policy.clamp_ttl(ttl)?;
+        let now = self.clock.now();
+        let scopes = scopes.unwrap_or_else(|| asked.caller.scopes.clone());
+        let minted_by = Some(asked.caller.handle);
+        let (token, text) =
+            AccessToken::issue(asked.account, ttl, scopes, minted_by, self.entropy.as_ref(), now);
+        if !asked.caller.can_hand_out(&token.scopes, token.expires_at) {
+            return Err(Error::Denied(Denial::BeyondCaller));
+        }
+        let mut changes = vec![
+            stated("ttl", token.ttl.as_number().to_string()),
+            stated("expires_at", time_text(token.expires_at)),
+        ];
+        changes.extend(scopes_text(&token.scopes).map(|scopes| stated("scopes", scopes)));
+        let deed = Deed {
+            action: Action::IssueAccessToken,
+            subject: Subject::Token(TokenRef::Access(token.handle)),
+            changes,
+        };
+        let limit = self.policy.access_tokens_per_account;
+        self.apply(asked, Mutation::IssueAccessToken { token: token.clone(), limit }, deed, now).await?;
+        Ok((token, text))
+    }
+
+    /// A page of the account's live tokens, ordered by creation.
+    pub async fn list_access_tokens(
+        &self,
+        asked: Asked<'_>,
+        offset: u64,
+        limit: u32,
+    ) -> Result<Page<AccessToken>, Error> {
+        self.admit(asked.caller, asked.account, Permission::ReadAccessTokens)?;
+        let live_at = self.clock.now();
+        let query = AccessTokenQuery { account: asked.account, live_at, offset, limit };
+        Ok(self.store.list_access_tokens(query).await?)
+    }
+
+    /// Ends a token. A token may end itself without any scope: whoever holds it may throw it away.
+    pub async fn revoke_access_token(&self, asked: Asked<'_>, handle: Handle) -> Result<(), Error> {
+        let itself = asked.account == asked.caller.account && handle == asked.caller.handle;
+        if !itself {
+            self.admit(asked.caller, asked.account, Permission::WriteAccessTokens)?;
+        }
+        for _ in 0..TRIES {
+            let now = self.clock.now();
+            let found = self.store.find_access_token(asked.account, handle).await?;
+            let token = found.ok_or(Error::NotFound)?;
+            let mutation =
+                Mutation::RevokeAccessToken { account: asked.account, handle, expected: token.version };
+            let deed = Deed {
+                action: Action::RevokeAccessToken,
+                subject: Subject::Token(TokenRef::Access(handle)),
+                changes: Vec::<FieldChange>::new(),
+            };
+            match self.apply(asked, mutation, deed, now).await {
+                Err(Error::Store(StoreError::Stale)) => {}
+                outcome => return outcome,
+            }
+        }
+        Err(Error::Busy { retry_after: std::time::Duration::from_secs(1) })
+    }
+}

@@ -1,0 +1,87 @@
+//! Reading what was done, and what was used.
+
+use countersign_domain::account::Account;
+use countersign_domain::audit::Action;
+use countersign_domain::caller::{Caller, Permission};
+use countersign_domain::error::{Denial, Error};
+use countersign_domain::id::{AccountId, TokenRef};
+use countersign_domain::store::{AuditPage, AuditQuery, Revision, TokenUsage};
+use countersign_domain::time::Timestamp;
+use countersign_domain::usage::Usage;
+
+use crate::Authority;
+use crate::usage::overlay;
+
+/// Which audit records are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// Only of this account; `None` = of the caller's.
+    pub account: Option<AccountId>,
+    /// Only about this token.
+    pub token: Option<TokenRef>,
+    /// Only this action.
+    pub action: Option<Action>,
+    /// Only from this time on.
+    pub since: Option<Timestamp>,
+    /// Only before this time.
+    pub until: Option<Timestamp>,
+    /// Where the page before ended.
+    pub before: Option<Revision>,
+    /// Most records of the page.
+    pub limit: u32,
+}
+
+impl Authority {
+    /// A page of the audit, newest first.
+    pub async fn list_audit(&self, caller: &Caller, filter: AuditFilter) -> Result<AuditPage, Error> {
+        let account = filter.account.unwrap_or(caller.account);
+        self.admit(caller, account, Permission::ReadAudit)?;
+        let query = AuditQuery {
+            account: Some(account),
+            token: filter.token,
+            action: filter.action,
+            since: filter.since,
+            until: filter.until,
+            before: filter.before,
+            limit: filter.limit,
+        };
+        Ok(self.store.list_audit(query).await?)
+    }
+
+    /// What was recorded about a token, pending uses included.
+    pub async fn load_usage(&self, caller: &Caller, token: TokenRef) -> Result<TokenUsage, Error> {
+        if !caller.may(Permission::ReadAudit) {
+            return Err(Error::Denied(Denial::MissingScope(Permission::ReadAudit.scope())));
+        }
+        let account = self.account_of(caller, token).await?.ok_or(Error::NotFound)?;
+        self.admit(caller, account, Permission::ReadAudit)?;
+        let stored = self.store.find_usage(token).await?;
+        let mut uses: Vec<Usage> = Vec::with_capacity(stored.uses.len());
+        for usage in stored.uses {
+            let pending = self.usage.pending(token, usage.secret_version);
+            uses.extend(overlay(Some(usage), pending));
+        }
+        let unstored = self.usage.pending_of(token).into_iter();
+        uses.extend(
+            unstored
+                .filter(|p| uses.iter().all(|u| u.secret_version != p.secret_version))
+                .collect::<Vec<_>>(),
+        );
+        uses.sort_by_key(|usage| std::cmp::Reverse(usage.secret_version));
+        Ok(TokenUsage { uses, refusals: stored.refusals })
+    }
+
+    /// The caller's own account.
+    pub async fn load_own_account(&self, caller: &Caller) -> Result<Account, Error> {
+        self.store.find_account(caller.account).await?.ok_or(Error::NotFound)
+    }
+
+    async fn account_of(&self, caller: &Caller, token: TokenRef) -> Result<Option<AccountId>, Error> {
+        let account = caller.account;
+        let there = match token {
+            TokenRef::Service(id) => self.store.find_service_token(account, id).await?.is_some(),
+            TokenRef::Access(handle) => self.store.find_access_token(account, handle).await?.is_some(),
+        };
+        Ok(there.then_some(account))
+    }
+}

@@ -1,0 +1,126 @@
+//! From a decision to a change: who asked, the audit entry, and another try when the row has changed meanwhile.
+
+use countersign_domain::audit::{Action, Actor, AuditEntry, FieldChange, Origin, Subject};
+use countersign_domain::caller::Caller;
+use countersign_domain::change::{Change, Guard, Mutation};
+use countersign_domain::error::Error;
+use countersign_domain::id::{AccountId, ChangeId};
+use countersign_domain::scope::Scopes;
+use countersign_domain::service_token::ServiceToken;
+use countersign_domain::time::Timestamp;
+
+use crate::Authority;
+
+/// Decisions on an outdated row are made again this often before the client is asked to try again.
+pub(crate) const TRIES: usize = 3;
+
+/// Who asks for an operation, about which account, from where.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Who asks.
+    pub caller: &'a Caller,
+    /// About which account.
+    pub account: AccountId,
+    /// From where.
+    pub origin: &'a Origin,
+}
+
+impl Asked<'_> {
+    fn guard(&self) -> Guard {
+        Guard::Token { handle: self.caller.handle, version: self.caller.version }
+    }
+
+    fn actor(&self) -> Actor {
+        Actor::Token { account: self.caller.account, handle: self.caller.handle }
+    }
+}
+
+/// What the audit says of a change beside who and where.
+pub(crate) struct Deed {
+    pub(crate) action: Action,
+    pub(crate) subject: Subject,
+    pub(crate) changes: Vec<FieldChange>,
+}
+
+impl Authority {
+    /// Applies a change in the caller's name.
+    pub(crate) async fn apply(
+        &self,
+        asked: Asked<'_>,
+        mutation: Mutation,
+        deed: Deed,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let audit = AuditEntry {
+            id: ChangeId::mint(now, self.entropy.as_ref()),
+            at: now,
+            actor: asked.actor(),
+            action: deed.action,
+            account: asked.account,
+            subject: deed.subject,
+            origin: asked.origin.clone(),
+            changes: deed.changes,
+        };
+        self.store.apply(Change { guard: asked.guard(), mutation, audit }).await?;
+        Ok(())
+    }
+
+    /// Applies a change of Countersign's own.
+    pub(crate) async fn apply_own(
+        &self,
+        account: AccountId,
+        mutation: Mutation,
+        deed: Deed,
+    ) -> Result<(), countersign_domain::store::StoreError> {
+        let now = self.clock.now();
+        let audit = AuditEntry {
+            id: ChangeId::mint(now, self.entropy.as_ref()),
+            at: now,
+            actor: Actor::System,
+            action: deed.action,
+            account,
+            subject: deed.subject,
+            origin: Origin::default(),
+            changes: deed.changes,
+        };
+        self.store.apply(Change { guard: Guard::System, mutation, audit }).await.map(|_| ())
+    }
+}
+
+/// Which values of a service token changed, by their names in the native API. Never a digest.
+pub(crate) fn differences(before: &ServiceToken, after: &ServiceToken) -> Vec<FieldChange> {
+    let previous_end = |token: &ServiceToken| token.previous.as_ref().map(|p| time_text(p.expires_at));
+    [
+        ("name", Some(before.name.to_string()), Some(after.name.to_string())),
+        ("duration", Some(before.lifetime.to_string()), Some(after.lifetime.to_string())),
+        ("enabled", Some(before.enabled.to_string()), Some(after.enabled.to_string())),
+        ("scopes", scopes_text(&before.scopes), scopes_text(&after.scopes)),
+        ("expires_at", Some(time_text(before.expires_at)), Some(time_text(after.expires_at))),
+        ("secret_version", Some(before.current.version.to_string()), Some(after.current.version.to_string())),
+        ("previous_secret_expires_at", previous_end(before), previous_end(after)),
+    ]
+    .into_iter()
+    .filter(|(_, from, to)| from != to)
+    .map(|(field, from, to)| FieldChange {
+        field: field.into(),
+        from: from.map(Into::into),
+        to: to.map(Into::into),
+    })
+    .collect()
+}
+
+/// A value that was not there before.
+pub(crate) fn stated(field: &str, to: impl Into<Box<str>>) -> FieldChange {
+    FieldChange { field: field.into(), from: None, to: Some(to.into()) }
+}
+
+/// RFC 3339 in UTC; `never` for what does not end.
+pub(crate) fn time_text(time: Timestamp) -> String {
+    format!("{time:?}")
+}
+
+/// The list, separated by blanks; `None` for unscoped.
+pub(crate) fn scopes_text(scopes: &Scopes) -> Option<String> {
+    let list = scopes.stated()?;
+    Some(list.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" "))
+}

@@ -1,0 +1,245 @@
+//! What the doors know: every live credential and every account, in memory.
+
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use countersign_domain::account::{AccountChain, AccountFact};
+use countersign_domain::change::FactChange;
+use countersign_domain::fact::{CredentialKey, Fact, Kind};
+use countersign_domain::id::AccountId;
+use countersign_domain::service_token::SecretVersion;
+use countersign_domain::store::{ChangeSink, Revision, Version};
+use countersign_domain::time::Timestamp;
+use foldhash::fast::RandomState;
+use hashbrown::{HashMap, HashTable};
+
+/// Tables that are locked apart, so that a write disturbs few reads. A power of two.
+const SHARDS: usize = 256;
+
+/// Every live credential and every account, fed by the store in commit order. Reading takes one uncontended lock
+/// of one shard and touches neither disk nor network.
+pub struct Directory {
+    /// Credentials by the hash of their key. The keys in it are random bits of our own making, so no stranger can
+    /// choose where they land.
+    shards: Box<[RwLock<HashTable<Arc<Known>>>]>,
+    hasher: RandomState,
+    /// Accounts by id. Asked when a credential is learnt or managed, not when it is verified.
+    accounts: RwLock<HashMap<AccountId, Arc<AccountNode>, RandomState>>,
+    /// Whether everything that is stored has been learnt.
+    ready: AtomicBool,
+}
+
+/// A credential as a door finds it.
+#[derive(Debug)]
+pub struct Known {
+    /// What verification needs to know.
+    pub fact: Fact,
+    /// Its account: a pointer instead of a look-up, so that verification shares no lock between cores.
+    account: Arc<AccountNode>,
+    /// When the last use of the current and of the previous secret was written, in seconds; 0 = not since start.
+    written: [AtomicU32; 2],
+}
+
+/// An account in the tree. A credential points to its account and that one to its parent.
+#[derive(Debug)]
+struct AccountNode {
+    id: AccountId,
+    parent: Option<Arc<AccountNode>>,
+    enabled: AtomicBool,
+    version: AtomicU64,
+}
+
+impl AccountNode {
+    fn fact(&self) -> AccountFact {
+        AccountFact {
+            id: self.id,
+            parent: self.parent.as_ref().map(|parent| parent.id),
+            enabled: self.enabled.load(Ordering::Acquire),
+            version: Version::from_number(self.version.load(Ordering::Acquire)),
+        }
+    }
+
+    fn chain(&self) -> Option<AccountChain> {
+        AccountChain::collect(
+            std::iter::successors(Some(self), |node| node.parent.as_deref()).map(Self::fact),
+        )
+    }
+}
+
+impl Known {
+    /// Its account and those above.
+    pub fn chain(&self) -> Option<AccountChain> {
+        self.account.chain()
+    }
+
+    /// The cell that says when the last use of this secret was written.
+    pub(crate) fn written_cell(&self, version: SecretVersion) -> &AtomicU32 {
+        &self.written[usize::from(version != self.fact.secret_version)]
+    }
+
+    /// Takes over what is known of the use of secrets that are still there.
+    fn inherit(&self, old: &Self) {
+        let previous = self.fact.previous.as_ref().map(|previous| previous.secret_version);
+        for version in [Some(self.fact.secret_version), previous].into_iter().flatten() {
+            let known_before = version == old.fact.secret_version
+                || old.fact.previous.as_ref().is_some_and(|previous| previous.secret_version == version);
+            if known_before {
+                let seconds = old.written_cell(version).load(Ordering::Relaxed);
+                self.written_cell(version).store(seconds, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// Credentials counted at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Service tokens, whatever their state.
+    pub service_tokens: u64,
+    /// Access tokens, whatever their state.
+    pub access_tokens: u64,
+    /// Of both, those that have expired.
+    pub expired: u64,
+    /// Service tokens that are enabled and expire within 7 days.
+    pub expiring_7d: u64,
+    /// Service tokens that are enabled and expire within 30 days.
+    pub expiring_30d: u64,
+}
+
+impl Default for Directory {
+    fn default() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            hasher: RandomState::default(),
+            accounts: RwLock::default(),
+            ready: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Directory {
+    /// The credential of this key.
+    pub fn find(&self, key: &CredentialKey) -> Option<Arc<Known>> {
+        let hash = self.hasher.hash_one(key);
+        // A poisoned lock means that a writer panicked between two consistent states: every step below leaves the
+        // table whole, so what it holds is still true.
+        let table = self.shard(hash).read().unwrap_or_else(PoisonError::into_inner);
+        table.find(hash, |known| known.fact.key() == *key).cloned()
+    }
+
+    /// An account and those above it; `None` when there is no such account.
+    pub fn chain(&self, id: AccountId) -> Option<AccountChain> {
+        let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
+        accounts.get(&id).and_then(|node| node.chain())
+    }
+
+    /// Takes in one change. A fact of a version that is not newer than the one known is ignored, so that nothing
+    /// old comes back.
+    pub fn learn(&self, change: FactChange) {
+        match change {
+            FactChange::Credential(fact) => self.learn_credential(fact),
+            FactChange::CredentialGone { key, version } => self.forget(&key, version),
+            FactChange::Account(fact) => self.learn_account(fact),
+        }
+    }
+
+    fn learn_credential(&self, fact: Fact) {
+        let Some(account) = self.node(fact.account) else {
+            tracing::error!(token = %fact.token(), account = %fact.account, "a token without an account is not served");
+            return;
+        };
+        let key = fact.key();
+        let hash = self.hasher.hash_one(key);
+        let new = Arc::new(Known { fact, account, written: Default::default() });
+        let mut table = self.shard(hash).write().unwrap_or_else(PoisonError::into_inner);
+        match table.find_mut(hash, |known| known.fact.key() == key) {
+            Some(known) if known.fact.version < new.fact.version => {
+                new.inherit(known);
+                *known = new;
+            }
+            Some(_) => {}
+            None => {
+                table.insert_unique(hash, new, |known| self.hasher.hash_one(known.fact.key()));
+            }
+        }
+    }
+
+    fn forget(&self, key: &CredentialKey, version: Version) {
+        let hash = self.hasher.hash_one(key);
+        let mut table = self.shard(hash).write().unwrap_or_else(PoisonError::into_inner);
+        let older = |known: &Arc<Known>| known.fact.key() == *key && known.fact.version < version;
+        if let Ok(entry) = table.find_entry(hash, older) {
+            entry.remove();
+        }
+    }
+
+    fn learn_account(&self, fact: AccountFact) {
+        let parent = fact.parent.map(|parent| self.node(parent));
+        let Some(parent) = parent.map_or(Some(None), |node| node.map(Some)) else {
+            tracing::error!(account = %fact.id, "an account without its parent is not served");
+            return;
+        };
+        let mut accounts = self.accounts.write().unwrap_or_else(PoisonError::into_inner);
+        let node = accounts.entry(fact.id).or_insert_with(|| {
+            Arc::new(AccountNode {
+                id: fact.id,
+                parent,
+                enabled: AtomicBool::new(fact.enabled),
+                version: AtomicU64::new(fact.version.number()),
+            })
+        });
+        // The table's lock is held, so nobody else writes here.
+        if node.version.load(Ordering::Acquire) < fact.version.number() {
+            node.version.store(fact.version.number(), Ordering::Release);
+            node.enabled.store(fact.enabled, Ordering::Release);
+        }
+    }
+
+    /// Counts credentials, one shard after the other.
+    pub fn census(&self, now: Timestamp) -> Census {
+        let days = |days: u64| now.after(std::time::Duration::from_secs(days * 86_400));
+        let (in_7d, in_30d) = (days(7), days(30));
+        let mut census = Census::default();
+        for shard in &self.shards {
+            let table = shard.read().unwrap_or_else(PoisonError::into_inner);
+            for known in table.iter() {
+                let fact = &known.fact;
+                let is_service = fact.kind() == Kind::Service;
+                let expired = fact.expires_at <= now;
+                let expiring = is_service && fact.enabled && !expired;
+                census.service_tokens += u64::from(is_service);
+                census.access_tokens += u64::from(!is_service);
+                census.expired += u64::from(expired);
+                census.expiring_7d += u64::from(expiring && fact.expires_at <= in_7d);
+                census.expiring_30d += u64::from(expiring && fact.expires_at <= in_30d);
+            }
+        }
+        census
+    }
+
+    /// Declares that everything stored has been learnt.
+    pub(crate) fn ready(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// Whether everything stored has been learnt.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    fn node(&self, id: AccountId) -> Option<Arc<AccountNode>> {
+        self.accounts.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    fn shard(&self, hash: u64) -> &RwLock<HashTable<Arc<Known>>> {
+        // The table itself uses the low bits and the highest seven.
+        &self.shards[(hash >> 32) as usize % SHARDS]
+    }
+}
+
+impl ChangeSink for Directory {
+    fn publish(&self, _revision: Revision, changes: Vec<FactChange>) {
+        changes.into_iter().for_each(|change| self.learn(change));
+    }
+}

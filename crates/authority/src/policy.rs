@@ -1,0 +1,79 @@
+//! What a deployment allows.
+
+use countersign_domain::error::{Error, Field};
+use countersign_domain::lifetime::{Lifetime, Span, Ttl};
+use countersign_domain::secret::SecretPrefix;
+
+/// What a deployment allows, from its configuration.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Longest duration of a service token and longest ttl of an access token; `None` = as long as the wires
+    /// allow. Also the default duration when it is shorter than a year.
+    pub max_lifetime: Option<Lifetime>,
+    /// Whether a token may live for ever (`forever`, ttl -1).
+    pub allow_forever: bool,
+    /// Most service tokens of an account.
+    pub service_tokens_per_account: u32,
+    /// Most access tokens of an account.
+    pub access_tokens_per_account: u32,
+    /// How new service token secrets begin.
+    pub secret_prefix: SecretPrefix,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            max_lifetime: None,
+            allow_forever: true,
+            service_tokens_per_account: 1_000_000,
+            access_tokens_per_account: 1_000_000,
+            secret_prefix: SecretPrefix::default(),
+        }
+    }
+}
+
+impl Policy {
+    /// The duration of a service token for which none was stated.
+    pub fn default_lifetime(&self) -> Lifetime {
+        let year = Lifetime::year();
+        match &self.max_lifetime {
+            Some(max) if exceeds(&year, max) => max.clone(),
+            _ => year,
+        }
+    }
+
+    /// Refuses a duration that is longer than allowed.
+    pub(crate) fn check_lifetime(&self, lifetime: &Lifetime) -> Result<(), Error> {
+        if lifetime.span() == Span::Forever && !self.allow_forever {
+            return Err(Error::invalid(Field::Lifetime, "must not be `forever` here"));
+        }
+        match &self.max_lifetime {
+            Some(max) if exceeds(lifetime, max) => {
+                Err(Error::invalid(Field::Lifetime, format!("must be at most `{max}` here")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Clamps a ttl to what is allowed, as LoopBack clamps one that is too long; refuses an eternal one where none
+    /// is allowed.
+    pub(crate) fn clamp_ttl(&self, ttl: Ttl) -> Result<Ttl, Error> {
+        let max = match self.max_lifetime.as_ref().map(Lifetime::span) {
+            Some(Span::Finite(max)) => u32::try_from(max.as_secs()).unwrap_or(u32::MAX).max(1),
+            Some(Span::Forever) | None => u32::MAX,
+        };
+        match ttl {
+            Ttl::Seconds(seconds) => Ok(Ttl::Seconds(seconds.min(max))),
+            Ttl::Eternal if self.allow_forever && max == u32::MAX => Ok(ttl),
+            Ttl::Eternal => Err(Error::invalid(Field::Ttl, "must not be -1 here: tokens have to expire")),
+        }
+    }
+}
+
+fn exceeds(lifetime: &Lifetime, max: &Lifetime) -> bool {
+    match (lifetime.span(), max.span()) {
+        (_, Span::Forever) => false,
+        (Span::Forever, Span::Finite(_)) => true,
+        (Span::Finite(span), Span::Finite(max)) => span > max,
+    }
+}

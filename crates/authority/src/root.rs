@@ -1,0 +1,159 @@
+//! The root account and the root token (design 2.1).
+
+use std::sync::Arc;
+
+use countersign_domain::access_token::AccessToken;
+use countersign_domain::account::Account;
+use countersign_domain::audit::{Action, Subject};
+use countersign_domain::change::Mutation;
+use countersign_domain::id::{AccountId, Handle, TokenRef};
+use countersign_domain::lifetime::Ttl;
+use countersign_domain::scope::Scopes;
+use countersign_domain::secret::Secret;
+use countersign_domain::store::{StoreError, Version};
+
+use crate::Authority;
+use crate::change::{Deed, stated};
+
+/// What the operator says about the root.
+#[derive(Debug, Default)]
+pub struct RootSettings {
+    /// Its id; `None` = make one.
+    pub account_id: Option<AccountId>,
+    /// Its e-mail, used when the account is made.
+    pub email: Option<String>,
+    /// Its token; `None` = make one, unless there is or was one.
+    pub token: Option<Secret>,
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub struct RootOutcome {
+    /// The root account.
+    pub account: AccountId,
+    /// A root token that was made just now, to be shown once.
+    pub minted: Option<Secret>,
+    /// Whether the token that the operator stated was set last but has been revoked since; it is not set again.
+    pub stated_token_is_revoked: bool,
+}
+
+/// Why the root cannot be as the operator says.
+#[derive(Debug, thiserror::Error)]
+pub enum RootError {
+    /// The store has another root account.
+    #[error("COUNTERSIGN_ROOT_ACCOUNT_ID is {stated}, but the root account of this store is {found}")]
+    OtherAccount {
+        /// As configured.
+        stated: AccountId,
+        /// As stored.
+        found: AccountId,
+    },
+    /// The text cannot be a token.
+    #[error(
+        "COUNTERSIGN_ROOT_TOKEN must be 32 to 128 characters of A-Z a-z 0-9 _ -, at least 10 of them different; \
+         for example the output of `openssl rand -hex 32`"
+    )]
+    UnfitToken,
+    /// The token was the root token once and has been replaced.
+    #[error("COUNTERSIGN_ROOT_TOKEN was retired before and cannot come back; choose a new one")]
+    RetiredToken,
+    /// The store failed.
+    #[error("the store failed while the root account was made")]
+    Store(#[from] StoreError),
+}
+
+impl Authority {
+    /// Makes the root account and the root token when they are missing, and sets the token that the operator
+    /// states when it is not the one set last. Call it after [`Authority::load`].
+    pub async fn ensure_root(self: &Arc<Self>, settings: RootSettings) -> Result<RootOutcome, RootError> {
+        let account = self.ensure_root_account(&settings).await?;
+        let last = self.store.find_root_token().await?;
+        let Some(text) = settings.token else {
+            let minted = match last {
+                Some(_) => None,
+                None => Some(self.mint_root_token(account, None).await?),
+            };
+            return Ok(RootOutcome { account, minted, stated_token_is_revoked: false });
+        };
+        let token = AccessToken::root(&text, account, self.clock.now()).ok_or(RootError::UnfitToken)?;
+        let unchanged = last.filter(|last| last.handle == token.handle);
+        if unchanged.is_none() {
+            let retire = last.and_then(|last| Some((last.handle, last.live?)));
+            self.set_root_token(token, retire).await?;
+        } else {
+            self.check_same_text(&token).await?;
+        }
+        let stated_token_is_revoked = unchanged.is_some_and(|last| last.live.is_none());
+        Ok(RootOutcome { account, minted: None, stated_token_is_revoked })
+    }
+
+    /// Ends the root token and makes a new one, which is given once.
+    pub async fn reset_root_token(self: &Arc<Self>) -> Result<RootOutcome, RootError> {
+        let account = self.ensure_root_account(&RootSettings::default()).await?;
+        let last = self.store.find_root_token().await?;
+        let retire = last.and_then(|last| Some((last.handle, last.live?)));
+        let minted = Some(self.mint_root_token(account, retire).await?);
+        Ok(RootOutcome { account, minted, stated_token_is_revoked: false })
+    }
+
+    async fn ensure_root_account(&self, settings: &RootSettings) -> Result<AccountId, RootError> {
+        if let Some(found) = self.store.find_root_account().await? {
+            return match settings.account_id {
+                Some(stated) if stated != found.id => {
+                    Err(RootError::OtherAccount { stated, found: found.id })
+                }
+                _ => Ok(found.id),
+            };
+        }
+        let now = self.clock.now();
+        let id = settings.account_id.unwrap_or_else(|| AccountId::mint(now, self.entropy.as_ref()));
+        let email: Box<str> = settings.email.as_deref().unwrap_or("root@localhost").into();
+        let deed = Deed {
+            action: Action::CreateAccount,
+            subject: Subject::Account(id),
+            changes: vec![stated("email", email.clone())],
+        };
+        let account =
+            Account { id, parent: None, email, enabled: true, created_at: now, version: Version::FIRST };
+        self.apply_own(id, Mutation::CreateAccount(account), deed).await?;
+        Ok(id)
+    }
+
+    async fn mint_root_token(
+        &self,
+        account: AccountId,
+        retire: Option<(Handle, Version)>,
+    ) -> Result<Secret, RootError> {
+        let now = self.clock.now();
+        let (token, text) =
+            AccessToken::issue(account, Ttl::Eternal, Scopes::FULL, None, self.entropy.as_ref(), now);
+        self.set_root_token(token, retire).await?;
+        Ok(text)
+    }
+
+    async fn set_root_token(
+        &self,
+        token: AccessToken,
+        retire: Option<(Handle, Version)>,
+    ) -> Result<(), RootError> {
+        let account = token.account;
+        let deed = Deed {
+            action: Action::SetRootToken,
+            subject: Subject::Token(TokenRef::Access(token.handle)),
+            changes: Vec::new(),
+        };
+        match self.apply_own(account, Mutation::SetRootToken { token, retire }, deed).await {
+            Err(StoreError::Duplicate) => Err(RootError::RetiredToken),
+            outcome => Ok(outcome?),
+        }
+    }
+
+    /// Two texts in our own format can share a handle; the one that is not stored must not pass for the other.
+    async fn check_same_text(&self, stated: &AccessToken) -> Result<(), RootError> {
+        let stored = self.store.find_access_token(stated.account, stated.handle).await?;
+        match stored {
+            Some(stored) if stored.digest != stated.digest => Err(RootError::RetiredToken),
+            _ => Ok(()),
+        }
+    }
+}

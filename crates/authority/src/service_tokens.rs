@@ -1,0 +1,361 @@
+//! The seven operations on service tokens.
+
+use countersign_domain::audit::{Action, FieldChange, Subject};
+use countersign_domain::caller::Permission;
+use countersign_domain::change::Mutation;
+use countersign_domain::error::{Denial, Error};
+use countersign_domain::id::{ServiceTokenId, TokenRef};
+use countersign_domain::secret::Secret;
+use countersign_domain::service_token::{NewServiceToken, Rotation, ServiceToken, ServiceTokenPatch};
+use countersign_domain::store::{Page, ServiceTokenQuery, StoreError};
+use countersign_domain::time::Timestamp;
+use countersign_domain::usage::Usage;
+
+use crate::change::{Asked, Deed, TRIES, differences, scopes_text, stated, time_text};
+use crate::{Authority, usage};
+
+/// A service token and what is known of the use of its secrets.
+#[derive(Debug, Clone)]
+pub struct ServiceTokenView {
+    /// The token.
+    pub token: ServiceToken,
+    /// Uses of its current and its previous secret, pending ones included; none for a secret never used.
+    pub uses: Vec<Usage>,
+}
+
+impl ServiceTokenView {
+    /// The last time any of its secrets was used.
+    pub fn last_seen_at(&self) -> Option<Timestamp> {
+        self.uses.iter().map(|usage| usage.last_at).max()
+    }
+}
+
+/// Which service tokens to list.
+#[derive(Debug, Clone, Default)]
+pub struct List {
+    /// Only those of exactly this name.
+    pub name: Option<String>,
+    /// Only those with this in name, id or client id.
+    pub search: Option<String>,
+    /// How many to leave out before the page.
+    pub offset: u64,
+    /// Most rows of the page.
+    pub limit: u32,
+}
+
+/// A page of service tokens.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// The tokens of this page.
+    pub tokens: Vec<ServiceTokenView>,
+    /// How many match in all.
+    pub total: u64,
+}
+
+impl Authority {
+    /// Issues a token and gives its one secret.
+    pub async fn issue_service_token(
+        &self,
+        asked: Asked<'_>,
+        new: NewServiceToken,
+    ) -> Result<(ServiceTokenView, Secret), Error> {
+        self.admit(asked.caller, asked.account, Permission::WriteServiceTokens)?;
+        self.policy.check_lifetime(&new.lifetime)?;
+        let now = self.clock.now();
+        let scopes = new.scopes.clone().unwrap_or_else(|| asked.caller.scopes.clone());
+        let (token, secret) = ServiceToken::issue(
+            asked.account,
+            new,
+            scopes,
+            Some(asked.caller.handle),
+            &self.policy.secret_prefix,
+            self.entropy.as_ref(),
+            now,
+        );
+        within_caller(asked, &token)?;
+        let deed = Deed {
+            action: Action::IssueServiceToken,
+            subject: Subject::Token(TokenRef::Service(token.id)),
+            changes: issued(&token),
+        };
+        let limit = self.policy.service_tokens_per_account;
+        let mutation = Mutation::IssueServiceToken { token: token.clone(), limit };
+        self.apply(asked, mutation, deed, now).await.map_err(missing_account_is_denied)?;
+        Ok((ServiceTokenView { token, uses: Vec::new() }, secret))
+    }
+
+    /// A page of the account's tokens, ordered by creation.
+    pub async fn list_service_tokens(&self, asked: Asked<'_>, list: List) -> Result<Listed, Error> {
+        self.admit(asked.caller, asked.account, Permission::ReadServiceTokens)?;
+        let query = ServiceTokenQuery {
+            account: asked.account,
+            name: list.name,
+            search: list.search,
+            offset: list.offset,
+            limit: list.limit,
+        };
+        let Page { items, total } = self.store.list_service_tokens(query).await?;
+        Ok(Listed { tokens: self.with_uses(items).await?, total })
+    }
+
+    /// One token.
+    pub async fn load_service_token(
+        &self,
+        asked: Asked<'_>,
+        id: ServiceTokenId,
+    ) -> Result<ServiceTokenView, Error> {
+        self.admit(asked.caller, asked.account, Permission::ReadServiceTokens)?;
+        let token = self.read_service_token(asked, id).await?;
+        self.view(token).await
+    }
+
+    /// Gives a token its whole duration again.
+    pub async fn refresh_service_token(
+        &self,
+        asked: Asked<'_>,
+        id: ServiceTokenId,
+    ) -> Result<ServiceTokenView, Error> {
+        let transition = async |token: ServiceToken, now| {
+            self.policy.check_lifetime(&token.lifetime)?;
+            Ok((token.refresh(now), Action::RefreshServiceToken, None))
+        };
+        self.transition(asked, id, false, transition).await.map(|(view, _)| view)
+    }
+
+    /// Makes a new secret; the old one is accepted until `overlap_until`, or ends now.
+    ///
+    /// `is_retry`: the client says that it repeats a request whose answer it did not get. When the rotation it
+    /// repeats was its own, within a minute, and the new secret was never used, that secret is replaced and the
+    /// previous one keeps its deadline; otherwise a lost answer would kill the secret in use (design 3).
+    pub async fn rotate_service_token(
+        &self,
+        asked: Asked<'_>,
+        id: ServiceTokenId,
+        overlap_until: Option<Timestamp>,
+        is_retry: bool,
+    ) -> Result<(ServiceTokenView, Secret), Error> {
+        let transition = async |token: ServiceToken, now| {
+            let rotation = self.rotation(asked, overlap_until, now);
+            let (token, secret) = if is_retry && self.is_unused_rotation(asked, &token, now).await? {
+                token.reissue_secret(&rotation)
+            } else {
+                token.rotate(&rotation)?
+            };
+            Ok((token, Action::RotateServiceToken, Some(secret)))
+        };
+        let (view, secret) = self.transition(asked, id, false, transition).await?;
+        let secret = secret.ok_or(Error::NotFound)?;
+        Ok((view, secret))
+    }
+
+    /// Applies a patch; gives the new secret when it rotated. `is_retry` as in [`Authority::rotate_service_token`].
+    pub async fn update_service_token(
+        &self,
+        asked: Asked<'_>,
+        id: ServiceTokenId,
+        patch: ServiceTokenPatch,
+        is_retry: bool,
+    ) -> Result<(ServiceTokenView, Option<Secret>), Error> {
+        let states_restriction = patch.scopes.is_some();
+        let transition = async |before: ServiceToken, now| {
+            if let Some(lifetime) = patch.lifetime.as_ref().filter(|lifetime| **lifetime != before.lifetime) {
+                self.policy.check_lifetime(lifetime)?;
+            }
+            let rotation = self.rotation(asked, None, now);
+            let repeats_rotation = is_retry
+                && patch.secret_version == Some(before.current.version)
+                && self.is_unused_rotation(asked, &before, now).await?;
+            let (after, secret) = before.clone().update(patch.clone(), &rotation)?;
+            let (after, secret) = match secret {
+                None if repeats_rotation => {
+                    let (after, secret) = after.reissue_secret(&rotation);
+                    (after, Some(secret))
+                }
+                secret => (after, secret),
+            };
+            Ok((after.clone(), update_action(&before, &after), secret))
+        };
+        self.transition(asked, id, states_restriction, transition).await
+    }
+
+    /// Ends a token; gives its last state.
+    pub async fn revoke_service_token(
+        &self,
+        asked: Asked<'_>,
+        id: ServiceTokenId,
+    ) -> Result<ServiceTokenView, Error> {
+        self.admit(asked.caller, asked.account, Permission::WriteServiceTokens)?;
+        for _ in 0..TRIES {
+            let now = self.clock.now();
+            let view = self.view(self.read_service_token(asked, id).await?).await?;
+            let mutation = Mutation::RevokeServiceToken {
+                account: asked.account,
+                id,
+                client_id: view.token.client_id,
+                expected: view.token.version,
+            };
+            let deed = Deed {
+                action: Action::RevokeServiceToken,
+                subject: Subject::Token(TokenRef::Service(id)),
+                changes: vec![FieldChange {
+                    field: "name".into(),
+                    from: Some(view.token.name.as_str().into()),
+                    to: None,
+                }],
+            };
+            match self.apply(asked, mutation, deed, now).await {
+                Err(Error::Store(StoreError::Stale)) => {}
+                outcome => return outcome.map(|()| view),
+            }
+        }
+        Err(contended())
+    }
+
+    /// Reads a token, lets `decide` make its next state, checks that this is within the caller, and writes it.
+    async fn transition(
+        &self,
+        asked: Asked<'_>,
+        id: ServiceTokenId,
+        states_restriction: bool,
+        decide: impl AsyncFn(ServiceToken, Timestamp) -> Result<(ServiceToken, Action, Option<Secret>), Error>,
+    ) -> Result<(ServiceTokenView, Option<Secret>), Error> {
+        self.admit(asked.caller, asked.account, Permission::WriteServiceTokens)?;
+        for _ in 0..TRIES {
+            let now = self.clock.now();
+            let before = self.read_service_token(asked, id).await?;
+            let (after, action, secret) = decide(before.clone(), now).await?;
+            if states_restriction || after.is_stronger_than(&before) {
+                within_caller(asked, &after)?;
+            }
+            let deed = Deed {
+                action,
+                subject: Subject::Token(TokenRef::Service(id)),
+                changes: differences(&before, &after),
+            };
+            let mutation = Mutation::ReplaceServiceToken { expected: before.version, token: after.clone() };
+            match self.apply(asked, mutation, deed, now).await {
+                Err(Error::Store(StoreError::Stale)) => {}
+                outcome => {
+                    outcome?;
+                    return Ok((self.view(after).await?, secret));
+                }
+            }
+        }
+        Err(contended())
+    }
+
+    fn rotation<'a>(
+        &'a self,
+        asked: Asked<'_>,
+        overlap_until: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Rotation<'a> {
+        Rotation {
+            by: asked.caller.handle,
+            overlap_until,
+            prefix: &self.policy.secret_prefix,
+            entropy: self.entropy.as_ref(),
+            now,
+        }
+    }
+
+    /// Whether the current secret comes from a rotation of the caller's own a moment ago and nobody has used it.
+    /// Where a use may have gone unnoticed, it counts as used.
+    async fn is_unused_rotation(
+        &self,
+        asked: Asked<'_>,
+        token: &ServiceToken,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        if !token.is_retry_of_rotation(asked.caller.handle, now)
+            || self.usage.may_have_missed_since(token.current.created_at)
+        {
+            return Ok(false);
+        }
+        let view = self.view(token.clone()).await?;
+        Ok(view.uses.iter().all(|usage| usage.secret_version != token.current.version))
+    }
+
+    async fn read_service_token(&self, asked: Asked<'_>, id: ServiceTokenId) -> Result<ServiceToken, Error> {
+        self.store.find_service_token(asked.account, id).await?.ok_or(Error::NotFound)
+    }
+
+    async fn view(&self, token: ServiceToken) -> Result<ServiceTokenView, Error> {
+        let stored = self.store.list_uses(vec![TokenRef::Service(token.id)]).await?;
+        let uses = self.uses_of(&token, stored);
+        Ok(ServiceTokenView { token, uses })
+    }
+
+    async fn with_uses(&self, tokens: Vec<ServiceToken>) -> Result<Vec<ServiceTokenView>, Error> {
+        let ids = tokens.iter().map(|token| TokenRef::Service(token.id)).collect();
+        let mut stored: std::collections::HashMap<TokenRef, Vec<Usage>> = std::collections::HashMap::new();
+        for usage in self.store.list_uses(ids).await? {
+            stored.entry(usage.token).or_default().push(usage);
+        }
+        let view = |token: ServiceToken| {
+            let stored = stored.remove(&TokenRef::Service(token.id)).unwrap_or_default();
+            let uses = self.uses_of(&token, stored);
+            ServiceTokenView { token, uses }
+        };
+        Ok(tokens.into_iter().map(view).collect())
+    }
+
+    /// Stored uses of the token's two secrets, with what waits to be written laid over them.
+    fn uses_of(&self, token: &ServiceToken, stored: Vec<Usage>) -> Vec<Usage> {
+        let versions =
+            [Some(token.current.version), token.previous.as_ref().map(|previous| previous.version)];
+        let of_version = |version| {
+            let stored = stored.iter().find(|usage| usage.secret_version == version).cloned();
+            let pending = self.usage.pending(TokenRef::Service(token.id), version);
+            usage::overlay(stored, pending)
+        };
+        versions.into_iter().flatten().filter_map(of_version).collect()
+    }
+}
+
+/// Nothing hands out more than it has (design 2.3).
+fn within_caller(asked: Asked<'_>, token: &ServiceToken) -> Result<(), Error> {
+    if asked.caller.can_hand_out(&token.scopes, token.expires_at) {
+        return Ok(());
+    }
+    Err(Error::Denied(Denial::BeyondCaller))
+}
+
+/// An account that was there when the caller was admitted and is gone now is an account one may not see.
+fn missing_account_is_denied(error: Error) -> Error {
+    match error {
+        Error::NotFound => Error::Denied(Denial::ForeignAccount),
+        other => other,
+    }
+}
+
+/// The row kept changing while we decided: the client may ask again.
+fn contended() -> Error {
+    Error::Busy { retry_after: std::time::Duration::from_secs(1) }
+}
+
+fn issued(token: &ServiceToken) -> Vec<FieldChange> {
+    let scopes = scopes_text(&token.scopes).map(|scopes| stated("scopes", scopes));
+    let mut changes = vec![
+        stated("name", token.name.as_str()),
+        stated("duration", token.lifetime.as_str()),
+        stated("expires_at", time_text(token.expires_at)),
+        stated("enabled", token.enabled.to_string()),
+    ];
+    changes.extend(scopes);
+    changes
+}
+
+/// The verb that says best what a patch did.
+fn update_action(before: &ServiceToken, after: &ServiceToken) -> Action {
+    if before.current.digest != after.current.digest {
+        return Action::RotateServiceToken;
+    }
+    let changed = differences(before, after);
+    match changed.as_slice() {
+        [only] if &*only.field == "name" => Action::RenameServiceToken,
+        [only] if &*only.field == "enabled" && after.enabled => Action::EnableServiceToken,
+        [only] if &*only.field == "enabled" => Action::DisableServiceToken,
+        _ => Action::UpdateServiceToken,
+    }
+}

@@ -1,0 +1,64 @@
+//! What has to be done from time to time. The binary calls these; nothing here has a clock of its own.
+
+use std::time::Duration;
+
+use countersign_domain::store::StoreError;
+use countersign_domain::time::Timestamp;
+
+use crate::Authority;
+
+/// How often [`Authority::flush_usage`] wants to be called.
+pub const FLUSH_EVERY: Duration = Duration::from_millis(500);
+/// How often [`Authority::sweep`] wants to be called.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// Uses written in one go: small enough not to be felt by changes that wait behind it.
+const USES_A_FLUSH: usize = 1_024;
+/// Goes of one call: with [`FLUSH_EVERY`] this bounds the rate at which usage is written.
+const GOES_A_FLUSH: usize = 4;
+/// Rows swept in one go.
+const ROWS_A_SWEEP: u32 = 500;
+/// An expired access token is told apart from an unknown one for this long.
+const KEEP_EXPIRED: Duration = Duration::from_secs(24 * 3600);
+/// Refusals are kept for this long (design 2.4).
+const KEEP_REFUSALS: Duration = Duration::from_secs(30 * 24 * 3600);
+
+impl Authority {
+    /// Writes uses and refusals that are due. When the store fails they are lost, and the error says so: last use
+    /// may then lag by a minute, never a secret.
+    pub async fn flush_usage(&self) -> Result<(), StoreError> {
+        for _ in 0..GOES_A_FLUSH {
+            let batch = self.usage.take_due(self.clock.now(), USES_A_FLUSH);
+            if batch.uses.is_empty() && batch.refusals.is_empty() {
+                break;
+            }
+            self.store.record_usage(batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes everything that waits; for shutdown.
+    pub async fn flush_all_usage(&self) -> Result<(), StoreError> {
+        loop {
+            let batch = self.usage.take_due(Timestamp::NEVER, USES_A_FLUSH);
+            if batch.uses.is_empty() && batch.refusals.is_empty() {
+                return Ok(());
+            }
+            self.store.record_usage(batch).await?;
+        }
+    }
+
+    /// Removes what is past its time, in small batches so that changes are not delayed. Gives how many rows.
+    pub async fn sweep(&self) -> Result<u64, StoreError> {
+        let now = self.clock.now();
+        let mut swept = 0;
+        loop {
+            let tokens = self.store.sweep_access_tokens(now.before(KEEP_EXPIRED), ROWS_A_SWEEP).await?;
+            let refusals = self.store.sweep_refusals(now.before(KEEP_REFUSALS), ROWS_A_SWEEP).await?;
+            swept += u64::from(tokens) + u64::from(refusals);
+            if tokens < ROWS_A_SWEEP && refusals < ROWS_A_SWEEP {
+                return Ok(swept);
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Uses and refusals on their way to the store: coalesced, bounded, never awaited by a door.
+
+use std::hash::BuildHasher;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use countersign_domain::id::TokenRef;
+use countersign_domain::service_token::SecretVersion;
+use countersign_domain::time::Timestamp;
+use countersign_domain::usage::{Refusals, Usage, UsageBatch};
+use countersign_domain::verdict::Reason;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
+use crate::directory::Known;
+use crate::verify::Sighting;
+
+/// Most secrets whose uses wait to be written.
+const MOST_PENDING: usize = 65_536;
+/// Beyond this, only first uses are taken in: that a new secret is in use is what a rotation waits for.
+const ROOM_FOR_KNOWN: usize = MOST_PENDING / 4 * 3;
+/// Most refusals of known credentials, by minute and reason, that wait to be written.
+const MOST_REFUSALS: usize = 8_192;
+/// Uses of a secret after the first are written at most this often.
+const WRITE_EVERY: Duration = Duration::from_secs(60);
+/// Longest user agent that is kept.
+const LONGEST_USER_AGENT: usize = 128;
+/// Maps that are locked apart. A power of two.
+const SHARDS: usize = 64;
+
+type Key = (TokenRef, SecretVersion);
+
+/// Uses and refusals that wait to be written.
+#[derive(Default)]
+pub struct UsageLog {
+    uses: UseShards,
+    refusals: Mutex<HashMap<(TokenRef, Reason, Timestamp), Refusals, RandomState>>,
+    /// How many uses wait, over all shards.
+    pending: AtomicUsize,
+    /// How many sightings found no room since start.
+    dropped: AtomicU64,
+    /// When the last one did, in microseconds; 0 = never.
+    dropped_at: AtomicI64,
+}
+
+struct UseShards {
+    maps: Box<[Mutex<HashMap<Key, Pending, RandomState>>]>,
+    hasher: RandomState,
+}
+
+impl Default for UseShards {
+    fn default() -> Self {
+        Self { maps: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::default() }
+    }
+}
+
+/// Uses of one secret that wait.
+struct Pending {
+    usage: Usage,
+    /// From then on they may be written.
+    due: Timestamp,
+    /// Where to say that they were.
+    known: Arc<Known>,
+}
+
+/// The state of the log, for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UsageStats {
+    /// Secrets whose uses wait to be written.
+    pub pending: usize,
+    /// Sightings that found no room since start: counts and times of use are coarser by these.
+    pub dropped: u64,
+}
+
+impl UsageLog {
+    /// Takes note of a use.
+    pub(crate) fn note_use(
+        &self,
+        known: &Arc<Known>,
+        secret_version: SecretVersion,
+        sighting: Sighting<'_>,
+        now: Timestamp,
+    ) {
+        let key = (known.fact.token(), secret_version);
+        let mut map = self.uses.lock(&key);
+        if let Some(pending) = map.get_mut(&key) {
+            pending.add(sighting, now);
+            return;
+        }
+        let written_at = known.written_cell(secret_version).load(Ordering::Relaxed);
+        let room = if written_at == 0 { MOST_PENDING } else { ROOM_FOR_KNOWN };
+        if self.pending.load(Ordering::Relaxed) >= room {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.dropped_at.store(now.as_micros(), Ordering::Relaxed);
+            return;
+        }
+        let due = match written_at {
+            0 => now,
+            seconds => Timestamp::from_micros(i64::from(seconds) * 1_000_000).after(WRITE_EVERY),
+        };
+        map.insert(key, Pending::first(known, secret_version, sighting, now, due));
+        self.pending.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes note of a refusal of a known credential.
+    pub(crate) fn note_refusal(
+        &self,
+        token: TokenRef,
+        reason: Reason,
+        address: Option<IpAddr>,
+        now: Timestamp,
+    ) {
+        let minute = Timestamp::from_micros(now.as_micros().div_euclid(60_000_000) * 60_000_000);
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = refusals.len() >= MOST_REFUSALS;
+        match refusals.get_mut(&(token, reason, minute)) {
+            Some(known) => {
+                known.count += 1;
+                known.address = address.or(known.address);
+            }
+            None if full => {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+            None => {
+                let first = Refusals { token, reason, minute, count: 1, address };
+                refusals.insert((token, reason, minute), first);
+            }
+        }
+    }
+
+    /// Takes out what may be written now, at most `most` uses; everything when `now` is [`Timestamp::NEVER`].
+    pub(crate) fn take_due(&self, now: Timestamp, most: usize) -> UsageBatch {
+        let mut uses = Vec::new();
+        for shard in &self.uses.maps {
+            let mut map = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let room = most - uses.len();
+            let due = map.extract_if(|_, pending| pending.due <= now).take(room).map(|(_, pending)| pending);
+            uses.extend(due.map(Pending::written));
+        }
+        self.pending.fetch_sub(uses.len(), Ordering::Relaxed);
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        UsageBatch { uses, refusals: refusals.drain().map(|(_, refusals)| refusals).collect() }
+    }
+
+    /// What waits for this secret.
+    pub(crate) fn pending(&self, token: TokenRef, secret_version: SecretVersion) -> Option<Usage> {
+        let key = (token, secret_version);
+        self.uses.lock(&key).get(&key).map(|pending| pending.usage.clone())
+    }
+
+    /// What waits for any secret of this token.
+    pub(crate) fn pending_of(&self, token: TokenRef) -> Vec<Usage> {
+        let of_token = |map: &HashMap<Key, Pending, RandomState>| -> Vec<Usage> {
+            let matching = map.iter().filter(|(key, _)| key.0 == token);
+            matching.map(|(_, pending)| pending.usage.clone()).collect()
+        };
+        let shards = self.uses.maps.iter();
+        shards.flat_map(|shard| of_token(&shard.lock().unwrap_or_else(PoisonError::into_inner))).collect()
+    }
+
+    /// Whether a use since `time` may have gone unnoticed.
+    pub(crate) fn may_have_missed_since(&self, time: Timestamp) -> bool {
+        self.dropped_at.load(Ordering::Relaxed) >= time.as_micros()
+    }
+
+    pub(crate) fn stats(&self) -> UsageStats {
+        UsageStats {
+            pending: self.pending.load(Ordering::Relaxed),
+            dropped: self.dropped.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl UseShards {
+    fn lock(&self, key: &Key) -> MutexGuard<'_, HashMap<Key, Pending, RandomState>> {
+        let hash = self.hasher.hash_one(key);
+        self.maps[(hash >> 32) as usize % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pending {
+    fn first(
+        known: &Arc<Known>,
+        secret_version: SecretVersion,
+        sighting: Sighting<'_>,
+        now: Timestamp,
+        due: Timestamp,
+    ) -> Self {
+        let usage = Usage {
+            token: known.fact.token(),
+            secret_version,
+            count: 1,
+            first_at: now,
+            last_at: now,
+            address: sighting.address,
+            user_agent: readable(sighting.user_agent),
+            door: sighting.door,
+        };
+        Self { usage, due, known: Arc::clone(known) }
+    }
+
+    fn add(&mut self, sighting: Sighting<'_>, now: Timestamp) {
+        let usage = &mut self.usage;
+        usage.count += 1;
+        usage.last_at = usage.last_at.max(now);
+        usage.address = sighting.address.or(usage.address);
+        usage.door = sighting.door;
+        if cut(sighting.user_agent) != usage.user_agent.as_bytes() {
+            usage.user_agent = readable(sighting.user_agent);
+        }
+    }
+
+    /// Marks the secret as written at its last use.
+    fn written(self) -> Usage {
+        let seconds = u32::try_from(self.usage.last_at.as_seconds()).unwrap_or(u32::MAX);
+        self.known.written_cell(self.usage.secret_version).store(seconds, Ordering::Relaxed);
+        self.usage
+    }
+}
+
+fn cut(user_agent: &[u8]) -> &[u8] {
+    &user_agent[..user_agent.len().min(LONGEST_USER_AGENT)]
+}
+
+/// The first 128 bytes, with `?` for everything that is not printable ASCII: it ends up in tables and logs.
+fn readable(user_agent: &[u8]) -> Box<str> {
+    let printable = |byte: &u8| if matches!(byte, b' '..=b'~') { char::from(*byte) } else { '?' };
+    cut(user_agent).iter().map(printable).collect::<String>().into()
+}
+
+/// What is stored of a secret's uses with what waits laid over it.
+pub(crate) fn overlay(stored: Option<Usage>, pending: Option<Usage>) -> Option<Usage> {
+    match (stored, pending) {
+        (Some(stored), Some(pending)) => Some(Usage {
+            count: stored.count + pending.count,
+            first_at: stored.first_at.min(pending.first_at),
+            last_at: stored.last_at.max(pending.last_at),
+            ..pending
+        }),
+        (stored, pending) => pending.or(stored),
+    }
+}
