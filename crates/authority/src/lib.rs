@@ -21,6 +21,7 @@ use countersign_domain::caller::{Caller, Permission};
 use countersign_domain::entropy::Entropy;
 use countersign_domain::error::{Denial, Error};
 use countersign_domain::id::AccountId;
+use countersign_domain::lifetime::Lifetime;
 use countersign_domain::store::{Revision, SharedStore, StoreError};
 use countersign_domain::time::{Clock, Timestamp};
 
@@ -87,6 +88,11 @@ impl Authority {
     /// The state of the usage log, for metrics.
     pub fn usage_stats(&self) -> UsageStats {
         self.usage.stats()
+    }
+
+    /// The duration of a service token for which none was stated.
+    pub fn default_lifetime(&self) -> Lifetime {
+        self.policy.default_lifetime()
     }
 
     /// The time, as everything here sees it.

@@ -52,6 +52,31 @@ pub struct Listed {
     pub total: u64,
 }
 
+/// What a client wants of a transition, beside its rule.
+#[derive(Debug, Clone, Copy, Default)]
+struct Intent {
+    /// It repeats a request whose answer it did not get.
+    is_retry: bool,
+    /// Until when the secret before a new one is accepted.
+    overlap_until: Option<Timestamp>,
+    /// It states a restriction, which must be within the caller even where it narrows.
+    states_restriction: bool,
+}
+
+/// What a rule needs to know at the moment it decides.
+struct Moment<'a> {
+    rotation: Rotation<'a>,
+    /// The request repeats a rotation whose new secret nobody has received.
+    repeats_rotation: bool,
+}
+
+/// What a rule decides: the next state, the verb for it, and the secret to show where there is one.
+struct Step<S> {
+    after: ServiceToken,
+    action: Action,
+    secret: S,
+}
+
 impl Authority {
     /// Issues a token and gives its one secret.
     pub async fn issue_service_token(
@@ -115,11 +140,12 @@ impl Authority {
         asked: Asked<'_>,
         id: ServiceTokenId,
     ) -> Result<ServiceTokenView, Error> {
-        let transition = async |token: ServiceToken, now| {
+        let decide = |token: ServiceToken, moment: &Moment<'_>| {
             self.policy.check_lifetime(&token.lifetime)?;
-            Ok((token.refresh(now), Action::RefreshServiceToken, None))
+            let after = token.refresh(moment.rotation.now);
+            Ok(Step { after, action: Action::RefreshServiceToken, secret: () })
         };
-        self.transition(asked, id, false, transition).await.map(|(view, _)| view)
+        self.transition(asked, id, Intent::default(), decide).await.map(|(view, _)| view)
     }
 
     /// Makes a new secret; the old one is accepted until `overlap_until`, or ends now.
@@ -134,18 +160,16 @@ impl Authority {
         overlap_until: Option<Timestamp>,
         is_retry: bool,
     ) -> Result<(ServiceTokenView, Secret), Error> {
-        let transition = async |token: ServiceToken, now| {
-            let rotation = self.rotation(asked, overlap_until, now);
-            let (token, secret) = if is_retry && self.is_unused_rotation(asked, &token, now).await? {
-                token.reissue_secret(&rotation)
+        let decide = |token: ServiceToken, moment: &Moment<'_>| {
+            let (after, secret) = if moment.repeats_rotation {
+                token.reissue_secret(&moment.rotation)
             } else {
-                token.rotate(&rotation)?
+                token.rotate(&moment.rotation)?
             };
-            Ok((token, Action::RotateServiceToken, Some(secret)))
+            Ok(Step { after, action: Action::RotateServiceToken, secret })
         };
-        let (view, secret) = self.transition(asked, id, false, transition).await?;
-        let secret = secret.ok_or(Error::NotFound)?;
-        Ok((view, secret))
+        let intent = Intent { is_retry, overlap_until, states_restriction: false };
+        self.transition(asked, id, intent, decide).await
     }
 
     /// Applies a patch; gives the new secret when it rotated. `is_retry` as in [`Authority::rotate_service_token`].
@@ -156,26 +180,25 @@ impl Authority {
         patch: ServiceTokenPatch,
         is_retry: bool,
     ) -> Result<(ServiceTokenView, Option<Secret>), Error> {
-        let states_restriction = patch.scopes.is_some();
-        let transition = async |before: ServiceToken, now| {
+        let intent = Intent { is_retry, overlap_until: None, states_restriction: patch.scopes.is_some() };
+        let decide = |before: ServiceToken, moment: &Moment<'_>| {
             if let Some(lifetime) = patch.lifetime.as_ref().filter(|lifetime| **lifetime != before.lifetime) {
                 self.policy.check_lifetime(lifetime)?;
             }
-            let rotation = self.rotation(asked, None, now);
-            let repeats_rotation = is_retry
-                && patch.secret_version == Some(before.current.version)
-                && self.is_unused_rotation(asked, &before, now).await?;
-            let (after, secret) = before.clone().update(patch.clone(), &rotation)?;
+            let repeats_rotation =
+                moment.repeats_rotation && patch.secret_version == Some(before.current.version);
+            let (after, secret) = before.clone().update(patch.clone(), &moment.rotation)?;
             let (after, secret) = match secret {
                 None if repeats_rotation => {
-                    let (after, secret) = after.reissue_secret(&rotation);
+                    let (after, secret) = after.reissue_secret(&moment.rotation);
                     (after, Some(secret))
                 }
                 secret => (after, secret),
             };
-            Ok((after.clone(), update_action(&before, &after), secret))
+            let action = update_action(&before, &after);
+            Ok(Step { after, action, secret })
         };
-        self.transition(asked, id, states_restriction, transition).await
+        self.transition(asked, id, intent, decide).await
     }
 
     /// Ends a token; gives its last state.
@@ -212,51 +235,45 @@ impl Authority {
     }
 
     /// Reads a token, lets `decide` make its next state, checks that this is within the caller, and writes it.
-    async fn transition(
+    async fn transition<S>(
         &self,
         asked: Asked<'_>,
         id: ServiceTokenId,
-        states_restriction: bool,
-        decide: impl AsyncFn(ServiceToken, Timestamp) -> Result<(ServiceToken, Action, Option<Secret>), Error>,
-    ) -> Result<(ServiceTokenView, Option<Secret>), Error> {
+        intent: Intent,
+        decide: impl Fn(ServiceToken, &Moment<'_>) -> Result<Step<S>, Error>,
+    ) -> Result<(ServiceTokenView, S), Error> {
         self.admit(asked.caller, asked.account, Permission::WriteServiceTokens)?;
         for _ in 0..TRIES {
             let now = self.clock.now();
             let before = self.read_service_token(asked, id).await?;
-            let (after, action, secret) = decide(before.clone(), now).await?;
-            if states_restriction || after.is_stronger_than(&before) {
-                within_caller(asked, &after)?;
+            let repeats_rotation = intent.is_retry && self.is_unused_rotation(asked, &before, now).await?;
+            let rotation = Rotation {
+                by: asked.caller.handle,
+                overlap_until: intent.overlap_until,
+                prefix: &self.policy.secret_prefix,
+                entropy: self.entropy.as_ref(),
+                now,
+            };
+            let step = decide(before.clone(), &Moment { rotation, repeats_rotation })?;
+            if intent.states_restriction || step.after.is_stronger_than(&before) {
+                within_caller(asked, &step.after)?;
             }
             let deed = Deed {
-                action,
+                action: step.action,
                 subject: Subject::Token(TokenRef::Service(id)),
-                changes: differences(&before, &after),
+                changes: differences(&before, &step.after),
             };
-            let mutation = Mutation::ReplaceServiceToken { expected: before.version, token: after.clone() };
+            let mutation =
+                Mutation::ReplaceServiceToken { expected: before.version, token: step.after.clone() };
             match self.apply(asked, mutation, deed, now).await {
                 Err(Error::Store(StoreError::Stale)) => {}
                 outcome => {
                     outcome?;
-                    return Ok((self.view(after).await?, secret));
+                    return Ok((self.view(step.after).await?, step.secret));
                 }
             }
         }
         Err(contended())
-    }
-
-    fn rotation<'a>(
-        &'a self,
-        asked: Asked<'_>,
-        overlap_until: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Rotation<'a> {
-        Rotation {
-            by: asked.caller.handle,
-            overlap_until,
-            prefix: &self.policy.secret_prefix,
-            entropy: self.entropy.as_ref(),
-            now,
-        }
     }
 
     /// Whether the current secret comes from a rotation of the caller's own a moment ago and nobody has used it.

@@ -18,6 +18,7 @@ pub mod id;
 pub mod lifetime;
 pub mod name;
 pub mod scope;
+pub mod search;
 pub mod secret;
 pub mod service_token;
 pub mod store;

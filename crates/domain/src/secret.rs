@@ -188,11 +188,8 @@ pub fn mint_access_text(entropy: &dyn Entropy) -> (Handle, Secret) {
 /// `[A-Za-z0-9_-]` (a root token from the environment, an imported token) have a handle made of their SHA-256.
 pub fn parse_access_text(text: &str) -> Option<(Handle, PresentedSecret<'_>)> {
     let bytes = text.as_bytes();
-    if bytes.len() == ACCESS_TEXT && bytes.iter().all(u8::is_ascii_alphanumeric) {
-        let (body, checksum) = bytes.split_at(ACCESS_BODY);
-        if access_checksum(body) == checksum {
-            return Some((Handle::from_ascii(&bytes[..Handle::LEN])?, PresentedSecret(text)));
-        }
+    if is_access_text(text) {
+        return Some((Handle::from_ascii(&bytes[..Handle::LEN])?, PresentedSecret(text)));
     }
     let foreign = (32..=128).contains(&bytes.len())
         && bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
@@ -200,6 +197,16 @@ pub fn parse_access_text(text: &str) -> Option<(Handle, PresentedSecret<'_>)> {
         return None;
     }
     Some((derived_handle(text), PresentedSecret(text)))
+}
+
+/// Whether a text is in our own format for access tokens, its checksum right.
+pub fn is_access_text(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    if bytes.len() != ACCESS_TEXT || !bytes.iter().all(u8::is_ascii_alphanumeric) {
+        return false;
+    }
+    let (body, checksum) = bytes.split_at(ACCESS_BODY);
+    access_checksum(body) == checksum
 }
 
 /// CRC-32/ISO-HDLC of the first 58 characters as six base62 digits, most significant first.

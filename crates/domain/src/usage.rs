@@ -60,6 +60,24 @@ pub struct Usage {
     pub door: Door,
 }
 
+impl Usage {
+    /// Uses are kept for this many of a token's newest secrets, so that rotating cannot fill a store: to record the
+    /// first use of a secret forgets those of secrets this far or further behind it.
+    pub const KEPT_SECRETS: SecretVersion = 100;
+
+    /// Adds uses of the same secret: counts are summed, the latest use wins.
+    pub fn add(&mut self, other: &Self) {
+        self.count = self.count.saturating_add(other.count);
+        self.first_at = self.first_at.min(other.first_at);
+        if other.last_at >= self.last_at {
+            self.last_at = other.last_at;
+            self.address = other.address;
+            self.user_agent.clone_from(&other.user_agent);
+            self.door = other.door;
+        }
+    }
+}
+
 /// Refusals of a known credential within one minute, for one reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusals {

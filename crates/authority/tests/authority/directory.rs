@@ -1,0 +1,105 @@
+//! What the doors know follows what was committed, and nothing old comes back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use countersign_authority::Directory;
+use countersign_domain::account::AccountFact;
+use countersign_domain::change::FactChange;
+use countersign_domain::fact::{CredentialKey, Fact};
+use countersign_domain::id::AccountId;
+use countersign_domain::store::Version;
+
+use crate::world::World;
+
+fn account(number: u8, parent: Option<u8>, enabled: bool, version: u64) -> FactChange {
+    let id = |number| AccountId::from_bytes([number; 16]);
+    FactChange::Account(AccountFact {
+        id: id(number),
+        parent: parent.map(id),
+        enabled,
+        version: Version::from_number(version),
+    })
+}
+
+async fn fact() -> Fact {
+    let world = World::new().await;
+    let (token, _) = world.issue("1h").await;
+    Fact { account: AccountId::from_bytes([2; 16]), ..Fact::from(&token) }
+}
+
+#[tokio::test]
+async fn an_older_fact_is_ignored() {
+    let directory = Directory::default();
+    directory.learn(account(2, None, true, 1));
+    let at = |version: u64, enabled, fact: &Fact| {
+        FactChange::Credential(Fact { version: Version::from_number(version), enabled, ..fact.clone() })
+    };
+    let fact = fact().await;
+    let is_enabled = || directory.find(&fact.key()).map(|known| known.fact.enabled);
+    directory.learn(at(2, false, &fact));
+    directory.learn(at(1, true, &fact));
+    directory.learn(at(2, true, &fact));
+    assert_eq!(is_enabled(), Some(false));
+    directory.learn(at(3, true, &fact));
+    assert_eq!(is_enabled(), Some(true));
+    let gone =
+        |version| FactChange::CredentialGone { key: fact.key(), version: Version::from_number(version) };
+    directory.learn(gone(3));
+    assert_eq!(is_enabled(), Some(true), "gone before this version");
+    directory.learn(gone(4));
+    assert_eq!(is_enabled(), None);
+}
+
+#[tokio::test]
+async fn an_account_stops_everything_below_it() {
+    let directory = Directory::default();
+    directory.learn(account(1, None, true, 1));
+    directory.learn(account(2, Some(1), true, 1));
+    directory.learn(FactChange::Credential(fact().await));
+    let known = directory.find(&fact().await.key()).unwrap();
+    assert!(known.chain().unwrap().is_enabled());
+    directory.learn(account(1, None, false, 2));
+    assert!(!known.chain().unwrap().is_enabled(), "seen through a fact that was found before");
+    directory.learn(account(1, None, true, 1));
+    assert!(!known.chain().unwrap().is_enabled(), "an older row does not bring it back");
+}
+
+#[tokio::test]
+async fn orphans_are_not_served() {
+    let directory = Directory::default();
+    directory.learn(FactChange::Credential(fact().await));
+    assert!(directory.find(&fact().await.key()).is_none());
+    directory.learn(account(2, Some(1), true, 1));
+    assert!(directory.chain(AccountId::from_bytes([2; 16])).is_none());
+}
+
+/// Readers on other threads: once a removal has returned, no later look finds the credential.
+#[tokio::test]
+async fn gone_is_gone_for_every_thread() {
+    let directory = Arc::new(Directory::default());
+    directory.learn(account(2, None, true, 1));
+    let fact = fact().await;
+    let key: CredentialKey = fact.key();
+    for version in 1..200u64 {
+        let there = Fact { version: Version::from_number(version * 2), ..fact.clone() };
+        directory.learn(FactChange::Credential(there));
+        let gone = Arc::new(AtomicBool::new(false));
+        let reader = std::thread::spawn({
+            let (directory, gone) = (Arc::clone(&directory), Arc::clone(&gone));
+            move || {
+                loop {
+                    let was_gone_before = gone.load(Ordering::SeqCst);
+                    let found = directory.find(&key).is_some();
+                    assert!(!(was_gone_before && found));
+                    if was_gone_before {
+                        return;
+                    }
+                }
+            }
+        });
+        directory.learn(FactChange::CredentialGone { key, version: Version::from_number(version * 2 + 1) });
+        gone.store(true, Ordering::SeqCst);
+        reader.join().unwrap();
+    }
+}

@@ -1,0 +1,93 @@
+//! Uses and refusals on their way to the store.
+
+use countersign_authority::UsageStats;
+use countersign_domain::change::FactChange;
+use countersign_domain::id::TokenRef;
+use countersign_domain::scope::Scopes;
+use countersign_domain::secret::{Secret, SecretPrefix};
+use countersign_domain::service_token::ServiceToken;
+use countersign_domain::store::Store;
+use countersign_domain::verdict::Reason;
+use countersign_store_conformance::doubles::SeededEntropy;
+
+use crate::world::{World, new_token};
+
+#[tokio::test]
+async fn the_first_use_is_written_at_once_and_later_ones_once_a_minute() {
+    let world = World::new().await;
+    world.authority.flush_all_usage().await.unwrap();
+    let (token, secret) = world.issue("1h").await;
+    let stored = async || {
+        world.authority.flush_usage().await.unwrap();
+        let usage = world.store.find_usage(TokenRef::Service(token.id)).await.unwrap();
+        usage.uses.first().map_or(0, |usage| usage.count)
+    };
+    world.shown(&token, &secret).unwrap();
+    assert_eq!(stored().await, 1, "the first use does not wait");
+    for _ in 0..5 {
+        world.advance(5);
+        world.shown(&token, &secret).unwrap();
+    }
+    assert_eq!(stored().await, 1, "later ones wait for the minute");
+    world.advance(60);
+    assert_eq!(stored().await, 6, "and arrive together");
+}
+
+#[tokio::test]
+async fn reads_see_what_waits() {
+    let world = World::new().await;
+    let caller = world.root_caller();
+    let (token, secret) = world.issue("1h").await;
+    let view = async || world.authority.load_service_token(world.asked(&caller), token.id).await.unwrap();
+    assert_eq!(view().await.last_seen_at(), None);
+    world.shown(&token, &secret).unwrap();
+    assert_eq!(view().await.last_seen_at(), Some(world.authority.now()));
+    world.authority.flush_usage().await.unwrap();
+    world.advance(7);
+    world.shown(&token, &secret).unwrap();
+    assert_eq!(view().await.last_seen_at(), Some(world.authority.now()));
+    let usage = world.authority.load_usage(&caller, TokenRef::Service(token.id)).await.unwrap();
+    assert_eq!(usage.uses.iter().map(|usage| usage.count).collect::<Vec<_>>(), [2]);
+}
+
+#[tokio::test]
+async fn a_refusal_does_not_move_last_seen_and_is_recorded_by_minute() {
+    let world = World::new().await;
+    let caller = world.root_caller();
+    let (token, _) = world.issue("1h").await;
+    let (_, foreign) = world.issue("1h").await;
+    for _ in 0..3 {
+        assert_eq!(world.shown(&token, &foreign), Err(Reason::WrongSecret));
+    }
+    world.authority.flush_usage().await.unwrap();
+    let view = world.authority.load_service_token(world.asked(&caller), token.id).await.unwrap();
+    assert_eq!(view.last_seen_at(), None);
+    let usage = world.authority.load_usage(&caller, TokenRef::Service(token.id)).await.unwrap();
+    let refusals: Vec<_> = usage.refusals.iter().map(|refusals| (refusals.reason, refusals.count)).collect();
+    assert_eq!(refusals, [(Reason::WrongSecret, 3)]);
+}
+
+#[tokio::test]
+async fn what_waits_is_bounded_and_says_so() {
+    let world = World::new().await;
+    world.authority.flush_all_usage().await.unwrap();
+    // Past the store, which has nothing to do with it: 65,600 tokens that the doors know.
+    let entropy = SeededEntropy::new(2);
+    let issue = |_| {
+        let prefix = SecretPrefix::default();
+        let now = world.authority.now();
+        ServiceToken::issue(world.root, new_token("1h"), Scopes::FULL, None, &prefix, &entropy, now)
+    };
+    let tokens: Vec<(ServiceToken, Secret)> = (0..65_600).map(issue).collect();
+    for (token, _) in &tokens {
+        world.authority.directory().learn(FactChange::Credential(token.into()));
+    }
+    for (token, secret) in &tokens {
+        world.shown(token, secret).unwrap();
+    }
+    let UsageStats { pending, dropped } = world.authority.usage_stats();
+    assert!(pending <= 65_536, "{pending}");
+    assert!(dropped >= 64, "{dropped}");
+    world.authority.flush_all_usage().await.unwrap();
+    assert_eq!(world.authority.usage_stats().pending, 0);
+}

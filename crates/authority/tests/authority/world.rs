@@ -1,0 +1,102 @@
+//! An authority with everything it stands on under the test's control.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_authority::{Asked, Authority, Decision, Directory, Policy, RootSettings, Sighting};
+use countersign_domain::audit::Origin;
+use countersign_domain::caller::Caller;
+use countersign_domain::demand::{Demand, Presented};
+use countersign_domain::id::AccountId;
+use countersign_domain::lifetime::{Lifetime, Ttl};
+use countersign_domain::name::Name;
+use countersign_domain::scope::Scopes;
+use countersign_domain::secret::Secret;
+use countersign_domain::service_token::{NewServiceToken, ServiceToken};
+use countersign_domain::usage::Door;
+use countersign_domain::verdict::Reason;
+use countersign_store_conformance::doubles::{ManualClock, SeededEntropy};
+use countersign_store_conformance::model::ModelStore;
+
+pub(crate) const ROOT_TOKEN: &str = "root-token-of-the-tests-0123456789";
+
+pub(crate) struct World {
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) store: Arc<ModelStore>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) root: AccountId,
+    pub(crate) origin: Origin,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with(Policy::default()).await
+    }
+
+    pub(crate) async fn with(policy: Policy) -> Self {
+        let directory = Arc::new(Directory::default());
+        let store = Arc::new(ModelStore::new(directory.clone()));
+        let clock = Arc::new(ManualClock::default());
+        let entropy = Arc::new(SeededEntropy::new(1));
+        let authority = Arc::new(Authority::new(store.clone(), directory, clock.clone(), entropy, policy));
+        authority.load().await.unwrap();
+        let token = Some(Secret::from_operator(ROOT_TOKEN.into()));
+        let root = authority.ensure_root(RootSettings { token, ..Default::default() }).await.unwrap();
+        Self { authority, store, clock, root: root.account, origin: Origin::default() }
+    }
+
+    pub(crate) fn caller(&self, text: &str) -> Result<Caller, Reason> {
+        self.authority.authenticate(&Presented::access(text).unwrap(), sighting(Door::Api))
+    }
+
+    pub(crate) fn root_caller(&self) -> Caller {
+        self.caller(ROOT_TOKEN).unwrap()
+    }
+
+    pub(crate) fn asked<'a>(&'a self, caller: &'a Caller) -> Asked<'a> {
+        Asked { caller, account: self.root, origin: &self.origin }
+    }
+
+    /// Issues a service token in the root's name.
+    pub(crate) async fn issue(&self, duration: &str) -> (ServiceToken, Secret) {
+        let caller = self.root_caller();
+        let (view, secret) =
+            self.authority.issue_service_token(self.asked(&caller), new_token(duration)).await.unwrap();
+        (view.token, secret)
+    }
+
+    /// Issues an access token in the root's name and gives its text.
+    pub(crate) async fn issue_access(&self, ttl: i64, scopes: Option<Scopes>) -> Secret {
+        let caller = self.root_caller();
+        let ttl = Ttl::from_number(ttl).unwrap();
+        self.authority.issue_access_token(self.asked(&caller), ttl, scopes).await.unwrap().1
+    }
+
+    /// What a door that demands nothing says of this pair.
+    pub(crate) fn shown(&self, token: &ServiceToken, secret: &Secret) -> Result<u32, Reason> {
+        let client_id = token.client_id.to_string();
+        let presented = Presented::service(&client_id, secret.reveal()).unwrap();
+        match self.authority.verify(&presented, &Demand::default(), sighting(Door::Authz)) {
+            Decision::Granted(granted) => Ok(granted.grant.secret_version),
+            Decision::Denied { reason, .. } => Err(reason),
+        }
+    }
+
+    pub(crate) fn advance(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+}
+
+pub(crate) fn sighting(door: Door) -> Sighting<'static> {
+    Sighting { door, address: None, user_agent: b"tests" }
+}
+
+pub(crate) fn new_token(duration: &str) -> NewServiceToken {
+    NewServiceToken {
+        name: Name::parse("ci").unwrap(),
+        lifetime: Lifetime::parse(duration).unwrap(),
+        enabled: true,
+        scopes: None,
+        secret_version: 1,
+    }
+}

@@ -1,0 +1,144 @@
+//! The reference: a store in memory, as simple as the contract allows. What a real store does must be the same.
+
+mod lists;
+mod state;
+mod usage;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use countersign_domain::access_token::AccessToken;
+use countersign_domain::account::Account;
+use countersign_domain::change::{Change, FactChange};
+use countersign_domain::id::{AccountId, Handle, ServiceTokenId, TokenRef};
+use countersign_domain::service_token::ServiceToken;
+use countersign_domain::store::{
+    AccessTokenQuery, AuditPage, AuditQuery, ChangeSink, Page, Revision, RootToken, ServiceTokenQuery, Store,
+    StoreError, TokenUsage,
+};
+use countersign_domain::time::Timestamp;
+use countersign_domain::usage::{Usage, UsageBatch};
+
+use crate::doubles::lock;
+use state::State;
+
+/// A store in memory. Also the double for tests of whatever stands on a store: it keeps every promise, and can be
+/// told to fail.
+pub struct ModelStore {
+    /// One lock around everything: publishing happens under it, so that it is in the order of revisions.
+    state: Mutex<State>,
+    sink: Arc<dyn ChangeSink>,
+    failing: AtomicBool,
+}
+
+impl ModelStore {
+    /// An empty store that publishes to `sink`.
+    pub fn new(sink: Arc<dyn ChangeSink>) -> Self {
+        Self { state: Mutex::default(), sink, failing: AtomicBool::new(false) }
+    }
+
+    /// From now on every call answers [`StoreError::Unavailable`] and does nothing, or no longer.
+    pub fn set_failing(&self, failing: bool) {
+        self.failing.store(failing, Ordering::SeqCst);
+    }
+
+    fn state(&self) -> Result<MutexGuard<'_, State>, StoreError> {
+        if self.failing.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("the model was told to fail".into()));
+        }
+        Ok(lock(&self.state))
+    }
+}
+
+#[async_trait]
+impl Store for ModelStore {
+    async fn apply(&self, change: Change) -> Result<Revision, StoreError> {
+        let mut state = self.state()?;
+        let published = change.mutation.fact_changes();
+        let revision = state.apply(change)?;
+        self.sink.publish(revision, published);
+        Ok(revision)
+    }
+
+    async fn load_facts(&self, mut visit: Box<dyn FnMut(FactChange) + Send>) -> Result<Revision, StoreError> {
+        let state = self.state()?;
+        state.facts().for_each(&mut visit);
+        Ok(state.revision)
+    }
+
+    async fn find_account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
+        Ok(self.state()?.accounts.get(&id).cloned())
+    }
+
+    async fn find_root_account(&self) -> Result<Option<Account>, StoreError> {
+        Ok(self.state()?.accounts.values().find(|account| account.parent.is_none()).cloned())
+    }
+
+    async fn find_root_token(&self) -> Result<Option<RootToken>, StoreError> {
+        let state = self.state()?;
+        let last = state.root_handles.last();
+        Ok(last.map(|handle| RootToken { handle: *handle, live: state.live_root_token().map(|(_, v)| v) }))
+    }
+
+    async fn find_service_token(
+        &self,
+        account: AccountId,
+        id: ServiceTokenId,
+    ) -> Result<Option<ServiceToken>, StoreError> {
+        let state = self.state()?;
+        Ok(state.service_tokens.get(&id).filter(|token| token.account == account).cloned())
+    }
+
+    async fn list_service_tokens(&self, query: ServiceTokenQuery) -> Result<Page<ServiceToken>, StoreError> {
+        Ok(self.state()?.list_service_tokens(&query))
+    }
+
+    async fn find_access_token(
+        &self,
+        account: AccountId,
+        handle: Handle,
+    ) -> Result<Option<AccessToken>, StoreError> {
+        let state = self.state()?;
+        Ok(state.access_tokens.get(&handle).filter(|token| token.account == account).cloned())
+    }
+
+    async fn list_access_tokens(&self, query: AccessTokenQuery) -> Result<Page<AccessToken>, StoreError> {
+        Ok(self.state()?.list_access_tokens(&query))
+    }
+
+    async fn sweep_access_tokens(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        let mut state = self.state()?;
+        let gone = state.sweep_access_tokens(before, limit);
+        let count = gone.len() as u32;
+        if count > 0 {
+            self.sink.publish(state.revision, gone);
+        }
+        Ok(count)
+    }
+
+    async fn record_usage(&self, batch: UsageBatch) -> Result<(), StoreError> {
+        self.state()?.record(batch);
+        Ok(())
+    }
+
+    async fn find_usage(&self, token: TokenRef) -> Result<TokenUsage, StoreError> {
+        Ok(self.state()?.find_usage(token))
+    }
+
+    async fn list_uses(&self, tokens: Vec<TokenRef>) -> Result<Vec<Usage>, StoreError> {
+        Ok(self.state()?.list_uses(&tokens))
+    }
+
+    async fn sweep_refusals(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        Ok(self.state()?.sweep_refusals(before, limit))
+    }
+
+    async fn list_audit(&self, query: AuditQuery) -> Result<AuditPage, StoreError> {
+        Ok(self.state()?.list_audit(&query))
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.state().map(|_| ())
+    }
+}
