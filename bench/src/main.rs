@@ -1,2 +1,93 @@
-//! x
-fn main() {}
+//! Measurements of Countersign beside references, printed as ratios of one run. `README.md` says what each is.
+
+mod credentials;
+mod load;
+mod proc;
+mod reference;
+mod revoke;
+mod run;
+mod wire;
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+
+/// Measures Countersign beside references, and prints ratios.
+#[derive(Parser)]
+#[command(name = "countersign-bench")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// All but the first are started by the first, and can be started by hand.
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the measurements and prints the tables
+    Run(run::Options),
+    /// Sends a load: the plan as JSON on standard input, the report as JSON on standard output
+    Load,
+    /// Revokes tokens and verifies each at once on another connection
+    RevokeThenVerify {
+        /// The server
+        #[arg(long)]
+        address: SocketAddr,
+        /// A file of tokens, one a line: id, client id, secret
+        #[arg(long)]
+        tokens: PathBuf,
+        /// How many of them
+        #[arg(long)]
+        count: usize,
+    },
+    /// Serves as the bare HTTP server
+    ReferenceHyper {
+        /// Address to listen on
+        #[arg(long)]
+        listen: SocketAddr,
+        /// Verify against the tokens of this file; without it, 204 to everything
+        #[arg(long)]
+        map: Option<PathBuf>,
+    },
+    /// Inserts rows durably into a new SQLite database
+    ReferenceSqlite {
+        /// The database's file
+        #[arg(long)]
+        database: PathBuf,
+        /// Rows to a commit
+        #[arg(long)]
+        per_commit: u32,
+        /// How long
+        #[arg(long)]
+        seconds: f64,
+    },
+}
+
+fn main() -> Result<ExitCode> {
+    match Arguments::parse().command {
+        Command::Run(options) => return run::run(&options),
+        Command::Load => {
+            let plan = serde_json::from_reader(io::stdin().lock()).context("no plan on standard input")?;
+            answer(&load::run(&plan)?)?;
+        }
+        Command::RevokeThenVerify { address, tokens, count } => {
+            answer(&revoke::revoke_then_verify(address, &tokens, count)?)?;
+        }
+        Command::ReferenceHyper { listen, map } => reference::hyper::serve(listen, map.as_deref())?,
+        Command::ReferenceSqlite { database, per_commit, seconds } => {
+            answer(&reference::sqlite::insert(&database, per_commit, seconds)?)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a result as JSON to standard output.
+fn answer(result: &impl Serialize) -> Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, result)?;
+    Ok(writeln!(out)?)
+}

@@ -1,2 +1,42 @@
-//! x
-fn main() {}
+//! Countersign: a self-hosted token authority in one binary. This crate reads the configuration, puts the parts
+//! together, and speaks to a running server from the command line.
+
+mod cli;
+mod client;
+mod commands;
+mod config;
+mod duration;
+mod environment;
+mod failure;
+mod gauges;
+mod lifecycle;
+mod output;
+mod ports;
+mod root;
+mod serve;
+mod table;
+mod telemetry;
+mod when;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and version end well and go to standard output; everything else is a wrong command line.
+        Err(error) => {
+            let printed = error.print();
+            return if error.use_stderr() || printed.is_err() {
+                ExitCode::from(2)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    match cli.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -190,6 +190,9 @@ impl Handle {
     /// Characters of a handle.
     pub const LEN: usize = 22;
 
+    /// Names no token: that one gets it is as likely as to guess another's. To ask for a token that cannot exist.
+    pub const OF_NONE: Self = Self([b'0'; Self::LEN]);
+
     /// The text of the handle.
     pub fn as_str(&self) -> &str {
         // Every constructor has checked that the bytes are base62; the fallback is never reached.

@@ -1,1 +1,118 @@
-//! x
+//! HTTP, and nothing but HTTP: one folder for each wire, one for the doors, and what they share.
+//!
+//! A request to a door is answered by [`doors`] before any router is asked. Every other request goes through
+//! [`observe`], which gives it an id, a deadline and a place in log and metrics, to the router of its [`wire`].
+
+mod address;
+mod cloudflare;
+mod credential;
+mod doors;
+mod json;
+mod listener;
+mod loopback;
+mod metrics;
+mod native;
+mod observe;
+mod openapi;
+mod router;
+mod sampler;
+mod time_text;
+mod wire;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use countersign_authority::Authority;
+use countersign_domain::error::Error;
+use countersign_domain::store::StoreError;
+use countersign_domain::usage::Door;
+use countersign_domain::verdict::Reason;
+use http::{Request, Response};
+use http_body_util::Full;
+
+pub use address::TrustedProxies;
+pub use listener::{Exposure, serve};
+pub use metrics::{Distribution, Metrics, StoreGauges, StoreNumbers};
+pub use openapi::documents;
+pub use router::Service;
+
+/// What a deployment says about its HTTP side.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Whose forwarded addresses are believed.
+    pub trusted_proxies: TrustedProxies,
+    /// Most connections of one listener at once; more wait to be accepted.
+    pub connections: usize,
+}
+
+/// What every request handler needs.
+pub struct App {
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) settings: Settings,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Bounds the log lines that strangers can cause.
+    pub(crate) refusal_lines: sampler::Sampler,
+    /// Whether the process is about to end.
+    draining: AtomicBool,
+}
+
+impl App {
+    /// Puts the parts together. `store` is asked for the store's own numbers whenever metrics are read.
+    pub fn new(authority: Arc<Authority>, settings: Settings, store: Arc<StoreGauges>) -> Arc<Self> {
+        let metrics = Arc::new(Metrics::new(Arc::clone(&authority), store));
+        Arc::new(Self {
+            authority,
+            settings,
+            metrics,
+            refusal_lines: sampler::Sampler::default(),
+            draining: AtomicBool::new(false),
+        })
+    }
+
+    /// Answers one request to a door, as a listener does for a client at `peer`.
+    pub fn door<B>(&self, request: &Request<B>, peer: IpAddr) -> Response<Full<Bytes>> {
+        doors::answer(self, request, peer)
+    }
+
+    /// Lets `/readyz` say that no more requests should be sent.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Counts what the doors know, for metrics. Walks over everything: call it about once a minute.
+    pub fn take_census(&self) {
+        self.metrics.record_census(self.authority.directory().census(self.authority.now()));
+    }
+
+    /// One line, as far as the rate allows, for a caller of the API whose credential was not good.
+    pub(crate) fn log_refused_caller(&self, reason: Reason, arrival: &observe::Arrival) {
+        self.metrics.count_verdict(Door::Api, Some(reason));
+        if let sampler::Sample::Write { suppressed } = self.refusal_lines.sample(reason, self.authority.now())
+        {
+            let origin = &arrival.origin;
+            let address = origin.address.map(tracing::field::display);
+            let request_id = origin.request_id.as_deref();
+            tracing::info!(
+                request_id,
+                reason = reason.as_str(),
+                address,
+                suppressed,
+                "refused a caller of the API"
+            );
+        }
+    }
+
+    /// Before the directory is loaded every credential would look unknown; that is no answer but a fault.
+    pub(crate) fn check_loaded(&self) -> Result<(), Error> {
+        if self.authority.directory().is_ready() {
+            return Ok(());
+        }
+        Err(Error::Store(StoreError::Unavailable("the directory is not loaded yet".into())))
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+}

@@ -1,1 +1,31 @@
-//! x
+//! The embedded store: [`SqliteStore`] keeps the promises of [`Store`](countersign_domain::store::Store) in one file.
+//!
+//! All writes go through [`queue`] to the one [`writer`], which makes a [`batch`] of them durable with one commit;
+//! what the batch adds to counts is entered once ([`tally`], [`pages`]). [`readers`] have connections of their own;
+//! [`checkpoint`] keeps SQLite's log short. The statements are in [`sql`], the schema in `migrations/`.
+
+mod apply;
+mod audit;
+mod batch;
+mod checkpoint;
+mod chore;
+mod connection;
+mod failure;
+mod lists;
+mod load;
+mod migrate;
+mod open;
+mod pages;
+mod queue;
+mod readers;
+mod row;
+mod sql;
+mod stats;
+mod store;
+mod tally;
+mod usage;
+mod writer;
+
+pub use open::{OpenError, SqliteOptions};
+pub use stats::{Histogram, WriterStats};
+pub use store::SqliteStore;

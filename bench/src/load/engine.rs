@@ -1,0 +1,256 @@
+//! The loop: one poll, all lanes.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use mio::{Events, Poll, Token};
+
+use super::lane::{Lane, Turn, open_works};
+use super::report::Report;
+use super::tally::Window;
+use super::{LanePlan, Plan};
+use crate::proc;
+
+/// How long after the measured time answers are still waited for.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// Longest sleep of the loop: how exactly the ends of the measured time are met in a closed loop.
+const NAP: Duration = Duration::from_millis(10);
+
+/// Connections of one lane at most; the number of the lane stands above them in a [`Token`].
+const LANE: usize = 1 << 16;
+
+/// Runs a plan to its end. Fails when the server cannot be reached, or closes a connection that it should not.
+pub(crate) fn run(plan: &Plan) -> Result<Report> {
+    let works = open_works(&plan.lanes)?;
+    let begin = Instant::now();
+    let start = begin + Duration::from_millis(plan.warm_up_ms);
+    let window = Window { start, end: start + Duration::from_millis(plan.measured_ms) };
+    let lanes = plan.lanes.iter().zip(works);
+    let lanes = lanes.map(|(plan, work)| Lane::prepare(plan, work, begin, window)).collect::<Result<_>>()?;
+    let mut engine = Engine { poll: Poll::new()?, lanes, until_closed: plan.until_closed };
+    engine.connect(plan.address, &plan.lanes)?;
+
+    engine.send_until(window.start)?;
+    let before = Sample::take(plan.server)?;
+    engine.send_until(window.end)?;
+    let after = Sample::take(plan.server)?;
+    engine.drain()?;
+    engine.report(&before, &after, window)
+}
+
+/// The loop's state.
+struct Engine {
+    poll: Poll,
+    lanes: Vec<Lane>,
+    until_closed: bool,
+}
+
+impl Engine {
+    fn connect(&mut self, address: SocketAddr, plans: &[LanePlan]) -> Result<()> {
+        for (number, (lane, plan)) in self.lanes.iter_mut().zip(plans).enumerate() {
+            anyhow::ensure!((1..LANE).contains(&plan.connections), "1 to {LANE} connections a lane");
+            let token = |place| Token(number * LANE + place);
+            lane.connect(address, self.poll.registry(), plan.connections, token)?;
+        }
+        Ok(())
+    }
+
+    /// Sends and receives until `end`, or until no lane will ever send again.
+    fn send_until(&mut self, end: Instant) -> Result<()> {
+        let timed = self.lanes.iter().any(Lane::is_timed);
+        let mut events = Events::with_capacity(1024);
+        loop {
+            let now = Instant::now();
+            if now >= end || self.lanes.iter().all(Lane::is_over) {
+                return Ok(());
+            }
+            for number in 0..self.lanes.len() {
+                self.send_due(number, now)?;
+            }
+            // The poll sleeps whole milliseconds; who has a schedule to keep does not sleep.
+            let nap = if timed { Duration::ZERO } else { NAP.min(end - now) };
+            self.poll_once(&mut events, nap)?;
+            for event in &events {
+                let (number, place) = (event.token().0 / LANE, event.token().0 % LANE);
+                if let Turn::Answered(now) = self.on_ready(number, place, event.is_writable())? {
+                    self.send_due(number, now)?;
+                }
+            }
+        }
+    }
+
+    /// Receives what is still under way, for a while.
+    fn drain(&mut self) -> Result<()> {
+        let end = Instant::now() + DRAIN;
+        let mut events = Events::with_capacity(1024);
+        while Instant::now() < end && !self.lanes.iter().all(Lane::is_quiet) {
+            self.poll_once(&mut events, NAP)?;
+            for event in &events {
+                self.on_ready(event.token().0 / LANE, event.token().0 % LANE, event.is_writable())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_once(&mut self, events: &mut Events, nap: Duration) -> Result<()> {
+        match self.poll.poll(events, Some(nap)) {
+            Err(error) if error.kind() != std::io::ErrorKind::Interrupted => Err(error).context("epoll"),
+            _ => Ok(()),
+        }
+    }
+
+    fn send_due(&mut self, number: usize, now: Instant) -> Result<()> {
+        let sent = self.lanes[number].send_due(now);
+        // A socket that the server has just closed refuses; the poll is about to say which.
+        if self.until_closed { Ok(()) } else { sent }
+    }
+
+    fn on_ready(&mut self, number: usize, place: usize, writable: bool) -> Result<Turn> {
+        let lane = &mut self.lanes[number];
+        match lane.on_ready(place, writable) {
+            Ok(Turn::Closed) | Err(_) if self.until_closed => {
+                lane.on_closed(place);
+                Ok(Turn::Closed)
+            }
+            Ok(Turn::Closed) => anyhow::bail!("the server closed a connection"),
+            turn => turn,
+        }
+    }
+
+    fn report(self, before: &Sample, after: &Sample, window: Window) -> Result<Report> {
+        let seconds = (after.at - before.at).as_secs_f64();
+        let now = Instant::now();
+        let lanes = self.lanes.into_iter().map(|lane| lane.finish(window.end.min(after.at), now, seconds));
+        Ok(Report {
+            seconds,
+            server_cpu_us: after.server_cpu_us.saturating_sub(before.server_cpu_us),
+            server_file_reads: after.server_file_reads.saturating_sub(before.server_file_reads),
+            generator_cpu_us: after.generator_cpu_us - before.generator_cpu_us,
+            machine_cpu_us: after.machine.busy_micros_since(&before.machine),
+            cores_busy: after.machine.shares_since(&before.machine),
+            lanes: lanes.collect::<Result<_>>()?,
+        })
+    }
+}
+
+/// The counters of the kernel at one end of the measured time.
+struct Sample {
+    at: Instant,
+    server_cpu_us: u64,
+    server_file_reads: u64,
+    generator_cpu_us: u64,
+    machine: proc::Machine,
+}
+
+impl Sample {
+    /// A server that is gone has used nothing.
+    fn take(server: Option<u32>) -> Result<Self> {
+        let of_server = |read: fn(u32) -> Result<u64>| server.and_then(|pid| read(pid).ok()).unwrap_or(0);
+        Ok(Self {
+            at: Instant::now(),
+            server_cpu_us: of_server(proc::cpu_micros),
+            server_file_reads: of_server(proc::file_reads),
+            generator_cpu_us: proc::cpu_micros(std::process::id())?,
+            machine: proc::Machine::now()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credentials::{Credential, Seeded, Writer, mint_unknown};
+    use crate::load::{RightAnswer, VerifyPlan, WorkPlan};
+    use crate::reference::hyper::serve_in_background;
+    use std::path::Path;
+
+    /// Writes a file of `count` tokens.
+    fn tokens(path: &Path, count: usize) -> Result<String> {
+        let entropy = Seeded::new(9);
+        let mut file = Writer::create(path)?;
+        for number in 0..count {
+            let (client_id, secret) = mint_unknown(&entropy);
+            file.push(Credential { id: &number.to_string(), client_id: &client_id, secret: &secret })?;
+        }
+        file.finish()?;
+        crate::credentials::read(path)
+    }
+
+    fn verify_once(address: SocketAddr, tokens: &Path, rate: Option<u64>) -> Plan {
+        let work = VerifyPlan {
+            tokens: Some(tokens.to_owned()),
+            skip: 0,
+            live: 900,
+            unknown: 100,
+            once: true,
+            right: RightAnswer::Judged,
+        };
+        let lane = LanePlan { name: "verify".into(), connections: 8, rate, work: WorkPlan::Verify(work) };
+        Plan {
+            address,
+            server: None,
+            warm_up_ms: 0,
+            measured_ms: 20_000,
+            until_closed: false,
+            lanes: vec![lane],
+        }
+    }
+
+    #[test]
+    fn exactly_the_unknown_ones_are_refused() -> Result<()> {
+        let directory = tempfile::tempdir()?;
+        let path = directory.path().join("tokens");
+        let address = serve_in_background(&tokens(&path, 900)?)?;
+        for rate in [None, Some(5_000)] {
+            let report = run(&verify_once(address, &path, rate))?;
+            let lane = &report.lanes[0];
+            assert_eq!(
+                (lane.answers, lane.refused, lane.wrong, lane.unanswered),
+                (1000, 100, 0, 0),
+                "{lane:?}"
+            );
+            assert!(report.seconds < 10.0, "it ends when the list does");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn one_wrong_refusal_is_seen() -> Result<()> {
+        let directory = tempfile::tempdir()?;
+        let path = directory.path().join("tokens");
+        let text = tokens(&path, 900)?;
+        let (all_but_one, _) = text.trim_end().rsplit_once('\n').context("one line")?;
+        let report = run(&verify_once(serve_in_background(all_but_one)?, &path, None))?;
+        assert_eq!((report.lanes[0].refused, report.lanes[0].wrong), (101, 1));
+        assert_eq!(report.lanes[0].first_wrong.as_deref(), Some("401 instead of 200: "));
+        Ok(())
+    }
+
+    #[test]
+    fn a_fixed_rate_is_kept() -> Result<()> {
+        let directory = tempfile::tempdir()?;
+        let path = directory.path().join("tokens");
+        let address = serve_in_background(&tokens(&path, 900)?)?;
+        let report = run(&verify_once(address, &path, Some(2_000)))?;
+        assert!((0.49..0.7).contains(&report.seconds), "1,000 requests at 2,000/s took {} s", report.seconds);
+        Ok(())
+    }
+
+    #[test]
+    fn a_server_that_closes_is_an_error_unless_it_is_to_be_killed() -> Result<()> {
+        let directory = tempfile::tempdir()?;
+        let path = directory.path().join("tokens");
+        tokens(&path, 900)?;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?;
+        std::thread::spawn(move || listener.incoming().take(16).for_each(drop));
+        let mut plan = verify_once(address, &path, None);
+        assert!(run(&plan).is_err());
+        plan.until_closed = true;
+        let report = run(&plan)?;
+        assert_eq!((report.lanes[0].answers, report.lanes[0].wrong), (0, 0));
+        Ok(())
+    }
+}

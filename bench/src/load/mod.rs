@@ -1,0 +1,123 @@
+//! The load generator: one thread, one `epoll`, requests rendered to bytes before they are due.
+//!
+//! It must cost less per request than the server it drives, or it would measure itself. So it parses of an answer
+//! only what it needs, makes one read and one write a request, and keeps nothing but a histogram.
+
+mod connection;
+mod engine;
+mod lane;
+mod pace;
+mod report;
+mod tally;
+mod work;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use engine::run;
+pub(crate) use report::{LaneReport, Report};
+
+/// What to send, to whom, for how long. It comes on standard input as JSON; the [`Report`] leaves on standard
+/// output.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Plan {
+    /// The server.
+    pub(crate) address: SocketAddr,
+    /// Its process, whose CPU time is taken at both ends of the measured time.
+    pub(crate) server: Option<u32>,
+    /// How long it runs before anything is counted.
+    pub(crate) warm_up_ms: u64,
+    /// How long it is measured. It ends earlier when no lane has anything left to send.
+    pub(crate) measured_ms: u64,
+    /// The server is going to be killed: closed connections end the run and are no error.
+    #[serde(default)]
+    pub(crate) until_closed: bool,
+    /// What runs side by side.
+    pub(crate) lanes: Vec<LanePlan>,
+}
+
+/// One kind of work on connections of its own.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct LanePlan {
+    /// What the report calls it.
+    pub(crate) name: String,
+    /// How many connections; each has at most one request under way.
+    pub(crate) connections: usize,
+    /// Requests a second, each timed from when it was due. Without it, a connection sends as soon as it is free.
+    #[serde(default)]
+    pub(crate) rate: Option<u64>,
+    /// What it sends.
+    pub(crate) work: WorkPlan,
+}
+
+/// What a lane sends, and which answers are right.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum WorkPlan {
+    /// Verifies at the door.
+    Verify(VerifyPlan),
+    /// Creates service tokens: 201 each.
+    Create {
+        /// After this many it has nothing left to send.
+        count: Option<u64>,
+        /// Where every token that was answered is written.
+        answered: Option<PathBuf>,
+    },
+    /// Rotates service tokens drawn at random: 200 each.
+    Rotate {
+        /// The file they are in.
+        tokens: PathBuf,
+    },
+    /// Lists one page over and over: 200 each.
+    List {
+        /// The query, without `?`.
+        query: String,
+        /// How many rows each answer must have; not looked at without it, and then a refusal (4xx) is right too:
+        /// a search may be too wide.
+        rows: Option<usize>,
+    },
+}
+
+/// Which credentials are shown at the door.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct VerifyPlan {
+    /// The file of the live ones; none is needed when there are none.
+    pub(crate) tokens: Option<PathBuf>,
+    /// Lines of the file to leave out.
+    #[serde(default)]
+    pub(crate) skip: usize,
+    /// How many live ones.
+    pub(crate) live: usize,
+    /// How many that nobody issued.
+    pub(crate) unknown: usize,
+    /// Each is shown once; otherwise the shuffled list begins anew at its end.
+    #[serde(default)]
+    pub(crate) once: bool,
+    /// What is right.
+    pub(crate) right: RightAnswer,
+}
+
+/// The answers that a verification must get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RightAnswer {
+    /// 200 for a live credential, 401 for an unknown one.
+    Judged,
+    /// 204 for each: the server is the bare one.
+    NoContent,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plan_in_the_readme_is_one() {
+        let readme = include_str!("../../README.md");
+        let plan = readme.split("PLAN").nth(1).map(|text| text.trim_start_matches('\''));
+        let plan: Result<Plan, _> = serde_json::from_str(plan.unwrap_or_default());
+        assert!(plan.as_ref().is_ok_and(|plan| plan.lanes.len() == 1), "{plan:?}");
+    }
+}

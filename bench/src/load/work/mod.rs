@@ -1,0 +1,53 @@
+//! What a lane sends, and which answers are right.
+
+mod create;
+mod list;
+mod rotate;
+mod verify;
+
+use anyhow::Result;
+
+use super::WorkPlan;
+
+/// Names a request to the work that made it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ticket(pub(super) usize);
+
+/// A source of requests that knows the right answers.
+pub(super) trait Work {
+    /// The next request, or `None` for ever when there is nothing left to send.
+    fn next(&mut self) -> Option<(Ticket, &[u8])>;
+
+    /// Looks at an answer; the error says what is wrong with it.
+    fn judge(&mut self, ticket: Ticket, status: u16, body: &[u8]) -> Result<(), String>;
+
+    /// The run is over: write what is still in memory.
+    fn finish(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Makes the work of a plan.
+pub(super) fn open(plan: &WorkPlan) -> Result<Box<dyn Work>> {
+    Ok(match plan {
+        WorkPlan::Verify(plan) => Box::new(verify::Verify::open(plan)?),
+        WorkPlan::Create { count, answered } => {
+            Box::new(create::Create::open(count.unwrap_or(u64::MAX), answered.as_deref())?)
+        }
+        WorkPlan::Rotate { tokens } => Box::new(rotate::Rotate::open(tokens)?),
+        WorkPlan::List { query, rows } => Box::new(list::List::new(query, *rows)),
+    })
+}
+
+/// `status` must be `right`.
+fn must_be(right: u16, status: u16, body: &[u8]) -> Result<(), String> {
+    if status == right {
+        return Ok(());
+    }
+    Err(format!("{status} instead of {right}: {}", excerpt(body)))
+}
+
+/// The beginning of a body, for a complaint.
+fn excerpt(body: &[u8]) -> String {
+    String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned()
+}

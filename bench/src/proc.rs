@@ -1,0 +1,128 @@
+//! What the kernel says of processes and cores, read from `/proc`.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+/// `/proc` counts CPU time in hundredths of a second on every Linux that we know of (`getconf CLK_TCK`).
+const TICK_MICROS: u64 = 10_000;
+
+/// CPU time of one core since boot, in ticks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Core {
+    busy: u64,
+    idle: u64,
+}
+
+/// CPU time of every core since boot. What the host took away (steal) is neither busy nor idle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Machine(Vec<Core>);
+
+impl Machine {
+    /// Reads `/proc/stat`.
+    pub(crate) fn now() -> Result<Self> {
+        let cores: Vec<Core> = read("/proc/stat")?.lines().filter_map(parse_core).collect();
+        anyhow::ensure!(!cores.is_empty(), "/proc/stat names no cores");
+        Ok(Self(cores))
+    }
+
+    /// CPU time of all cores since `earlier`, in microseconds.
+    pub(crate) fn busy_micros_since(&self, earlier: &Self) -> u64 {
+        self.0.iter().zip(&earlier.0).map(|(now, then)| (now.busy - then.busy) * TICK_MICROS).sum()
+    }
+
+    /// The share of its time that each core was busy since `earlier`, 0 to 1.
+    pub(crate) fn shares_since(&self, earlier: &Self) -> Vec<f64> {
+        let share = |(now, then): (&Core, &Core)| {
+            let (busy, idle) = (now.busy - then.busy, now.idle - then.idle);
+            busy as f64 / (busy + idle).max(1) as f64
+        };
+        self.0.iter().zip(&earlier.0).map(share).collect()
+    }
+}
+
+/// A line such as `cpu0 14582 0 3195 143163 101 0 14 54 0 0`: user, nice, system, idle, iowait, irq, softirq.
+fn parse_core(line: &str) -> Option<Core> {
+    let rest = line.strip_prefix("cpu").filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))?;
+    let mut numbers = rest.split_ascii_whitespace().skip(1).map_while(|word| word.parse::<u64>().ok());
+    let mut next = || numbers.next();
+    let (user, nice, system) = (next()?, next()?, next()?);
+    let (idle, waiting) = (next()?, next()?);
+    let (interrupts, soft) = (next()?, next()?);
+    Some(Core { busy: user + nice + system + interrupts + soft, idle: idle + waiting })
+}
+
+/// CPU time that this process and all its threads have used, in microseconds.
+pub(crate) fn cpu_micros(pid: u32) -> Result<u64> {
+    let stat = read(format!("/proc/{pid}/stat"))?;
+    // The second field, the name, may hold anything; it ends at the last parenthesis.
+    let fields = stat.rsplit_once(')').map(|(_, rest)| rest).context("/proc/<pid>/stat has no name")?;
+    let mut words = fields.split_ascii_whitespace().skip(11);
+    let mut ticks = || words.next().and_then(|word| word.parse::<u64>().ok());
+    let (user, system) = ticks().zip(ticks()).context("/proc/<pid>/stat has no times")?;
+    Ok((user + system) * TICK_MICROS)
+}
+
+/// Proportional set size of this process, in bytes.
+pub(crate) fn memory_bytes(pid: u32) -> Result<u64> {
+    let rollup = read(format!("/proc/{pid}/smaps_rollup"))?;
+    let kib = named_number(&rollup, "Pss:").context("smaps_rollup has no Pss")?;
+    Ok(kib * 1024)
+}
+
+/// How many times this process has read from files. Sockets are read by other calls and are not counted.
+pub(crate) fn file_reads(pid: u32) -> Result<u64> {
+    named_number(&read(format!("/proc/{pid}/io"))?, "syscr:").context("/proc/<pid>/io has no syscr")
+}
+
+/// Whether this process has mapped a file of this name.
+pub(crate) fn has_mapped(pid: u32, name: &str) -> Result<bool> {
+    Ok(read(format!("/proc/{pid}/maps"))?.contains(name))
+}
+
+fn named_number(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
+
+fn read(path: impl AsRef<Path>) -> Result<String> {
+    let path = path.as_ref();
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_core_is_busy_or_idle_but_not_stolen() {
+        let core = parse_core("cpu0 10 2 30 400 5 6 7 999 0 0");
+        assert_eq!(core, Some(Core { busy: 10 + 2 + 30 + 6 + 7, idle: 405 }));
+        assert_eq!(parse_core("cpu  10 2 30 400 5 6 7 999 0 0"), None, "the sum of all cores");
+        assert_eq!(parse_core("intr 1 2 3"), None);
+    }
+
+    #[test]
+    fn shares_are_of_the_time_between() {
+        let then = Machine(vec![Core { busy: 100, idle: 100 }, Core { busy: 0, idle: 0 }]);
+        let now = Machine(vec![Core { busy: 175, idle: 125 }, Core { busy: 0, idle: 100 }]);
+        assert_eq!(now.shares_since(&then), [0.75, 0.0]);
+        assert_eq!(now.busy_micros_since(&then), 750_000);
+    }
+
+    #[test]
+    fn this_process_uses_cpu_and_memory() -> Result<()> {
+        let pid = std::process::id();
+        let before = cpu_micros(pid)?;
+        let start = std::time::Instant::now();
+        while start.elapsed().as_millis() < 50 {
+            std::hint::black_box(0);
+        }
+        assert!(cpu_micros(pid)? >= before + 20_000);
+        assert!(memory_bytes(pid)? > 100_000);
+        assert!(file_reads(pid)? > 0);
+        assert!(has_mapped(pid, "libc")? && !has_mapped(pid, "no-such-library")?);
+        Ok(())
+    }
+}

@@ -1,0 +1,324 @@
+//! What all steps share: the programs, the directories, the references, the results so far.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result};
+use serde::de::DeserializeOwned;
+
+use super::countersign::{Countersign, Setting};
+use super::ledger::Ledger;
+use super::process::{GENERATOR_CORE, Pinned, SERVER_CORE, free_address, on_core};
+use super::quiet;
+use super::scale::Scale;
+use super::seed::{self, Seed};
+use super::taken::{SATURATED, Taken};
+use crate::load::{LanePlan, Plan, Report, RightAnswer, VerifyPlan, WorkPlan};
+use crate::reference::sqlite::Rows;
+
+/// How often a run is taken when other programs disturb it.
+const TRIES: u32 = 3;
+
+/// The run of all measurements.
+pub(crate) struct Bench {
+    /// How long and how large.
+    pub(crate) scale: Scale,
+    /// The results.
+    pub(crate) ledger: Ledger,
+    /// What later steps of the same round compare with.
+    pub(crate) round: Round,
+    server: PathBuf,
+    this: PathBuf,
+    dir: PathBuf,
+    hello: Reference,
+    runs: Vec<Taken>,
+}
+
+/// Results of this round that other steps need.
+#[derive(Default)]
+pub(crate) struct Round {
+    number: u32,
+    /// V1, and the hyper hello before it.
+    pub(crate) verify: Option<(Taken, Taken)>,
+    /// V2's p99 in microseconds.
+    pub(crate) fixed_rate_p99_us: Option<f64>,
+    /// W1's requests a second.
+    pub(crate) creates: Option<f64>,
+    /// Memory when empty, in bytes.
+    pub(crate) empty_memory: Option<u64>,
+}
+
+/// A bare server.
+pub(crate) struct Reference {
+    process: Pinned,
+    address: std::net::SocketAddr,
+}
+
+impl Bench {
+    /// Checks that everything needed is there, and starts the bare server, which stays up: idle, it costs nothing.
+    pub(crate) fn prepare(server: &Path, dir: &Path, scale: Scale) -> Result<Self> {
+        let server = server.canonicalize().with_context(|| {
+            format!("no server at {}: cargo build --release -p countersign", server.display())
+        })?;
+        fs::create_dir_all(dir.join("scratch")).with_context(|| format!("cannot make {}", dir.display()))?;
+        fs::create_dir_all(dir.join("logs"))?;
+        let this = std::env::current_exe()?;
+        let cores = std::thread::available_parallelism()?.get();
+        anyhow::ensure!(cores > GENERATOR_CORE, "two cores are needed: one for the server, one for the load");
+        let dir = dir.canonicalize()?;
+        let hello = Reference::start(&this, None)?;
+        let (ledger, runs) = (Ledger::default(), Vec::new());
+        Ok(Self { scale, ledger, round: Round::default(), server, this, dir, hello, runs })
+    }
+
+    /// Forgets what steps of the last round were compared with.
+    pub(crate) fn begin_round(&mut self, number: u32) {
+        self.round = Round { number, ..Round::default() };
+    }
+
+    /// The results, and the runs that they come from.
+    pub(crate) fn finish(mut self) -> (Ledger, Vec<Taken>) {
+        let disturbed = self.runs.iter().filter(|taken| taken.others() > quiet::OTHERS).count();
+        if disturbed > 0 {
+            let (all, limit) = (self.runs.len(), quiet::OTHERS);
+            self.ledger
+                .note(format!("in {disturbed} of {all} runs other programs used more than {limit} cores"));
+        }
+        (self.ledger, self.runs)
+    }
+
+    /// The program under test.
+    pub(crate) fn program(&self) -> &Path {
+        &self.server
+    }
+
+    /// A path for data that is thrown away; nothing is there.
+    pub(crate) fn scratch(&self, name: &str) -> Result<PathBuf> {
+        let path = self.scratch_root().join(name);
+        match fs::metadata(&path) {
+            Ok(old) if old.is_dir() => fs::remove_dir_all(&path)?,
+            Ok(_) => fs::remove_file(&path)?,
+            Err(_) => {}
+        }
+        Ok(path)
+    }
+
+    /// The directory of all of [`Self::scratch`].
+    pub(crate) fn scratch_root(&self) -> PathBuf {
+        self.dir.join("scratch")
+    }
+
+    /// The directory with `count` tokens.
+    pub(crate) fn seed(&mut self, count: usize) -> Result<Seed> {
+        let dir = self.dir.join("seeds").join(count.to_string());
+        seed::open(self, &dir, count)
+    }
+
+    /// A copy of a directory's data, to change.
+    pub(crate) fn copy_of(&self, seed: &Seed) -> Result<PathBuf> {
+        let copy = self.scratch("copy")?;
+        seed::copy(&seed.data, &copy)?;
+        Ok(copy)
+    }
+
+    /// How a server is started on this directory.
+    pub(crate) fn setting<'a>(&'a self, data: &'a Path) -> Setting<'a> {
+        let log = self.dir.join("logs").join("server.log");
+        Setting { program: &self.server, data, log, environment: Vec::new() }
+    }
+
+    /// Starts the server on a directory and waits until it is ready.
+    pub(crate) fn start(&self, data: &Path) -> Result<Countersign> {
+        Countersign::start(&self.setting(data))
+    }
+
+    /// Runs the hyper hello.
+    pub(crate) fn hello(&mut self) -> Result<Taken> {
+        let measured = self.scale.reference;
+        let plan = Plan { measured_ms: measured.as_millis() as u64, ..self.plan_hello(None) };
+        self.take("hyper", &plan)
+    }
+
+    /// Runs the bare server at a fixed rate, as long as a target.
+    pub(crate) fn hello_at(&mut self, rate: u64) -> Result<Taken> {
+        let plan = self.plan_hello(Some(rate));
+        self.take("hyper, fixed rate", &plan)
+    }
+
+    fn plan_hello(&self, rate: Option<u64>) -> Plan {
+        let unknown = Scale::unknown_beside(self.scale.usual);
+        let verify = VerifyPlan {
+            tokens: None,
+            skip: 0,
+            live: 0,
+            unknown,
+            once: false,
+            right: RightAnswer::NoContent,
+        };
+        self.plan_for(self.hello.address, self.hello.process.pid(), vec![verify_lane(verify, rate)])
+    }
+
+    /// Runs the bare server that verifies against the tokens of a directory.
+    pub(crate) fn map(&mut self, seed: &Seed) -> Result<Taken> {
+        let map = Reference::start(&self.this, Some(&seed.tokens))?;
+        let lanes = vec![verify_lane(all_and_unknown(seed), None)];
+        let plan = self.plan_for(map.address, map.process.pid(), lanes);
+        self.take("map", &plan)
+    }
+
+    /// A plan of the usual length against a server.
+    pub(crate) fn plan(&self, server: &Countersign, lanes: Vec<LanePlan>) -> Plan {
+        self.plan_for(server.address, server.pid(), lanes)
+    }
+
+    fn plan_for(&self, address: std::net::SocketAddr, pid: u32, lanes: Vec<LanePlan>) -> Plan {
+        Plan {
+            address,
+            server: Some(pid),
+            warm_up_ms: self.scale.warm_up.as_millis() as u64,
+            measured_ms: self.scale.measured.as_millis() as u64,
+            until_closed: false,
+            lanes,
+        }
+    }
+
+    /// Takes a run on a quiet machine; again when other programs disturbed it.
+    pub(crate) fn take(&mut self, label: &str, plan: &Plan) -> Result<Taken> {
+        let mut left = if self.scale.quiet { TRIES } else { 1 };
+        loop {
+            if self.scale.quiet {
+                quiet::wait()?;
+            }
+            let report = self.send(plan).with_context(|| label.to_owned())?;
+            let taken = Taken { label: label.into(), round: self.round.number, report };
+            left -= 1;
+            if taken.others() <= quiet::OTHERS || left == 0 {
+                self.record(taken.clone());
+                return Ok(taken);
+            }
+        }
+    }
+
+    /// Keeps a run, its wrong answers, and what stayed without an answer.
+    pub(crate) fn record(&mut self, taken: Taken) {
+        taken.wrong_answers().for_each(|wrong| self.ledger.wrong(wrong));
+        taken.unanswered().for_each(|unanswered| self.ledger.note(unanswered));
+        self.runs.push(taken);
+    }
+
+    /// Says so when a run's requests a second are less than the server can.
+    pub(crate) fn expect_saturated(&mut self, taken: &Taken) {
+        let (label, round, busy) = (&taken.label, taken.round, taken.core_busy());
+        if busy < SATURATED {
+            let note =
+                format!("{label}, round {round}: server core busy {busy:.2}, its req/s is a lower bound");
+            self.ledger.note(note);
+        }
+    }
+
+    /// Runs the generator.
+    pub(crate) fn send(&self, plan: &Plan) -> Result<Report> {
+        self.send_in_background(plan)?.report()
+    }
+
+    /// Starts the generator; [`Sending::report`] waits for its end.
+    pub(crate) fn send_in_background(&self, plan: &Plan) -> Result<Sending> {
+        let mut command = on_core(GENERATOR_CORE, &self.this);
+        let mut child = command.arg("load").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let input = child.stdin.take().context("the generator reads nothing")?;
+        serde_json::to_writer(input, plan)?;
+        Ok(Sending(child))
+    }
+
+    /// Waits for a load in the background, and records it.
+    pub(crate) fn record_in_background(&mut self, label: &str, load: Sending) -> Result<()> {
+        let report = load.report().with_context(|| label.to_owned())?;
+        self.record(Taken { label: label.into(), round: self.round.number, report });
+        Ok(())
+    }
+
+    /// Revokes tokens of a file and verifies each at once.
+    pub(crate) fn revoke_then_verify(
+        &self,
+        server: &Countersign,
+        tokens: &Path,
+    ) -> Result<crate::revoke::Seen> {
+        let mut command = on_core(GENERATOR_CORE, &self.this);
+        command.arg("revoke-then-verify").arg("--address").arg(server.address.to_string());
+        command.arg("--tokens").arg(tokens).arg("--count").arg(self.scale.revocations.to_string());
+        json_of(command.stdout(Stdio::piped()).spawn()?)
+    }
+
+    /// Runs the bare store, with this environment.
+    pub(crate) fn insert(&self, per_commit: u32, environment: Vec<(&'static str, String)>) -> Result<Rows> {
+        if self.scale.quiet {
+            quiet::wait()?;
+        }
+        let scratch = self.scratch("reference")?;
+        fs::create_dir_all(&scratch)?;
+        let mut command = on_core(SERVER_CORE, &self.this);
+        command.arg("reference-sqlite").arg("--database").arg(scratch.join("rows.db"));
+        command.arg("--per-commit").arg(per_commit.to_string());
+        command.arg("--seconds").arg(self.scale.reference.as_secs_f64().to_string());
+        json_of(command.envs(environment).stdout(Stdio::piped()).spawn()?)
+    }
+}
+
+impl Reference {
+    fn start(this: &Path, map: Option<&Path>) -> Result<Self> {
+        let address = free_address()?;
+        let mut command = on_core(SERVER_CORE, this);
+        command.arg("reference-hyper").arg("--listen").arg(address.to_string());
+        if let Some(tokens) = map {
+            command.arg("--map").arg(tokens);
+        }
+        let process = Pinned::start(&mut command)?;
+        wait_for(address)?;
+        Ok(Self { process, address })
+    }
+}
+
+/// A generator at work.
+pub(crate) struct Sending(std::process::Child);
+
+impl Sending {
+    /// Waits for its end.
+    pub(crate) fn report(self) -> Result<Report> {
+        json_of(self.0)
+    }
+}
+
+fn json_of<T: DeserializeOwned>(child: std::process::Child) -> Result<T> {
+    let output = child.wait_with_output()?;
+    anyhow::ensure!(output.status.success(), "it ended with {}", output.status);
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// Waits until somebody listens.
+fn wait_for(address: std::net::SocketAddr) -> Result<()> {
+    for _ in 0..1000 {
+        if std::net::TcpStream::connect(address).is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    anyhow::bail!("the reference does not listen on {address}")
+}
+
+/// The usual 64 connections of verifications.
+pub(crate) fn verify_lane(plan: VerifyPlan, rate: Option<u64>) -> LanePlan {
+    LanePlan { name: "verify".into(), connections: 64, rate, work: WorkPlan::Verify(plan) }
+}
+
+/// Every token of a directory, and one unknown to nine of them.
+pub(crate) fn all_and_unknown(seed: &Seed) -> VerifyPlan {
+    VerifyPlan {
+        tokens: Some(seed.tokens.clone()),
+        skip: 0,
+        live: seed.count,
+        unknown: Scale::unknown_beside(seed.count),
+        once: false,
+        right: RightAnswer::Judged,
+    }
+}

@@ -1,0 +1,258 @@
+//! What is measured, and how good it must be: the table of `README.md`.
+
+use std::fmt;
+
+/// One number with its goals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Metric {
+    VerifyCpu,
+    VerifyRate,
+    VerifyRateToMap,
+    FixedRateP99,
+    FixedRateP99ToHyper,
+    ManyTokensRate,
+    FloodCpu,
+    FloodReads,
+    CreateRate,
+    CreateRateOnSlowDisk,
+    CreateAlone,
+    RotateRate,
+    GrantsAfterRevoke,
+    MixedP99,
+    MixedP99ToFixedRate,
+    CheckpointP99,
+    CheckpointP999,
+    Checkpoints,
+    ListP99,
+    ListCpu,
+    ListLastToFirst,
+    LongListP99,
+    LongListLast,
+    Search,
+    TokenMemory,
+    EmptyMemory,
+    BinarySize,
+    StartWithTokens,
+    StartEmpty,
+    LostCreates,
+}
+
+/// What a number must be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Bound {
+    /// This or less.
+    AtMost(f64),
+    /// This or more.
+    AtLeast(f64),
+}
+
+/// In what a number is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Times a reference.
+    Ratio,
+    /// Milliseconds.
+    Millis,
+    /// Microseconds.
+    Micros,
+    /// Seconds.
+    Seconds,
+    /// Bytes.
+    Bytes,
+    /// Millions of bytes.
+    Megabytes,
+    /// A count.
+    Count,
+}
+
+/// A number's place in the table.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Goal {
+    /// The row.
+    pub(crate) row: &'static str,
+    /// What the number is.
+    pub(crate) what: &'static str,
+    /// In what it is given.
+    pub(crate) unit: Unit,
+    /// The least that is accepted.
+    pub(crate) must: Option<Bound>,
+    /// What the machine is thought to allow.
+    pub(crate) near: Option<Bound>,
+}
+
+impl Metric {
+    /// All, in the order of the table.
+    pub(crate) const ALL: [Self; 30] = [
+        Self::VerifyCpu,
+        Self::VerifyRate,
+        Self::VerifyRateToMap,
+        Self::FixedRateP99,
+        Self::FixedRateP99ToHyper,
+        Self::ManyTokensRate,
+        Self::FloodCpu,
+        Self::FloodReads,
+        Self::CreateRate,
+        Self::CreateRateOnSlowDisk,
+        Self::CreateAlone,
+        Self::RotateRate,
+        Self::GrantsAfterRevoke,
+        Self::MixedP99,
+        Self::MixedP99ToFixedRate,
+        Self::CheckpointP99,
+        Self::CheckpointP999,
+        Self::Checkpoints,
+        Self::ListP99,
+        Self::ListCpu,
+        Self::ListLastToFirst,
+        Self::LongListP99,
+        Self::LongListLast,
+        Self::Search,
+        Self::TokenMemory,
+        Self::EmptyMemory,
+        Self::BinarySize,
+        Self::StartWithTokens,
+        Self::StartEmpty,
+        Self::LostCreates,
+    ];
+
+    /// Its goals.
+    pub(crate) fn goal(self) -> Goal {
+        use Unit::{Bytes, Count, Megabytes, Micros, Millis, Ratio, Seconds};
+        let most = |most: f64| Some(Bound::AtMost(most));
+        let least = |least: f64| Some(Bound::AtLeast(least));
+        let (row, what, unit, must, near) = match self {
+            Self::VerifyCpu => ("V1", "verify: CPU/req, x hyper", Ratio, most(1.5), most(1.25)),
+            Self::VerifyRate => ("V1", "verify: req/s, x hyper", Ratio, None, least(0.8)),
+            Self::VerifyRateToMap => ("V1", "verify: req/s, x map", Ratio, None, least(0.85)),
+            Self::FixedRateP99 => ("V2", "at half of V1's req/s: p99", Millis, most(1.0), None),
+            Self::FixedRateP99ToHyper => ("V2", "the same, x hyper's", Ratio, None, most(1.5)),
+            Self::ManyTokensRate => {
+                ("V3", "1M tokens: req/s, x that with 1k", Ratio, least(0.85), least(0.95))
+            }
+            Self::FloodCpu => ("V4", "only unknown: CPU/req, x V1's", Ratio, most(1.0), most(0.9)),
+            Self::FloodReads => ("V4", "the same: file reads a request", Count, None, most(0.001)),
+            Self::CreateRate => ("W1", "create: req/s, x group", Ratio, least(0.5), least(0.6)),
+            Self::CreateRateOnSlowDisk => {
+                ("W1", "fdatasync + 2 ms: req/s, x single", Ratio, least(20.0), None)
+            }
+            Self::CreateAlone => ("W2", "create, 1 connection: p50, x 1/single", Ratio, most(3.0), most(2.0)),
+            Self::RotateRate => ("W3", "rotate, 1M tokens: req/s, x W1's", Ratio, least(0.7), least(0.9)),
+            Self::GrantsAfterRevoke => ("W4", "grants after a revoke", Count, most(0.0), most(0.0)),
+            Self::MixedP99 => ("M1", "V2 while 1,000 writes/s: p99", Millis, most(2.0), None),
+            Self::MixedP99ToFixedRate => ("M1", "the same, x V2's", Ratio, None, most(1.5)),
+            Self::CheckpointP99 => ("M2", "V2 through checkpoints: p99", Millis, most(2.0), None),
+            Self::CheckpointP999 => ("M2", "the same: p99.9", Millis, None, most(2.0)),
+            Self::Checkpoints => ("M2", "checkpoints meanwhile", Count, least(10.0), None),
+            Self::ListP99 => ("L1", "page of an account with 1k tokens: p99", Millis, most(5.0), None),
+            Self::ListCpu => ("L1", "the same: CPU a row", Micros, None, most(5.0)),
+            Self::ListLastToFirst => ("L1", "the same: last page's p50, x first's", Ratio, None, most(1.2)),
+            Self::LongListP99 => {
+                ("L2", "page of an account with 1M: p99, x L1's", Ratio, most(2.0), most(1.2))
+            }
+            Self::LongListLast => ("L2", "the same: last page's p99", Millis, most(20.0), None),
+            Self::Search => ("L2", "the same: slowest search", Millis, most(200.0), None),
+            Self::TokenMemory => ("R1", "memory a token", Bytes, most(300.0), most(150.0)),
+            Self::EmptyMemory => ("R2", "memory when empty", Megabytes, most(30.0), most(12.0)),
+            Self::BinarySize => ("R2", "the binary", Megabytes, most(40.0), most(20.0)),
+            Self::StartWithTokens => {
+                ("S1", "start to first verify, 1M tokens", Seconds, most(5.0), most(1.5))
+            }
+            Self::StartEmpty => ("S2", "start to first answer, empty", Seconds, most(0.3), most(0.05)),
+            Self::LostCreates => ("S3", "answered creates lost by kill -9", Count, most(0.0), most(0.0)),
+        };
+        Goal { row, what, unit, must, near }
+    }
+}
+
+impl Bound {
+    /// Whether `value` keeps it.
+    pub(crate) fn holds(self, value: f64) -> bool {
+        match self {
+            Self::AtMost(most) => value <= most,
+            Self::AtLeast(least) => value >= least,
+        }
+    }
+}
+
+impl Unit {
+    /// A number with as many digits as it is worth.
+    pub(crate) fn digits(self, value: f64) -> String {
+        match self {
+            Self::Ratio if value < 10.0 => format!("{value:.2}"),
+            Self::Millis => format!("{value:.2}"),
+            Self::Seconds => format!("{value:.3}"),
+            Self::Ratio | Self::Micros | Self::Megabytes => format!("{value:.1}"),
+            Self::Bytes => format!("{value:.0}"),
+            Self::Count => Number(value).to_string(),
+        }
+    }
+
+    /// What stands behind it.
+    pub(crate) fn suffix(self) -> &'static str {
+        match self {
+            Self::Ratio => " x",
+            Self::Millis => " ms",
+            Self::Micros => " us",
+            Self::Seconds => " s",
+            Self::Bytes => " B",
+            Self::Megabytes => " MB",
+            Self::Count => "",
+        }
+    }
+
+    /// A bound with its unit; nothing when there is none.
+    pub(crate) fn show_bound(self, bound: Option<Bound>) -> String {
+        match bound {
+            None => String::new(),
+            Some(Bound::AtMost(most)) => format!("<= {}{}", Number(most), self.suffix()),
+            Some(Bound::AtLeast(least)) => format!(">= {}{}", Number(least), self.suffix()),
+        }
+    }
+}
+
+/// A number without needless digits.
+struct Number(f64);
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{:.4}", self.0);
+        f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_is_never_laxer_than_must() {
+        for goal in Metric::ALL.map(Metric::goal) {
+            match (goal.must, goal.near) {
+                (Some(Bound::AtMost(must)), Some(Bound::AtMost(near))) => assert!(near <= must, "{goal:?}"),
+                (Some(Bound::AtLeast(must)), Some(Bound::AtLeast(near))) => assert!(near >= must, "{goal:?}"),
+                (None, None) => panic!("{goal:?} has no goal"),
+                (Some(_), None) | (None, Some(_)) => {}
+                _ => panic!("{goal:?} points two ways"),
+            }
+        }
+    }
+
+    #[test]
+    fn every_metric_is_in_the_table_once() {
+        let mut all = Metric::ALL.to_vec();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), Metric::ALL.len());
+        assert_eq!(all.last(), Some(&Metric::LostCreates));
+        assert_eq!(all.len(), Metric::LostCreates as usize + 1);
+    }
+
+    #[test]
+    fn bounds_hold_on_their_own_edge() {
+        assert!(Bound::AtMost(0.0).holds(0.0) && !Bound::AtMost(0.0).holds(1.0));
+        assert!(Bound::AtLeast(20.0).holds(20.0) && !Bound::AtLeast(20.0).holds(19.9));
+        assert_eq!(Unit::Ratio.show_bound(Some(Bound::AtLeast(20.0))), ">= 20 x");
+        assert_eq!(Unit::Count.show_bound(Some(Bound::AtMost(0.001))), "<= 0.001");
+        assert_eq!(Unit::Millis.show_bound(None), "");
+    }
+}

@@ -1,0 +1,70 @@
+//! How long and how large.
+
+use std::time::Duration;
+
+/// The sizes of a run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scale {
+    /// How often everything is measured.
+    pub(crate) rounds: u32,
+    /// Before anything is counted.
+    pub(crate) warm_up: Duration,
+    /// Of a target.
+    pub(crate) measured: Duration,
+    /// Of the reference before it.
+    pub(crate) reference: Duration,
+    /// Of the run that needs ten checkpoints.
+    pub(crate) checkpoints: Duration,
+    /// Live tokens of the small directory.
+    pub(crate) few: usize,
+    /// Live tokens of the usual one.
+    pub(crate) usual: usize,
+    /// Live tokens of the large one: as many as an account may have.
+    pub(crate) many: usize,
+    /// Tokens revoked and verified at once.
+    pub(crate) revocations: usize,
+    /// Wait for a quiet machine, and measure again when it was not.
+    pub(crate) quiet: bool,
+}
+
+impl Scale {
+    /// The sizes of `reference/measuring.md`, or small ones.
+    pub(crate) fn of(quick: bool) -> Self {
+        if quick { Self::quick() } else { Self::full() }
+    }
+
+    fn full() -> Self {
+        Self {
+            rounds: 3,
+            warm_up: Duration::from_secs(2),
+            measured: Duration::from_secs(10),
+            reference: Duration::from_secs(4),
+            checkpoints: Duration::from_secs(40),
+            few: 1_000,
+            usual: 100_000,
+            many: 1_000_000,
+            revocations: 10_000,
+            quiet: true,
+        }
+    }
+
+    fn quick() -> Self {
+        Self {
+            rounds: 1,
+            warm_up: Duration::from_millis(300),
+            measured: Duration::from_secs(1),
+            reference: Duration::from_secs(1),
+            checkpoints: Duration::from_secs(4),
+            few: 1_000,
+            usual: 5_000,
+            many: 20_000,
+            revocations: 500,
+            quiet: false,
+        }
+    }
+
+    /// One unknown token to nine live ones: 10% of the answers must be refusals.
+    pub(crate) fn unknown_beside(live: usize) -> usize {
+        live / 9
+    }
+}

@@ -1,0 +1,158 @@
+//! The steps of a round, and which rows of the table each of them fills.
+
+mod faults;
+mod list;
+mod mixed;
+mod size;
+mod verify;
+mod write;
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use super::bench::Bench;
+
+/// A row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "verbatim")]
+pub(crate) enum Row {
+    V1,
+    V2,
+    V3,
+    V4,
+    W1,
+    W2,
+    W3,
+    W4,
+    M1,
+    M2,
+    L1,
+    L2,
+    R1,
+    R2,
+    S1,
+    S2,
+    S3,
+}
+
+/// What is measured in one go, because its rows need the same servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// An empty server: S2, R2.
+    Empty,
+    /// V1.
+    Verify,
+    /// V2.
+    FixedRate,
+    /// V4.
+    Flood,
+    /// M1.
+    Mixed,
+    /// M2.
+    Checkpoints,
+    /// A million tokens: V3, S1, R1.
+    Many,
+    /// L1, L2.
+    List,
+    /// W1, W2.
+    Create,
+    /// W3.
+    Rotate,
+    /// W4.
+    Revoke,
+    /// S3.
+    Kill,
+}
+
+impl Row {
+    fn step(self) -> Step {
+        match self {
+            Self::S2 | Self::R2 => Step::Empty,
+            Self::V1 => Step::Verify,
+            Self::V2 => Step::FixedRate,
+            Self::V4 => Step::Flood,
+            Self::M1 => Step::Mixed,
+            Self::M2 => Step::Checkpoints,
+            Self::V3 | Self::S1 | Self::R1 => Step::Many,
+            Self::L1 | Self::L2 => Step::List,
+            Self::W1 | Self::W2 => Step::Create,
+            Self::W3 => Step::Rotate,
+            Self::W4 => Step::Revoke,
+            Self::S3 => Step::Kill,
+        }
+    }
+}
+
+impl Step {
+    /// All, in the order in which a round takes them: what others are compared with comes before them.
+    const ALL: [Self; 12] = [
+        Self::Empty,
+        Self::Verify,
+        Self::FixedRate,
+        Self::Flood,
+        Self::Mixed,
+        Self::Checkpoints,
+        Self::Many,
+        Self::List,
+        Self::Create,
+        Self::Rotate,
+        Self::Revoke,
+        Self::Kill,
+    ];
+
+    /// Those that fill these rows; all when none is named.
+    pub(crate) fn selected(rows: &[Row]) -> Vec<Self> {
+        let wanted = |step: &Self| rows.is_empty() || rows.iter().any(|row| row.step() == *step);
+        Self::ALL.into_iter().filter(wanted).collect()
+    }
+
+    /// What it does.
+    pub(crate) fn what(self) -> &'static str {
+        match self {
+            Self::Empty => "start and memory when empty (S2, R2)",
+            Self::Verify => "verify (V1)",
+            Self::FixedRate => "verify at a fixed rate (V2)",
+            Self::Flood => "unknown tokens only (V4)",
+            Self::Mixed => "verify while others write (M1)",
+            Self::Checkpoints => "verify through checkpoints (M2)",
+            Self::Many => "a million tokens (V3, S1, R1)",
+            Self::List => "lists (L1, L2)",
+            Self::Create => "create (W1, W2)",
+            Self::Rotate => "rotate (W3)",
+            Self::Revoke => "revoke, then verify (W4)",
+            Self::Kill => "kill -9 while creating (S3)",
+        }
+    }
+
+    /// Measures it, and adds to the ledger.
+    pub(crate) fn take(self, bench: &mut Bench) -> Result<()> {
+        match self {
+            Self::Empty => size::empty(bench).map(drop),
+            Self::Verify => verify::closed_loop(bench).map(drop),
+            Self::FixedRate => verify::fixed_rate(bench).map(drop),
+            Self::Flood => verify::flood(bench),
+            Self::Mixed => mixed::with_writes(bench),
+            Self::Checkpoints => mixed::through_checkpoints(bench),
+            Self::Many => size::many(bench),
+            Self::List => list::pages(bench),
+            Self::Create => write::create(bench).map(drop),
+            Self::Rotate => write::rotate(bench),
+            Self::Revoke => faults::revoke(bench),
+            Self::Kill => faults::kill(bench),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_fills_a_row_and_runs_once() {
+        assert_eq!(Step::selected(&[]), Step::ALL);
+        assert_eq!(Step::selected(&[Row::W2, Row::V1, Row::W1]), [Step::Verify, Step::Create]);
+        for step in Step::ALL {
+            assert!(Row::value_variants().iter().any(|row| row.step() == step), "{step:?}");
+        }
+    }
+}

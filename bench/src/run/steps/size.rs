@@ -1,0 +1,80 @@
+//! S2 and R2 on an empty server; V3, S1 and R1 with a million tokens.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use crate::credentials;
+use crate::load::{RightAnswer, VerifyPlan};
+use crate::proc;
+use crate::run::bench::{Bench, all_and_unknown, verify_lane};
+use crate::run::countersign::Countersign;
+use crate::run::goals::Metric;
+use crate::run::scale::Scale;
+use crate::run::seed::{self, Seed};
+use crate::wire::request;
+
+/// S2: from the start in a directory that is not there to the first answer. R2: memory after verifying unknown
+/// tokens, and the size of the binary. Gives the memory in bytes; the second time in a round, that of the first.
+pub(crate) fn empty(bench: &mut Bench) -> Result<u64> {
+    if let Some(memory) = bench.round.empty_memory {
+        return Ok(memory);
+    }
+    let data = bench.scratch("empty")?;
+    let mut server = Countersign::spawn(&bench.setting(&data))?;
+    let start = server.until_answered(&request::get("/healthz"), 200)?;
+    server.until_answered(&request::get("/readyz"), 200)?;
+
+    let unknown = Scale::unknown_beside(bench.scale.usual);
+    let work =
+        VerifyPlan { tokens: None, skip: 0, live: 0, unknown, once: false, right: RightAnswer::Judged };
+    let plan = bench.plan(&server, vec![verify_lane(work, None)]);
+    bench.take("empty", &plan)?;
+    let memory = proc::memory_bytes(server.pid())?;
+    server.stop()?;
+
+    bench.ledger.add(Metric::StartEmpty, start.as_secs_f64());
+    bench.ledger.add(Metric::EmptyMemory, memory as f64 / 1e6);
+    bench.ledger.add(Metric::BinarySize, fs::metadata(bench.program())?.len() as f64 / 1e6);
+    bench.round.empty_memory = Some(memory);
+    Ok(memory)
+}
+
+/// V3: V1 with a thousand and with a million tokens, each in terms of the hello before it. S1: from the start to
+/// the first granted token. R1: the memory that a token takes, after all of them were verified.
+pub(crate) fn many(bench: &mut Bench) -> Result<()> {
+    let without = empty(bench)?;
+
+    let few = bench.seed(bench.scale.few)?;
+    let server = bench.start(&few.data)?;
+    let with_few = rate_to_hello(bench, &server, &few, "V3, few tokens")?;
+    server.stop()?;
+
+    let many = bench.seed(bench.scale.many)?;
+    seed::warm(&many.data)?;
+    let mut server = Countersign::spawn(&bench.setting(&many.data))?;
+    let start = server.until_answered(&first_of(&many)?, 200)?;
+    let with_many = rate_to_hello(bench, &server, &many, "V3, many tokens")?;
+    let memory = proc::memory_bytes(server.pid())?;
+    server.stop()?;
+
+    bench.ledger.add(Metric::ManyTokensRate, with_many / with_few);
+    bench.ledger.add(Metric::StartWithTokens, start.as_secs_f64());
+    bench.ledger.add(Metric::TokenMemory, memory.saturating_sub(without) as f64 / many.count as f64);
+    Ok(())
+}
+
+fn rate_to_hello(bench: &mut Bench, server: &Countersign, seed: &Seed, label: &str) -> Result<f64> {
+    let plan = bench.plan(server, vec![verify_lane(all_and_unknown(seed), None)]);
+    let hello = bench.hello()?;
+    let verify = bench.take(label, &plan)?;
+    bench.expect_saturated(&verify);
+    Ok(verify.per_second() / hello.per_second())
+}
+
+/// The verification of the first token of a directory.
+fn first_of(seed: &Seed) -> Result<Vec<u8>> {
+    let text = credentials::read(&seed.tokens)?;
+    let token = credentials::parse(&text).next().context("there is no token")??;
+    Ok(request::verify(token.client_id, token.secret))
+}

@@ -1,0 +1,48 @@
+//! Requests of HTTP/1.1, rendered to bytes once.
+
+use super::{ROOT_ACCOUNT, ROOT_TOKEN};
+
+/// Asks the door about a service token.
+pub(crate) fn verify(client_id: &str, secret: &str) -> Vec<u8> {
+    format!(
+        "GET /authz HTTP/1.1\r\nHost: bench\r\nCF-Access-Client-Id: {client_id}\r\n\
+         CF-Access-Client-Secret: {secret}\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// Creates a service token of this name.
+pub(crate) fn create(name: &str) -> Vec<u8> {
+    managed("POST", "", &format!(r#"{{"name":"{name}","duration":"8760h"}}"#))
+}
+
+/// Gives the service token of this id a new secret; the old one ends at once.
+pub(crate) fn rotate(id: &str) -> Vec<u8> {
+    managed("POST", &format!("/{id}/rotate"), "{}")
+}
+
+/// Revokes the service token of this id.
+pub(crate) fn revoke(id: &str) -> Vec<u8> {
+    managed("DELETE", &format!("/{id}"), "")
+}
+
+/// Lists service tokens; `query` without its `?`.
+pub(crate) fn list(query: &str) -> Vec<u8> {
+    managed("GET", &format!("?{query}"), "")
+}
+
+/// A plain GET without credentials.
+pub(crate) fn get(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n").into_bytes()
+}
+
+/// A request to the management of service tokens, as root; `rest` follows the path of the collection.
+fn managed(method: &str, rest: &str, body: &str) -> Vec<u8> {
+    let typed = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
+    let length = body.len();
+    format!(
+        "{method} /client/v4/accounts/{ROOT_ACCOUNT}/access/service_tokens{rest} HTTP/1.1\r\nHost: bench\r\n\
+         Authorization: Bearer {ROOT_TOKEN}\r\n{typed}Content-Length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}

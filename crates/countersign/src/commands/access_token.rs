@@ -1,0 +1,236 @@
+//! `countersign access-token …`: what account-holders call APIs with.
+
+use std::io::Read as _;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use countersign_domain::id::{AccountId, Handle};
+use countersign_domain::secret::{Secret, parse_access_text};
+use countersign_domain::time::Timestamp;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{InAccount, now, print_json, print_secret};
+use crate::client::read;
+use crate::environment::without_line_end;
+use crate::failure::Failure;
+use crate::when::When;
+use crate::{duration, output, table};
+
+/// Rows asked for at once: the most that the API gives.
+const PAGE: usize = 100;
+
+/// What can be done with access tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Issue a token. Its text goes to standard output, alone and once; everything else to standard error
+    #[command(after_help = ISSUE_EXAMPLES)]
+    Issue(IssueArgs),
+    /// List live tokens by their handles
+    List(ListArgs),
+    /// End a token for good
+    Revoke(RevokeArgs),
+}
+
+const ISSUE_EXAMPLES: &str = "\
+Examples:
+  countersign access-token issue --ttl 30d --scope countersign:verify > verifier.token
+  countersign access-token issue --ttl forever --scope countersign:service-tokens:write";
+
+/// A new token.
+#[derive(Debug, Args)]
+pub(crate) struct IssueArgs {
+    /// How long it lives: 14d, 12h, seconds, or `forever` [default: 14d]
+    #[arg(long, value_parser = parse_ttl, allow_negative_numbers = true)]
+    ttl: Option<i64>,
+
+    /// What it may be used for; repeatable, DEFAULT for everything its account may [default: what the issuer has]
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<String>,
+
+    #[command(flatten)]
+    target: InAccount,
+}
+
+/// Which tokens.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Most tokens to show
+    #[arg(long, default_value_t = 1_000)]
+    limit: usize,
+
+    #[command(flatten)]
+    target: InAccount,
+}
+
+/// Which token.
+#[derive(Debug, Args)]
+pub(crate) struct RevokeArgs {
+    /// The token's handle, its first 22 characters; `-` reads the whole text from standard input
+    #[arg(value_name = "HANDLE", allow_hyphen_values = true)]
+    which: String,
+
+    #[command(flatten)]
+    target: InAccount,
+}
+
+/// An access token as the API gives it. `id` is the handle, or the whole text right after it was issued.
+#[derive(Deserialize)]
+struct Token {
+    id: String,
+    ttl: i64,
+    created: When,
+    scopes: Option<Vec<String>>,
+}
+
+impl Token {
+    fn expires(&self, now: Timestamp) -> String {
+        match u64::try_from(self.ttl) {
+            Ok(seconds) => {
+                When(self.created.0.after(std::time::Duration::from_secs(seconds))).with_distance(now)
+            }
+            Err(_) => "never".to_owned(),
+        }
+    }
+
+    fn scopes(&self) -> String {
+        self.scopes.as_ref().map_or_else(|| "everything".to_owned(), |scopes| scopes.join(" "))
+    }
+}
+
+impl Command {
+    /// Does it.
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        match self {
+            Self::Issue(args) => issue(args),
+            Self::List(args) => list(args),
+            Self::Revoke(args) => revoke(args),
+        }
+    }
+}
+
+fn path_of_all(account: AccountId) -> String {
+    format!("/v1/Accounts/{account}/accessTokens")
+}
+
+fn issue(args: &IssueArgs) -> Result<(), Failure> {
+    let (client, account) = args.target.connect()?;
+    let mut body = Map::new();
+    if let Some(ttl) = args.ttl {
+        body.insert("ttl".to_owned(), json!(ttl));
+    }
+    if !args.scopes.is_empty() {
+        body.insert("scopes".to_owned(), json!(args.scopes));
+    }
+    let result = client.post(&path_of_all(account), &Value::Object(body))?.body;
+    if args.target.json() {
+        return print_json(&result);
+    }
+    let token: Token = read(result.clone())?;
+    let about = table::facts([
+        ("handle", parse_access_text(&token.id).map(|(handle, _)| handle.to_string())),
+        ("account", Some(account.to_string())),
+        ("expires", Some(token.expires(now()))),
+        ("scopes", Some(token.scopes())),
+    ]);
+    print_secret(&result, "id", &about)
+}
+
+fn list(args: &ListArgs) -> Result<(), Failure> {
+    let (client, account) = args.target.connect()?;
+    let mut rows = Vec::new();
+    let mut total = 0;
+    loop {
+        let page = PAGE.min(args.limit - rows.len());
+        let filter = json!({"limit": page, "skip": rows.len()}).to_string();
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("filter", &filter).finish();
+        let answer = client.get(&format!("{}?{query}", path_of_all(account)))?;
+        total = answer.number_in("x-total-count").unwrap_or(total);
+        let found: Vec<Value> = read(answer.body)?;
+        let is_last = found.len() < page;
+        rows.extend(found);
+        if is_last || rows.len() >= args.limit {
+            break;
+        }
+    }
+    if total > rows.len() as u64 {
+        output::note(&format!("countersign: {} of {total}; see --limit", rows.len()));
+    }
+    if args.target.json() {
+        return print_json(&Value::Array(rows));
+    }
+    let tokens: Vec<Token> = read(Value::Array(rows))?;
+    Ok(output::print(&lines(&tokens, now()))?)
+}
+
+fn lines(tokens: &[Token], now: Timestamp) -> String {
+    let line =
+        |token: &Token| [token.id.clone(), token.created.to_string(), token.expires(now), token.scopes()];
+    table::columns(["HANDLE", "CREATED", "EXPIRES", "SCOPES"], tokens.iter().map(line))
+}
+
+fn revoke(args: &RevokeArgs) -> Result<(), Failure> {
+    let handle = match args.which.as_str() {
+        "-" => handle_from_stdin()?,
+        text => text.parse::<Handle>().map_err(|_| {
+            Failure::Usage(
+                "HANDLE must be the 22 characters of a handle; pass a whole token as `-` on standard input"
+                    .to_owned(),
+            )
+        })?,
+    };
+    let (client, account) = args.target.connect()?;
+    let result = client.delete(&format!("{}/{handle}", path_of_all(account)))?.body;
+    match args.target.json() {
+        true => print_json(&result),
+        false => Ok(output::print(&format!("revoked {handle}\n"))?),
+    }
+}
+
+/// The text stays here: the URL gets the handle alone.
+fn handle_from_stdin() -> Result<Handle, Failure> {
+    let mut text = String::new();
+    std::io::stdin().take(1_024).read_to_string(&mut text).context("cannot read standard input")?;
+    let text = Secret::from_operator(without_line_end(text));
+    let parsed = parse_access_text(text.reveal()).map(|(handle, _)| handle);
+    parsed.ok_or_else(|| Failure::Usage("standard input holds no access token".to_owned()))
+}
+
+fn parse_ttl(text: &str) -> Result<i64, String> {
+    if matches!(text, "forever" | "-1") {
+        return Ok(-1);
+    }
+    i64::try_from(duration::parse(text)?.as_secs()).map_err(|_| "is too long".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::when::parse_rfc3339;
+
+    #[test]
+    fn a_ttl_is_typed_as_a_span() {
+        assert_eq!(parse_ttl("14d"), Ok(1_209_600));
+        assert_eq!(parse_ttl("60"), Ok(60));
+        assert_eq!(parse_ttl("forever"), Ok(-1));
+        assert_eq!(parse_ttl("-1"), Ok(-1));
+        assert!(parse_ttl("-2").is_err());
+    }
+
+    #[test]
+    fn a_list_reads_at_a_glance() -> serde_json::Result<()> {
+        let tokens: Vec<Token> = serde_json::from_value(json!([
+            {"id": "abcdefghijklmnopqrstuv", "ttl": 1_209_600, "created": "2026-11-20T12:00:00.000Z", "userId": "x",
+             "scopes": ["a", "b:*"]},
+            {"id": "ABCDEFGHIJKLMNOPQRSTUV", "ttl": -1, "created": "2026-01-01T00:00:00.000Z", "userId": "x"},
+        ]))?;
+        let now = parse_rfc3339("2026-11-21T12:00:00Z").unwrap_or(Timestamp::NEVER);
+        let expected = "\
+HANDLE                  CREATED               EXPIRES                            SCOPES
+abcdefghijklmnopqrstuv  2026-11-20 12:00 UTC  2026-12-04 12:00 UTC (in 13 days)  a b:*
+ABCDEFGHIJKLMNOPQRSTUV  2026-01-01 00:00 UTC  never                              everything
+";
+        assert_eq!(lines(&tokens, now), expected);
+        Ok(())
+    }
+}

@@ -1,0 +1,33 @@
+//! `countersign config …`: what would be in effect.
+
+use clap::Subcommand;
+
+use crate::config::{ConfigArgs, load, show};
+use crate::failure::Failure;
+use crate::{environment, output, root};
+
+/// What can be done with the configuration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Print the configuration in effect as TOML, and where each value comes from; secrets are not shown
+    Show(ConfigArgs),
+    /// Say whether a server would start with this configuration; exit code 0 or 1
+    Check(ConfigArgs),
+}
+
+impl Command {
+    /// Does it.
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        match self {
+            Self::Show(args) => {
+                let effective = load(args, &environment::of_process)?;
+                Ok(output::print(&show(&effective, &environment::of_process))?)
+            }
+            Self::Check(args) => {
+                load(args, &environment::of_process)?;
+                root::settings(&environment::of_process)?;
+                Ok(output::print("the configuration is right\n")?)
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The commands that speak to a running server, and those that look at the configuration.
+
+pub(crate) mod access_token;
+pub(crate) mod audit;
+pub(crate) mod config;
+pub(crate) mod service_token;
+pub(crate) mod verify;
+
+use countersign_domain::id::AccountId;
+use countersign_domain::time::{Clock as _, Timestamp};
+use serde_json::Value;
+
+use crate::client::{Client, ServerArgs};
+use crate::environment;
+use crate::failure::Failure;
+use crate::output;
+use crate::ports::SystemClock;
+
+/// What every command to a server takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Common {
+    #[command(flatten)]
+    server: ServerArgs,
+
+    /// Print the API's own result as JSON
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+}
+
+/// What every command about the tokens of an account takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct InAccount {
+    /// Act on this account instead of the token's own
+    #[arg(long, value_name = "ACCOUNT_ID", help_heading = "Server")]
+    account: Option<AccountId>,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Common {
+    fn connect(&self) -> Result<Client, Failure> {
+        Client::new(&self.server, &environment::of_process)
+    }
+}
+
+impl InAccount {
+    /// The server, and the account that is meant.
+    fn connect(&self) -> Result<(Client, AccountId), Failure> {
+        let client = self.common.connect()?;
+        let account = client.account(self.account)?;
+        Ok((client, account))
+    }
+
+    fn json(&self) -> bool {
+        self.common.json
+    }
+}
+
+/// The time by this machine's clock.
+fn now() -> Timestamp {
+    SystemClock.now()
+}
+
+fn print_json(value: &Value) -> Result<(), Failure> {
+    Ok(output::print(&format!("{value:#}\n"))?)
+}
+
+/// A secret alone on standard output, so that it can be piped; everything else about it goes to standard error.
+fn print_secret(answer: &Value, field: &str, about: &str) -> Result<(), Failure> {
+    let secret = answer.get(field).and_then(Value::as_str);
+    let secret =
+        secret.ok_or_else(|| Failure::Unanswered(format!("the server's answer has no `{field}`")))?;
+    output::note(about.trim_end());
+    Ok(output::print(&format!("{secret}\n"))?)
+}

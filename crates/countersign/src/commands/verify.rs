@@ -1,0 +1,196 @@
+//! `countersign verify`: would a door take this credential?
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{ArgGroup, Args, ValueEnum};
+use countersign_domain::id::{AccountId, ClientId};
+use countersign_domain::secret::Secret;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{Common, now, print_json};
+use crate::client::read;
+use crate::environment::{self, find_text, without_line_end};
+use crate::failure::Failure;
+use crate::when::When;
+use crate::{output, table};
+
+/// Longest credential that is read.
+const LONGEST: u64 = 1_024;
+/// Where a secret can be, so that it is in nobody's list of processes.
+const SECRET_VARIABLE: &str = "COUNTERSIGN_CLIENT_SECRET";
+
+pub(crate) const EXAMPLES: &str = "\
+The secret is never an argument: every user of the machine could read it there.
+
+Examples:
+  countersign verify --client-id 88bf3b6d86161464f6509f7219099e57.access < secret.txt
+  countersign verify --client-id 88bf3b6d86161464f6509f7219099e57.access --from secret.txt --scope deploy:prod
+  countersign verify --token-stdin < token.txt
+
+Exit code 0: valid. 1: refused; the reason is on standard output.";
+
+/// Which credential, and what the door would want of it.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("credential").required(true).args(["client_id", "token_stdin"]))]
+pub(crate) struct VerifyArgs {
+    /// Verify a service token: its client id. The secret comes from --from, from COUNTERSIGN_CLIENT_SECRET, or from
+    /// standard input
+    #[arg(long, value_name = "CLIENT_ID")]
+    client_id: Option<ClientId>,
+
+    /// Verify an access token. Its text comes from --from or from standard input
+    #[arg(long)]
+    token_stdin: bool,
+
+    /// Read the secret or the token from this file instead of standard input
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+
+    /// A scope that the door demands; repeatable, all are needed, `a|b` is either
+    #[arg(long = "scope", value_name = "SCOPE", help_heading = "Demand")]
+    scopes: Vec<String>,
+
+    /// The account that the door demands: the credential's account is it or stands below it
+    #[arg(long, value_name = "ACCOUNT_ID", help_heading = "Demand")]
+    account: Option<AccountId>,
+
+    /// The kind of credential that the door demands
+    #[arg(long, help_heading = "Demand")]
+    kind: Option<Kind>,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Kind {
+    Service,
+    Access,
+}
+
+/// What the server says.
+#[derive(Deserialize)]
+struct Verdict {
+    valid: bool,
+    reason: Option<String>,
+    token: Option<String>,
+    kind: Option<String>,
+    name: Option<String>,
+    account: Option<String>,
+    scopes: Option<Vec<String>>,
+    expires_at: Option<When>,
+    secret_version: Option<u64>,
+}
+
+/// Asks, prints the verdict, and ends with it.
+pub(crate) fn verify(args: &VerifyArgs) -> Result<(), Failure> {
+    let client = args.common.connect()?;
+    let answer = client.post("/api/v1/verify", &args.body()?)?.body;
+    let verdict: Verdict = read(answer.clone())?;
+    match args.common.json {
+        true => print_json(&answer)?,
+        false => output::print(&verdict.text())?,
+    }
+    if verdict.valid { Ok(()) } else { Err(Failure::No) }
+}
+
+impl VerifyArgs {
+    fn body(&self) -> Result<Value, Failure> {
+        let credential = self.credential()?;
+        let mut body = Map::new();
+        match self.client_id {
+            Some(client_id) => {
+                body.insert("client_id".to_owned(), json!(client_id.to_string()));
+                body.insert("client_secret".to_owned(), json!(credential.reveal()));
+            }
+            None => {
+                body.insert("token".to_owned(), json!(credential.reveal()));
+            }
+        }
+        if !self.scopes.is_empty() {
+            body.insert("scope".to_owned(), json!(self.scopes));
+        }
+        if let Some(account) = self.account {
+            body.insert("account".to_owned(), json!(account.to_string()));
+        }
+        if let Some(kind) = self.kind {
+            let word = match kind {
+                Kind::Service => "service",
+                Kind::Access => "access",
+            };
+            body.insert("kind".to_owned(), json!(word));
+        }
+        Ok(Value::Object(body))
+    }
+
+    fn credential(&self) -> Result<Secret, Failure> {
+        if let Some(path) = &self.from {
+            return Ok(read_file(path)?);
+        }
+        if self.client_id.is_some()
+            && let Some(secret) = find_text(&environment::of_process, SECRET_VARIABLE)?
+        {
+            return Ok(Secret::from_operator(secret));
+        }
+        Ok(read_secret(std::io::stdin()).context("cannot read standard input")?)
+    }
+}
+
+fn read_file(path: &Path) -> anyhow::Result<Secret> {
+    let read = || read_secret(std::fs::File::open(path)?);
+    read().with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn read_secret(from: impl std::io::Read) -> std::io::Result<Secret> {
+    let mut text = String::new();
+    from.take(LONGEST).read_to_string(&mut text)?;
+    Ok(Secret::from_operator(without_line_end(text)))
+}
+
+impl Verdict {
+    fn text(&self) -> String {
+        if !self.valid {
+            return format!(
+                "refused: {}\n",
+                output::harmless(self.reason.as_deref().unwrap_or("no reason given"))
+            );
+        }
+        let facts = table::facts([
+            ("token", self.token.clone()),
+            ("kind", self.kind.clone()),
+            ("name", self.name.clone()),
+            ("account", self.account.clone()),
+            ("scopes", self.scopes.as_ref().map(|scopes| scopes.join(" "))),
+            ("expires", self.expires_at.map(|end| end.with_distance(now()))),
+            ("secret", self.secret_version.map(|version| format!("v{version}"))),
+        ]);
+        format!("valid\n{facts}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_is_one_word_and_why() -> serde_json::Result<()> {
+        let refused: Verdict = serde_json::from_value(json!({"valid": false, "reason": "rotated_out"}))?;
+        assert_eq!(refused.text(), "refused: rotated_out\n");
+        let valid: Verdict = serde_json::from_value(json!({
+            "valid": true, "reason": null, "token": "t", "kind": "service", "name": "ci", "scopes": ["a", "b"],
+            "expires_at": null, "secret_version": 2,
+        }))?;
+        assert_eq!(valid.text(), "valid\ntoken   t\nkind    service\nname    ci\nscopes  a b\nsecret  v2\n");
+        Ok(())
+    }
+
+    #[test]
+    fn a_secret_ends_with_its_line() -> std::io::Result<()> {
+        assert_eq!(read_secret(&b"abc\r\n"[..])?.reveal(), "abc");
+        assert_eq!(read_secret(&[b'a'; 5_000][..])?.reveal().len(), 1_024);
+        Ok(())
+    }
+}

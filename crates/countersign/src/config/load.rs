@@ -1,0 +1,318 @@
+//! Reading the layers, and checking what comes out of them.
+
+use std::fmt::Display;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use countersign_authority::Policy;
+use countersign_domain::lifetime::Lifetime;
+use countersign_domain::secret::SecretPrefix;
+use figment::error::Kind;
+use figment::providers::{Format as _, Toml};
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider, Source};
+use ipnet::IpNet;
+use serde::Deserialize;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use ureq::http::Uri;
+
+use super::{Config, ConfigArgs, KEYS, LogFormat, LogSettings, variable_of};
+use crate::duration;
+use crate::environment::{Lookup, find_text};
+
+/// The defaults and the reference of every key.
+pub(super) const DEFAULTS: &str = include_str!("../../config.default.toml");
+
+/// Most writes that may wait for the disk: more would only hide that the disk cannot follow.
+const LONGEST_QUEUE: usize = 65_536;
+
+/// The configuration in effect, and which layer each value comes from.
+pub(crate) struct Effective {
+    /// As checked.
+    pub(crate) config: Config,
+    layers: Layers,
+}
+
+impl Effective {
+    /// Where the value of this key comes from: a flag, a variable, a file, or `default`.
+    pub(super) fn source_of(&self, key: &str) -> String {
+        self.layers.source_of(key)
+    }
+}
+
+/// Reads the layers and checks the result. An error is one line that names the key and where it was said.
+pub(crate) fn load(flags: &ConfigArgs, lookup: Lookup<'_>) -> anyhow::Result<Effective> {
+    let layers = Layers::read(flags, lookup)?;
+    let stated = layers.0.extract_lossy().map_err(|error| layers.explain(&error))?;
+    let config = layers.check(stated)?;
+    Ok(Effective { config, layers })
+}
+
+/// The keys as they are written, before they are checked.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stated {
+    listen: String,
+    internal_listen: Option<String>,
+    data: PathBuf,
+    public_url: Option<String>,
+    trusted_proxies: TextOrList,
+    shutdown_delay: TextOrNumber,
+    limits: StatedLimits,
+    secrets: StatedSecrets,
+    store: StatedStore,
+    log: StatedLog,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StatedLimits {
+    max_duration: Option<String>,
+    allow_forever: bool,
+    service_tokens_per_account: u32,
+    access_tokens_per_account: u32,
+    connections: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StatedSecrets {
+    prefix: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StatedStore {
+    queue: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StatedLog {
+    format: Option<String>,
+    level: String,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "must be a list of CIDR blocks, or a text with commas")]
+enum TextOrList {
+    Text(String),
+    List(Vec<String>),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "must be a number of seconds, or a text such as \"10s\"")]
+enum TextOrNumber {
+    Text(String),
+    Number(u64),
+}
+
+/// One value of the environment or of the command line, as a layer of its own, so that it can be named in errors.
+struct Setting {
+    key: &'static str,
+    value: String,
+    source: String,
+}
+
+impl Provider for Setting {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.source.clone()).source(Source::Custom(self.source.clone()))
+    }
+
+    fn data(&self) -> figment::Result<Map<Profile, Dict>> {
+        let nested = figment::util::nest(self.key, Value::from(self.value.clone()));
+        Ok(Profile::Default.collect(nested.into_dict().unwrap_or_default()))
+    }
+}
+
+struct Layers(Figment);
+
+impl Layers {
+    fn read(flags: &ConfigArgs, lookup: Lookup<'_>) -> anyhow::Result<Self> {
+        let mut figment = Figment::from(Toml::string(DEFAULTS));
+        let file = match &flags.config {
+            Some(path) => Some(path.clone()),
+            None => find_text(lookup, "COUNTERSIGN_CONFIG")?.map(PathBuf::from),
+        };
+        if let Some(path) = file {
+            check_syntax(&path)?;
+            figment = figment.merge(Toml::file_exact(path));
+        }
+        for key in KEYS {
+            let source = variable_of(key);
+            if let Some(value) = find_text(lookup, &source)? {
+                figment = figment.merge(Setting { key, value, source });
+            }
+        }
+        for (key, flag, value) in flags.given() {
+            figment = figment.merge(Setting { key, value: value.to_owned(), source: flag.to_owned() });
+        }
+        Ok(Self(figment))
+    }
+
+    fn source_of(&self, key: &str) -> String {
+        match self.0.find_metadata(key).and_then(|metadata| metadata.source.as_ref()) {
+            Some(source) => source.to_string(),
+            None => "default".to_owned(),
+        }
+    }
+
+    /// A fault that was found while reading, in one line.
+    fn explain(&self, error: &figment::Error) -> anyhow::Error {
+        let mut path = error.path.clone();
+        if let Kind::UnknownField(field, known) = &error.kind {
+            // Whether the path ends with the field depends on how deep it is.
+            if path.last() != Some(field) {
+                path.push(field.clone());
+            }
+            let key = path.join(".");
+            let source = self.source_of(&key);
+            return anyhow!("unknown key `{key}` in {source}; known there: {}", known.join(", "));
+        }
+        let key = path.join(".");
+        anyhow!("`{key}`: {} (from {})", error.kind, self.source_of(&key))
+    }
+
+    /// Names key and source of a value that is not right; `why` is a fragment that follows the key.
+    fn wrong(&self, key: &str, why: impl Display) -> anyhow::Error {
+        anyhow!("`{key}` {why} (from {})", self.source_of(key))
+    }
+
+    fn check(&self, stated: Stated) -> anyhow::Result<Config> {
+        let internal_listen = stated.internal_listen.as_deref();
+        Ok(Config {
+            listen: self.check_address("listen", &stated.listen)?,
+            internal_listen: internal_listen.map(|a| self.check_address("internal_listen", a)).transpose()?,
+            data: self.check_data(stated.data)?,
+            public_url: stated.public_url.map(|url| self.check_url(&url)).transpose()?,
+            trusted_proxies: self.check_proxies(stated.trusted_proxies)?,
+            shutdown_delay: self.check_delay(&stated.shutdown_delay)?,
+            connections: self.check_within("limits.connections", stated.limits.connections, usize::MAX)?,
+            queue: self.check_within("store.queue", stated.store.queue, LONGEST_QUEUE)?,
+            policy: self.check_policy(&stated.limits, &stated.secrets)?,
+            log: self.check_log(&stated.log)?,
+        })
+    }
+
+    fn check_address(&self, key: &str, text: &str) -> anyhow::Result<SocketAddr> {
+        let why = || format!("must be an IP address and a port, such as 127.0.0.1:8787, not `{text}`");
+        text.parse().map_err(|_| self.wrong(key, why()))
+    }
+
+    fn check_data(&self, path: PathBuf) -> anyhow::Result<PathBuf> {
+        if path.as_os_str().is_empty() {
+            return Err(self.wrong("data", "must name a directory"));
+        }
+        Ok(path)
+    }
+
+    fn check_url(&self, text: &str) -> anyhow::Result<String> {
+        let uri = Uri::from_str(text).ok();
+        let fit = uri.filter(|uri| {
+            let scheme_fits = matches!(uri.scheme_str(), Some("http" | "https"));
+            scheme_fits && uri.query().is_none() && !text.contains(['@', '#'])
+        });
+        match fit {
+            Some(_) => Ok(text.trim_end_matches('/').to_owned()),
+            // The text is not repeated: it may hold a password.
+            None => Err(self.wrong("public_url", "must be a URL such as https://tokens.example.com")),
+        }
+    }
+
+    fn check_proxies(&self, stated: TextOrList) -> anyhow::Result<Vec<IpNet>> {
+        let blocks = match stated {
+            TextOrList::List(blocks) => blocks,
+            TextOrList::Text(text) => text.split(',').map(|block| block.trim().to_owned()).collect(),
+        };
+        let block_of = |text: &String| {
+            let address = || text.parse::<IpAddr>().map(IpNet::from);
+            text.parse::<IpNet>().or_else(|_| address()).map_err(|_| {
+                self.wrong(
+                    "trusted_proxies",
+                    format!("must hold CIDR blocks such as 10.0.0.0/8, not `{text}`"),
+                )
+            })
+        };
+        blocks.iter().filter(|text| !text.is_empty()).map(block_of).collect()
+    }
+
+    fn check_delay(&self, stated: &TextOrNumber) -> anyhow::Result<Duration> {
+        match stated {
+            TextOrNumber::Number(seconds) => Ok(Duration::from_secs(*seconds)),
+            TextOrNumber::Text(text) => duration::parse(text)
+                .map_err(|why| self.wrong("shutdown_delay", format!("{why}, not `{text}`"))),
+        }
+    }
+
+    fn check_within(&self, key: &str, number: usize, most: usize) -> anyhow::Result<usize> {
+        match number {
+            0 => Err(self.wrong(key, "must be at least 1")),
+            _ if number > most => Err(self.wrong(key, format!("must be at most {most}"))),
+            _ => Ok(number),
+        }
+    }
+
+    fn check_policy(&self, limits: &StatedLimits, secrets: &StatedSecrets) -> anyhow::Result<Policy> {
+        let lifetime_of = |text: &String| {
+            Lifetime::parse(text)
+                .map_err(|why| self.wrong("limits.max_duration", format!("{why}; not `{text}`")))
+        };
+        let prefix = SecretPrefix::parse(&secrets.prefix)
+            .map_err(|why| self.wrong("secrets.prefix", format!("{why}; not `{}`", secrets.prefix)))?;
+        Ok(Policy {
+            max_lifetime: limits.max_duration.as_ref().map(lifetime_of).transpose()?,
+            allow_forever: limits.allow_forever,
+            service_tokens_per_account: limits.service_tokens_per_account,
+            access_tokens_per_account: limits.access_tokens_per_account,
+            secret_prefix: prefix,
+        })
+    }
+
+    fn check_log(&self, stated: &StatedLog) -> anyhow::Result<LogSettings> {
+        let format = match stated.format.as_deref() {
+            None => None,
+            Some("text") => Some(LogFormat::Text),
+            Some("json") => Some(LogFormat::Json),
+            Some(other) => {
+                return Err(self.wrong("log.format", format!("must be \"text\" or \"json\", not `{other}`")));
+            }
+        };
+        let level = parse_level(&stated.level).ok_or_else(|| {
+            self.wrong(
+                "log.level",
+                format!(
+                    "must be error, warn, info, debug or trace, or by part such as \
+                     info,countersign_server=debug; not `{}`",
+                    stated.level
+                ),
+            )
+        })?;
+        Ok(LogSettings { format, level })
+    }
+}
+
+/// The library would take a misspelt level for the name of a part, and log nothing.
+fn parse_level(text: &str) -> Option<Targets> {
+    let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    let parts_fit = text.split(',').all(|part| match part.split_once('=') {
+        Some((target, level)) => !target.is_empty() && is_level(level),
+        None => is_level(part),
+    });
+    if !parts_fit {
+        return None;
+    }
+    text.parse().ok()
+}
+
+/// A file that is not there or is not TOML, in one line: the library's own message is a drawing.
+fn check_syntax(path: &Path) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the configuration file {}", path.display()))?;
+    let Err(error) = toml::from_str::<toml::Table>(&text) else { return Ok(()) };
+    let before = text.get(..error.span().map_or(0, |span| span.start)).unwrap_or("");
+    let line = before.matches('\n').count() + 1;
+    bail!("{} is not TOML: {} in line {line}", path.display(), error.message().replace('\n', "; "))
+}

@@ -1,0 +1,132 @@
+//! What the operator says, read once and checked once: defaults, file, environment, flags, each beating the one before.
+//!
+//! `config.default.toml` is both the defaults and the reference of every key.
+
+mod load;
+mod show;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use countersign_authority::Policy;
+use ipnet::IpNet;
+use tracing_subscriber::filter::Targets;
+
+pub(crate) use load::load;
+pub(crate) use show::show;
+
+/// Every key, in the order of the reference.
+pub(crate) const KEYS: [&str; 15] = [
+    "listen",
+    "internal_listen",
+    "data",
+    "public_url",
+    "trusted_proxies",
+    "shutdown_delay",
+    "limits.max_duration",
+    "limits.allow_forever",
+    "limits.service_tokens_per_account",
+    "limits.access_tokens_per_account",
+    "limits.connections",
+    "secrets.prefix",
+    "store.queue",
+    "log.format",
+    "log.level",
+];
+
+/// The environment variable of a key: `COUNTERSIGN_LIMITS_CONNECTIONS` for `limits.connections`.
+pub(crate) fn variable_of(key: &str) -> String {
+    format!("COUNTERSIGN_{}", key.replace('.', "_").to_uppercase())
+}
+
+/// The configuration in effect. Holds no secret.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// Where the API and the doors listen.
+    pub(crate) listen: SocketAddr,
+    /// Where metrics, health and doors listen apart.
+    pub(crate) internal_listen: Option<SocketAddr>,
+    /// Directory of the embedded store.
+    pub(crate) data: PathBuf,
+    /// How clients reach the server, without a slash at the end.
+    pub(crate) public_url: Option<String>,
+    /// Whose forwarded addresses are believed.
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    /// How long `/readyz` answers 503 before the server stops accepting.
+    pub(crate) shutdown_delay: Duration,
+    /// What may be issued: `limits` and `secrets.prefix`.
+    pub(crate) policy: Policy,
+    /// Most connections of one listener.
+    pub(crate) connections: usize,
+    /// Most writes that wait for the disk.
+    pub(crate) queue: usize,
+    /// What is logged, and how.
+    pub(crate) log: LogSettings,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct LogSettings {
+    /// `None` = text on a terminal, else JSON.
+    pub(crate) format: Option<LogFormat>,
+    /// Which lines.
+    pub(crate) level: Targets,
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one object a line.
+    Json,
+}
+
+/// The flags that configure a server. Each has a key in the file and a variable in the environment.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "Configuration")]
+pub(crate) struct ConfigArgs {
+    /// TOML file with any of the keys that `countersign config show` prints [env: COUNTERSIGN_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Address and port of the API and the doors [env: COUNTERSIGN_LISTEN] [default: 127.0.0.1:8787]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<String>,
+
+    /// A second address for metrics, health and doors alone [env: COUNTERSIGN_INTERNAL_LISTEN] [default: none]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) internal_listen: Option<String>,
+
+    /// Directory of the embedded store [env: COUNTERSIGN_DATA] [default: ./countersign-data]
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) data: Option<String>,
+
+    /// How clients reach this server [env: COUNTERSIGN_PUBLIC_URL] [default: http:// and the address]
+    #[arg(long, value_name = "URL")]
+    pub(crate) public_url: Option<String>,
+
+    /// Peers whose X-Forwarded-For is believed, separated by commas [env: COUNTERSIGN_TRUSTED_PROXIES]
+    /// [default: loopback]
+    #[arg(long, value_name = "CIDRS")]
+    pub(crate) trusted_proxies: Option<String>,
+}
+
+impl ConfigArgs {
+    /// Key, flag and value of those that were given.
+    fn given(&self) -> impl Iterator<Item = (&'static str, &'static str, &str)> {
+        [
+            ("listen", "--listen", &self.listen),
+            ("internal_listen", "--internal-listen", &self.internal_listen),
+            ("data", "--data", &self.data),
+            ("public_url", "--public-url", &self.public_url),
+            ("trusted_proxies", "--trusted-proxies", &self.trusted_proxies),
+        ]
+        .into_iter()
+        .filter_map(|(key, flag, value)| Some((key, flag, value.as_deref()?)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! Printing the configuration in effect: TOML that can be used as a file, with the source of each value.
+
+use std::fmt::Write as _;
+
+use toml::Value;
+
+use super::load::Effective;
+use super::{Config, KEYS, LogFormat};
+use crate::duration;
+use crate::environment::Lookup;
+
+/// What is configured in the environment alone; `true` for secrets.
+const ROOT_VARIABLES: [(&str, bool); 4] = [
+    ("COUNTERSIGN_ROOT_ACCOUNT_ID", false),
+    ("COUNTERSIGN_ROOT_EMAIL", false),
+    ("COUNTERSIGN_ROOT_TOKEN", true),
+    ("COUNTERSIGN_ROOT_TOKEN_FILE", false),
+];
+
+/// The configuration in effect, secrets left out.
+pub(crate) fn show(effective: &Effective, lookup: Lookup<'_>) -> String {
+    let mut text = String::new();
+    let mut section = "";
+    for key in KEYS {
+        let (its_section, name) = key.rsplit_once('.').unwrap_or(("", key));
+        if its_section != section {
+            section = its_section;
+            let _ = writeln!(text, "\n[{section}]");
+        }
+        let _ = match value_of(&effective.config, key) {
+            Some(value) => writeln!(text, "{name} = {value} # {}", effective.source_of(key)),
+            None => writeln!(text, "# {name} is not set"),
+        };
+    }
+    text.push_str("\n# From the environment alone:\n");
+    for (name, is_secret) in ROOT_VARIABLES {
+        let _ = match lookup(name).filter(|value| !value.is_empty()) {
+            None => writeln!(text, "# {name} is not set"),
+            Some(_) if is_secret => writeln!(text, "# {name} is set (not shown)"),
+            Some(value) => writeln!(text, "# {name} = {}", Value::from(value.to_string_lossy().as_ref())),
+        };
+    }
+    text
+}
+
+fn value_of(config: &Config, key: &str) -> Option<Value> {
+    let policy = &config.policy;
+    let number = |number: usize| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
+    let text = |text: &dyn ToString| Value::String(text.to_string());
+    match key {
+        "listen" => Some(text(&config.listen)),
+        "internal_listen" => config.internal_listen.map(|address| text(&address)),
+        "data" => Some(text(&config.data.display())),
+        "public_url" => config.public_url.as_ref().map(|url| text(url)),
+        "trusted_proxies" => {
+            Some(Value::Array(config.trusted_proxies.iter().map(|block| text(block)).collect()))
+        }
+        "shutdown_delay" => Some(text(&duration::to_text(config.shutdown_delay))),
+        "limits.max_duration" => policy.max_lifetime.as_ref().map(|lifetime| text(lifetime)),
+        "limits.allow_forever" => Some(Value::Boolean(policy.allow_forever)),
+        "limits.service_tokens_per_account" => Some(Value::from(policy.service_tokens_per_account)),
+        "limits.access_tokens_per_account" => Some(Value::from(policy.access_tokens_per_account)),
+        "limits.connections" => Some(number(config.connections)),
+        "secrets.prefix" => Some(text(&policy.secret_prefix.as_str())),
+        "store.queue" => Some(number(config.queue)),
+        "log.format" => config.log.format.map(|format| match format {
+            LogFormat::Text => Value::from("text"),
+            LogFormat::Json => Value::from("json"),
+        }),
+        "log.level" => Some(text(&config.log.level)),
+        _ => None,
+    }
+}

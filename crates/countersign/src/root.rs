@@ -1,0 +1,150 @@
+//! The root of a store: what the operator says about it, and what the operator is told.
+
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use countersign_authority::RootSettings;
+use countersign_domain::id::AccountId;
+use countersign_domain::secret::Secret;
+
+use crate::environment::{Lookup, find_secret, find_text};
+use crate::output;
+
+/// What the environment says about the root.
+pub(crate) fn settings(lookup: Lookup<'_>) -> anyhow::Result<RootSettings> {
+    let account_id = find_text(lookup, "COUNTERSIGN_ROOT_ACCOUNT_ID")?;
+    let parse = |text: String| {
+        text.parse::<AccountId>().map_err(|_| {
+            anyhow!("COUNTERSIGN_ROOT_ACCOUNT_ID must be 32 lower-case hex digits, such as `openssl rand -hex 16` prints")
+        })
+    };
+    Ok(RootSettings {
+        account_id: account_id.map(parse).transpose()?,
+        email: find_text(lookup, "COUNTERSIGN_ROOT_EMAIL")?,
+        token: find_secret(lookup, "COUNTERSIGN_ROOT_TOKEN")?,
+    })
+}
+
+/// Whether the environment states a root token, in whichever way.
+pub(crate) fn is_stated(lookup: Lookup<'_>) -> bool {
+    let is_set = |name| lookup(name).is_some_and(|value| !value.is_empty());
+    is_set("COUNTERSIGN_ROOT_TOKEN") || is_set("COUNTERSIGN_ROOT_TOKEN_FILE")
+}
+
+/// Tells the operator about a root token that was made just now, once: on the terminal, or in a file that only the
+/// operator can read. Nothing else ever shows it.
+pub(crate) fn announce(
+    account: AccountId,
+    token: &Secret,
+    address: SocketAddr,
+    data: &Path,
+) -> anyhow::Result<()> {
+    if io::stdout().is_terminal() {
+        return output::print(&welcome(account, token, address));
+    }
+    let path = write_token(data, token)?;
+    output::print(&format!("Root account {account}. Its token is in {}\n", path.display()))
+}
+
+/// Writes the token to `<data>/root-token`. The file is always made anew, never opened: it must not have been there
+/// with wider permissions, or be a link to somewhere else. One that is left over belongs to a token that has ended.
+fn write_token(data: &Path, token: &Secret) -> anyhow::Result<PathBuf> {
+    let path = data.join("root-token");
+    let write = || -> io::Result<()> {
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        writeln!(file, "{}", token.reveal())?;
+        file.sync_all()
+    };
+    write().with_context(|| {
+        format!(
+            "cannot write the new root token to {}; stop the server and make another with `countersign root reset`",
+            path.display()
+        )
+    })?;
+    Ok(path)
+}
+
+fn welcome(account: AccountId, token: &Secret, address: SocketAddr) -> String {
+    let url = format!("http://{}", reachable(address));
+    let token = token.reveal();
+    format!(
+        "\n\
+         Countersign is new here and has made its root account.\n\
+         \n\
+         \x20 account  {account}\n\
+         \x20 token    {token}\n\
+         \n\
+         The token is shown this once; whoever has it may do everything. To issue the first service token:\n\
+         \n\
+         curl -sS {url}/client/v4/accounts/{account}/access/service_tokens \\\n\
+         \x20 -H 'Authorization: Bearer {token}' \\\n\
+         \x20 -H 'Content-Type: application/json' \\\n\
+         \x20 -d '{{\"name\":\"first\"}}'\n\
+         \n"
+    )
+}
+
+/// An address that listens on every interface is no address to connect to.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::environment::tests::of;
+
+    #[test]
+    fn the_token_file_is_made_anew_and_closed_to_others() -> anyhow::Result<()> {
+        let directory = tempfile::tempdir()?;
+        let elsewhere = directory.path().join("elsewhere");
+        std::fs::write(&elsewhere, "precious")?;
+        std::os::unix::fs::symlink(&elsewhere, directory.path().join("root-token"))?;
+
+        let path = write_token(directory.path(), &Secret::from_operator("the-token".to_owned()))?;
+
+        assert_eq!(std::fs::read_to_string(&path)?, "the-token\n");
+        assert_eq!(std::fs::metadata(&path)?.permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_to_string(&elsewhere)?, "precious");
+        Ok(())
+    }
+
+    #[test]
+    fn the_first_command_goes_to_an_address_that_answers() -> anyhow::Result<()> {
+        let account: AccountId = "0192f3c4a5b67c8d9e0f1a2b3c4d5e6f".parse()?;
+        let text = welcome(account, &Secret::from_operator("T0ken".to_owned()), "0.0.0.0:8787".parse()?);
+        let url =
+            "http://127.0.0.1:8787/client/v4/accounts/0192f3c4a5b67c8d9e0f1a2b3c4d5e6f/access/service_tokens";
+        assert!(text.contains(&format!("curl -sS {url} \\\n")), "{text}");
+        assert!(text.contains("-H 'Authorization: Bearer T0ken' \\\n"), "{text}");
+        assert!(text.contains(r#"-d '{"name":"first"}'"#), "{text}");
+        Ok(())
+    }
+
+    #[test]
+    fn the_environment_says_who_the_root_is() -> anyhow::Result<()> {
+        let id = "0192f3c4a5b67c8d9e0f1a2b3c4d5e6f";
+        let stated =
+            settings(&of(&[("COUNTERSIGN_ROOT_ACCOUNT_ID", id), ("COUNTERSIGN_ROOT_EMAIL", "a@b")]))?;
+        assert_eq!(stated.account_id.map(|id| id.to_string()).as_deref(), Some(id));
+        assert_eq!(stated.email.as_deref(), Some("a@b"));
+        assert!(stated.token.is_none());
+        assert!(settings(&of(&[("COUNTERSIGN_ROOT_ACCOUNT_ID", "root")])).is_err());
+        Ok(())
+    }
+}

@@ -1,0 +1,251 @@
+//! Running the server: the parts put together, started in order, ended in order.
+//!
+//! 1. Listen, so that a taken port is found before anything is written.
+//! 2. Open the store, learn every token, make sure of the root.
+//! 3. Serve, and do from time to time what has to be done.
+//! 4. On SIGTERM: say so in `/readyz`, wait `shutdown_delay`, stop accepting, let requests finish, write what is
+//!    pending, close the store.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow, bail};
+use countersign_authority::{Authority, Directory, FLUSH_EVERY, RootOutcome, RootSettings, SWEEP_EVERY};
+use countersign_domain::store::SharedStore;
+use countersign_server::{App, Exposure, Settings, TrustedProxies};
+use countersign_store_sqlite::{SqliteOptions, SqliteStore};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinSet, spawn_blocking};
+
+use crate::config::{Config, ConfigArgs, load};
+use crate::lifecycle::{EndSignals, Stopped, raise_file_limit, repeat, wait};
+use crate::ports::{OsEntropy, SystemClock};
+use crate::telemetry::chain;
+use crate::{environment, gauges, output, root, telemetry};
+
+/// How often the tokens are counted for metrics: it walks over all of them.
+const CENSUS_EVERY: Duration = Duration::from_secs(60);
+
+/// `countersign serve`: returns when the server was told to end.
+pub(crate) fn serve(args: &ConfigArgs) -> anyhow::Result<()> {
+    let config = load(args, &environment::of_process)?.config;
+    let root = root::settings(&environment::of_process)?;
+    telemetry::start(&config.log)?;
+    raise_file_limit(config.connections);
+    runtime()?.block_on(run(config, root))
+}
+
+/// `countersign root reset`: the store is opened as a server would, so a running one is noticed by its lock.
+pub(crate) fn reset_root(args: &ConfigArgs) -> anyhow::Result<()> {
+    let config = load(args, &environment::of_process)?.config;
+    if !config.data.is_dir() {
+        bail!("there is no store in {}; name its directory with --data", config.data.display());
+    }
+    telemetry::start(&config.log)?;
+    let outcome = runtime()?.block_on(async {
+        let (authority, _store) = open(&config).await?;
+        anyhow::Ok(authority.reset_root_token().await?)
+    })?;
+    let token = outcome.minted.ok_or_else(|| anyhow!("no token was made"))?;
+    output::note(&format!(
+        "The root account is {}. Its old token has ended; the new one is shown this once:",
+        outcome.account
+    ));
+    if root::is_stated(&environment::of_process) {
+        output::note(
+            "Take COUNTERSIGN_ROOT_TOKEN out of the environment: the token in it has ended for good.",
+        );
+    }
+    output::print(&format!("{}\n", token.reveal()))
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
+}
+
+async fn run(config: Config, root: RootSettings) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let listeners = Listeners::bind(&config).await?;
+    let (authority, store) = open(&config).await?;
+    let outcome = authority.ensure_root(root).await?;
+    let signals = EndSignals::listen()?;
+
+    let settings = Settings {
+        trusted_proxies: TrustedProxies::new(config.trusted_proxies.clone()),
+        connections: config.connections,
+    };
+    let app = App::new(Arc::clone(&authority), settings, gauges::of(Arc::clone(&store), config.queue));
+    let address = listeners.address;
+    let server = Server::start(&app, &authority, listeners);
+    announce(&config, &outcome, address, &authority, started)?;
+
+    server.run_until(signals, config.shutdown_delay).await?;
+    let flushed = authority.flush_all_usage().await;
+    if let Err(error) = flushed {
+        tracing::warn!(cause = %chain(&error), "the last uses of tokens could not be written");
+    }
+    store.close();
+    tracing::info!("ended");
+    Ok(())
+}
+
+/// Opens the store and learns what is in it. The store has to be closed by whoever gets it.
+async fn open(config: &Config) -> anyhow::Result<(Arc<Authority>, Arc<SqliteStore>)> {
+    let directory = Arc::new(Directory::default());
+    let options = SqliteOptions { queue: config.queue, ..SqliteOptions::new(&config.data) };
+    let sink = Arc::clone(&directory);
+    // Its message names the causes already.
+    let store = SqliteStore::open(options, sink).map_err(|error| anyhow!("{error}"))?;
+    let store = Arc::new(store);
+    let shared: SharedStore = Arc::clone(&store) as _;
+    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
+    let authority = Authority::new(shared, directory, clock, entropy, config.policy.clone());
+    authority.load().await.context("cannot read the tokens of the store")?;
+    Ok((Arc::new(authority), store))
+}
+
+/// The sockets, bound.
+struct Listeners {
+    public: TcpListener,
+    /// Where `public` listens; not what was configured when that was port 0.
+    address: SocketAddr,
+    internal: Option<TcpListener>,
+}
+
+impl Listeners {
+    async fn bind(config: &Config) -> anyhow::Result<Self> {
+        let public = bind("listen", config.listen).await?;
+        let address = public.local_addr().context("cannot find out the address that is listened on")?;
+        let internal = match config.internal_listen {
+            Some(address) => Some(bind("internal_listen", address).await?),
+            None => None,
+        };
+        Ok(Self { public, address, internal })
+    }
+}
+
+async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let remedy = match error.kind() {
+            io::ErrorKind::AddrInUse => "stop the program that listens there, or choose another port",
+            io::ErrorKind::PermissionDenied => {
+                "choose a port from 1024 on, or run with the capability to bind it"
+            }
+            io::ErrorKind::AddrNotAvailable => {
+                "choose an address of this machine, or 0.0.0.0 for all of them"
+            }
+            _ => "choose another address",
+        };
+        anyhow!("cannot listen on {address}: {error}; {remedy} (`{key}`)")
+    })
+}
+
+/// Everything that runs until the end.
+struct Server {
+    app: Arc<App>,
+    /// Answering requests.
+    doors: JoinSet<io::Result<()>>,
+    /// What is done from time to time.
+    chores: JoinSet<()>,
+    /// Dropped to stop the doors.
+    keep_serving: watch::Sender<()>,
+    /// Dropped to stop the chores.
+    keep_working: watch::Sender<()>,
+}
+
+impl Server {
+    fn start(app: &Arc<App>, authority: &Arc<Authority>, listeners: Listeners) -> Self {
+        let (keep_serving, serving) = watch::channel(());
+        let mut doors = JoinSet::new();
+        let public = (listeners.public, Exposure::Everything);
+        let internal = listeners.internal.map(|listener| (listener, Exposure::Internal));
+        for (listener, exposure) in std::iter::once(public).chain(internal) {
+            let end = wait(serving.clone());
+            doors.spawn(countersign_server::serve(Arc::clone(app), listener, exposure, end));
+        }
+        let (keep_working, working) = watch::channel(());
+        let chores = start_chores(app, authority, &working);
+        Self { app: Arc::clone(app), doors, chores, keep_serving, keep_working }
+    }
+
+    /// Serves until a signal comes, then ends in order. A second signal cuts the delay short.
+    async fn run_until(mut self, mut signals: EndSignals, delay: Duration) -> anyhow::Result<()> {
+        tokio::select! {
+            name = signals.next() => tracing::info!(signal = name, "ending"),
+            ended = self.doors.join_next() => bail!("a listener ended by itself: {ended:?}"),
+        }
+        self.app.drain();
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            _ = signals.next() => {}
+        }
+        drop(self.keep_serving);
+        while self.doors.join_next().await.is_some() {}
+        drop(self.keep_working);
+        while self.chores.join_next().await.is_some() {}
+        Ok(())
+    }
+}
+
+fn start_chores(app: &Arc<App>, authority: &Arc<Authority>, stopped: &Stopped) -> JoinSet<()> {
+    let mut chores = JoinSet::new();
+    let flushing = Arc::clone(authority);
+    chores.spawn(repeat("flush usage", FLUSH_EVERY, stopped.clone(), move || {
+        let authority = Arc::clone(&flushing);
+        async move { authority.flush_usage().await }
+    }));
+    let sweeping = Arc::clone(authority);
+    chores.spawn(repeat("sweep", SWEEP_EVERY, stopped.clone(), move || {
+        let authority = Arc::clone(&sweeping);
+        async move { authority.sweep().await.map(|_| ()) }
+    }));
+    let counting = Arc::clone(app);
+    chores.spawn(repeat("count tokens", CENSUS_EVERY, stopped.clone(), move || {
+        let app = Arc::clone(&counting);
+        async move {
+            // A panic in it is no reason to end: it was logged, and only numbers are missing.
+            let _ = spawn_blocking(move || app.take_census()).await;
+            Ok(())
+        }
+    }));
+    chores
+}
+
+/// Says that the server is there: in the log, and to whoever has to learn the new root token.
+fn announce(
+    config: &Config,
+    outcome: &RootOutcome,
+    address: SocketAddr,
+    authority: &Authority,
+    started: Instant,
+) -> anyhow::Result<()> {
+    let census = authority.directory().census(authority.now());
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        listen = %address,
+        internal_listen = config.internal_listen.map(tracing::field::display),
+        data = %config.data.display(),
+        root_account = %outcome.account,
+        service_tokens = census.service_tokens,
+        access_tokens = census.access_tokens,
+        took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "serving"
+    );
+    let beyond =
+        std::iter::once(address).chain(config.internal_listen).filter(|address| !address.ip().is_loopback());
+    for address in beyond {
+        tracing::warn!(listen = %address, "listening beyond this machine without TLS; put a proxy that speaks TLS in front");
+    }
+    if outcome.stated_token_is_revoked {
+        tracing::warn!(
+            "the token in COUNTERSIGN_ROOT_TOKEN was revoked and is not set again; choose a new one"
+        );
+    }
+    match &outcome.minted {
+        Some(token) => root::announce(outcome.account, token, address, &config.data),
+        None => Ok(()),
+    }
+}

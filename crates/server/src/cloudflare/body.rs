@@ -1,0 +1,237 @@
+//! Bodies: what clients send and what they get.
+
+use axum::extract::{FromRequest, Request};
+use countersign_authority::ServiceTokenView;
+use countersign_domain::lifetime::Lifetime;
+use countersign_domain::name::Name;
+use countersign_domain::scope::{Scope, Scopes};
+use countersign_domain::secret::Secret;
+use countersign_domain::service_token::{
+    LAST_SECRET_VERSION, NewServiceToken, SecretVersion, ServiceTokenPatch,
+};
+use countersign_domain::time::Timestamp;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+
+use super::failure::Failure;
+use crate::json;
+use crate::time_text::{parse_rfc3339, rfc3339};
+
+/// A JSON object; no body at all counts as `{}` (cloudflare-access.md 0, fact 10).
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
+        let bytes = json::read(request.into_body()).await?;
+        Ok(Self(json::parse(&bytes, true)?))
+    }
+}
+
+/// Of create and update. An update leaves alone what is absent or null; unknown fields are ignored.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(super) struct ServiceTokenInput {
+    /// 1 to 350 characters; required when a token is created. Not unique.
+    name: Option<String>,
+    /// Go's duration grammar (`300ms`, `2h45m`) or `forever`; `8760h` when absent.
+    duration: Option<String>,
+    /// A disabled token opens nothing.
+    enabled: Option<bool>,
+    /// Larger than the current one: rotate. 0 counts as absent.
+    #[schema(value_type = Option<u32>)]
+    client_secret_version: Option<WholeNumber>,
+    /// RFC 3339: when the secret before the current one ends.
+    previous_client_secret_expires_at: Option<String>,
+    /// What the token may be used for; absent = what the caller may.
+    scopes: Option<Vec<String>>,
+    /// Not available yet.
+    #[schema(value_type = Option<Vec<String>>)]
+    organizations: Option<IgnoredAny>,
+    /// Not available yet.
+    #[schema(value_type = Option<Vec<String>>)]
+    resources: Option<IgnoredAny>,
+    /// Not available yet.
+    #[schema(value_type = Option<Vec<String>>)]
+    allowed_ips: Option<IgnoredAny>,
+}
+
+/// Of rotate.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(super) struct RotateInput {
+    /// RFC 3339: until when the old secret is accepted; it ends at once when absent.
+    previous_client_secret_expires_at: Option<String>,
+}
+
+/// Of refresh: nothing.
+#[derive(Debug, Deserialize)]
+pub(super) struct NoInput {}
+
+/// `2` or `2.0`: clients in typed languages send both.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WholeNumber(u32);
+
+impl<'de> Deserialize<'de> for WholeNumber {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = serde_json::Number::deserialize(deserializer)
+            .map_err(|_| serde::de::Error::custom("must be a whole number"))?;
+        let value = number.as_f64().unwrap_or(f64::NAN);
+        let is_whole = value.fract() == 0.0 && (0.0..=f64::from(LAST_SECRET_VERSION)).contains(&value);
+        if !is_whole {
+            let message = format!("must be a whole number, at least 0 and at most {LAST_SECRET_VERSION}");
+            return Err(serde::de::Error::custom(message));
+        }
+        Ok(Self(value as u32))
+    }
+}
+
+impl ServiceTokenInput {
+    /// For the authority. The end of a previous secret is checked and left: a new token has none.
+    pub(super) fn issue(self, default_lifetime: Lifetime) -> Result<NewServiceToken, Failure> {
+        let patch = self.patch()?;
+        Ok(NewServiceToken {
+            name: patch.name.ok_or_else(|| Failure::invalid("/name", "is required"))?,
+            lifetime: patch.lifetime.unwrap_or(default_lifetime),
+            enabled: patch.enabled.unwrap_or(true),
+            scopes: patch.scopes,
+            secret_version: patch.secret_version.unwrap_or(1),
+        })
+    }
+
+    /// For the authority.
+    pub(super) fn patch(self) -> Result<ServiceTokenPatch, Failure> {
+        self.refuse_what_would_be_ignored()?;
+        let name = self.name.as_deref().map(Name::parse).transpose();
+        let lifetime = self.duration.as_deref().map(Lifetime::parse).transpose();
+        let previous_end = self.previous_client_secret_expires_at.as_deref();
+        Ok(ServiceTokenPatch {
+            name: name.map_err(|why| Failure::invalid("/name", why))?,
+            lifetime: lifetime.map_err(|why| Failure::invalid("/duration", why))?,
+            enabled: self.enabled,
+            scopes: self.scopes.map(|list| scopes(&list)).transpose()?,
+            secret_version: self.client_secret_version.map(|number| number.0).filter(|number| *number != 0),
+            previous_expires_at: previous_end.map(previous_expiry).transpose()?,
+        })
+    }
+
+    /// A restriction that is accepted and not enforced would be a hole.
+    fn refuse_what_would_be_ignored(&self) -> Result<(), Failure> {
+        let not_yet = [
+            ("/organizations", self.organizations.is_some()),
+            ("/resources", self.resources.is_some()),
+            ("/allowed_ips", self.allowed_ips.is_some()),
+        ];
+        match not_yet.into_iter().find(|(_, is_stated)| *is_stated) {
+            Some((pointer, _)) => {
+                Err(Failure::invalid(pointer, "cannot be restricted yet in this version; leave it out"))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl RotateInput {
+    /// Until when the old secret is accepted.
+    pub(super) fn overlap_until(&self) -> Result<Option<Timestamp>, Failure> {
+        self.previous_client_secret_expires_at.as_deref().map(previous_expiry).transpose()
+    }
+}
+
+fn previous_expiry(text: &str) -> Result<Timestamp, Failure> {
+    let reason = "must be an RFC 3339 date-time such as `2030-01-01T00:00:00Z`";
+    parse_rfc3339(text).ok_or_else(|| Failure::invalid("/previous_client_secret_expires_at", reason))
+}
+
+fn scopes(list: &[String]) -> Result<Scopes, Failure> {
+    let parse = |(index, text): (usize, &String)| {
+        Scope::parse(text).map_err(|why| Failure::invalid(format!("/scopes/{index}"), why))
+    };
+    // The bound on the list first: nobody needs errors about its ten-thousandth entry.
+    if list.len() > Scopes::MOST {
+        return Err(Failure::invalid("/scopes", format!("must name at most {} scopes", Scopes::MOST)));
+    }
+    let parsed = list.iter().enumerate().map(parse).collect::<Result<Vec<_>, _>>()?;
+    Scopes::list(parsed).map_err(|why| Failure::invalid("/scopes", why))
+}
+
+/// A service token on the wire.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ServiceTokenOutput {
+    /// A hyphenated UUID; policies and this API name the token by it.
+    id: String,
+    name: String,
+    /// 32 hex digits and `.access`; headers name the token by it.
+    client_id: String,
+    /// Only in answers of create, rotate, and an update that rotated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_secret: Option<String>,
+    /// As it was stated.
+    duration: String,
+    enabled: bool,
+    expires_at: Option<String>,
+    created_at: Option<String>,
+    updated_at: Option<String>,
+    /// `null` until first use.
+    last_seen_at: Option<String>,
+    client_secret_version: SecretVersion,
+    /// Only while there is a secret before the current one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous_client_secret_expires_at: Option<String>,
+    /// Only when the token is restricted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scopes: Option<Vec<String>>,
+    /// The current secret and the one before it, newest first: how far a rotation has come.
+    secrets: Vec<SecretOutput>,
+}
+
+/// One of a token's secrets, without the secret.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SecretOutput {
+    version: SecretVersion,
+    created_at: Option<String>,
+    /// When it stops being accepted.
+    expires_at: Option<String>,
+    /// `null` until first use.
+    last_seen_at: Option<String>,
+}
+
+impl ServiceTokenOutput {
+    /// The token; with its secret where the answer may show it.
+    pub(super) fn new(view: &ServiceTokenView, secret: Option<&Secret>) -> Self {
+        let token = &view.token;
+        let scopes = token.scopes.stated();
+        Self {
+            id: token.id.to_string(),
+            name: token.name.to_string(),
+            client_id: token.client_id.to_string(),
+            client_secret: secret.map(|secret| secret.reveal().to_owned()),
+            duration: token.lifetime.to_string(),
+            enabled: token.enabled,
+            expires_at: rfc3339(token.expires_at),
+            created_at: rfc3339(token.created_at),
+            updated_at: rfc3339(token.updated_at),
+            last_seen_at: view.last_seen_at().and_then(rfc3339),
+            client_secret_version: token.current.version,
+            previous_client_secret_expires_at: token.previous.as_ref().and_then(|p| rfc3339(p.expires_at)),
+            scopes: scopes.map(|list| list.iter().map(ToString::to_string).collect()),
+            secrets: secrets(view),
+        }
+    }
+}
+
+fn secrets(view: &ServiceTokenView) -> Vec<SecretOutput> {
+    let token = &view.token;
+    let output = |version, created_at, expires_at: Timestamp| {
+        let usage = view.uses.iter().find(|usage| usage.secret_version == version);
+        SecretOutput {
+            version,
+            created_at: rfc3339(created_at),
+            expires_at: rfc3339(expires_at.min(token.expires_at)),
+            last_seen_at: usage.and_then(|usage| rfc3339(usage.last_at)),
+        }
+    };
+    let current = output(token.current.version, token.current.created_at, token.expires_at);
+    let previous = token.previous.as_ref().map(|p| output(p.version, p.created_at, p.expires_at));
+    std::iter::once(current).chain(previous).collect()
+}

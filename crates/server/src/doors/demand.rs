@@ -1,0 +1,73 @@
+//! What the operator demands, from the query of the proxy's request or from a header.
+
+use countersign_domain::demand::Demand;
+use countersign_domain::fact::Kind;
+use countersign_domain::scope::Scope;
+use http::Uri;
+
+use super::signals::Signals;
+
+/// A demand that is not understood: an unknown name, an empty or impossible value, none where one is required. A
+/// typo in a proxy's configuration must not open a door.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct BadDemand;
+
+/// Says "nothing is demanded" where silence could be an accident.
+const ANY: &[u8] = b"any";
+
+/// All demands of a request to a door.
+///
+/// At `/authz` the query is the proxy's own, and headers may add to it. At `/authz/{*path}` the query is the
+/// client's, so exactly one header has to say what is demanded.
+pub(super) fn read(uri: &Uri, signals: &Signals<'_>) -> Result<Demand, BadDemand> {
+    let mut demand = DemandBuilder::default();
+    if uri.path() == "/authz" {
+        demand.add_query(uri.query().unwrap_or_default().as_bytes())?;
+    } else if signals.demands.len() != 1 {
+        return Err(BadDemand);
+    }
+    for header in &signals.demands {
+        if *header != ANY {
+            if header.is_empty() {
+                return Err(BadDemand);
+            }
+            demand.add_query(header)?;
+        }
+    }
+    Ok(demand.build())
+}
+
+/// Gathers the parts of a demand.
+#[derive(Debug, Default)]
+pub(crate) struct DemandBuilder(Demand);
+
+impl DemandBuilder {
+    fn add_query(&mut self, query: &[u8]) -> Result<(), BadDemand> {
+        form_urlencoded::parse(query).try_for_each(|(name, value)| self.add(&name, &value))
+    }
+
+    /// One part: `scope` (`a|b` = either), `organization`, `account`, `kind`.
+    pub(crate) fn add(&mut self, name: &str, value: &str) -> Result<(), BadDemand> {
+        if value.is_empty() {
+            return Err(BadDemand);
+        }
+        match name {
+            "scope" => {
+                let either = value.split('|').map(Scope::parse).collect::<Result<Vec<_>, _>>();
+                self.0.scopes.push(either.map_err(|_| BadDemand)?);
+            }
+            "organization" => self.0.organizations.push(value.into()),
+            "account" => self.0.accounts.push(value.parse().map_err(|_| BadDemand)?),
+            "kind" => {
+                let kind = [Kind::Service, Kind::Access].into_iter().find(|kind| kind.as_str() == value);
+                self.0.kinds.push(kind.ok_or(BadDemand)?);
+            }
+            _ => return Err(BadDemand),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn build(self) -> Demand {
+        self.0
+    }
+}

@@ -1,0 +1,55 @@
+//! The original request, as the proxy states it.
+
+use countersign_domain::verdict::Reason;
+use http::Request;
+
+use super::signals::{Once, Signals};
+
+/// Checks that all statements about the original request agree, and that none may have been lost on the way.
+pub(super) fn check<B>(request: &Request<B>, signals: &Signals<'_>) -> Result<(), Reason> {
+    if signals.drops_a_signal {
+        return Err(Reason::AmbiguousRequest);
+    }
+    let (own_method, own_uri) = match request.uri().path().strip_prefix("/authz") {
+        Some("") | None => (Once::Absent, Once::Absent),
+        Some(_) => {
+            let whole = request.uri().path_and_query().map_or("", |both| both.as_str());
+            let uri = whole.strip_prefix("/authz").unwrap_or(whole);
+            (Once::Value(request.method().as_str().as_bytes()), Once::Value(uri.as_bytes()))
+        }
+    };
+    agreed([signals.original_method, signals.forwarded_method, own_method])?;
+    let from_url = match signals.original_url {
+        Once::Value(url) => Once::Value(path_of_url(url).ok_or(Reason::AmbiguousRequest)?),
+        other => other,
+    };
+    agreed([signals.original_uri, from_url, signals.forwarded_uri, own_uri])?;
+    Ok(())
+}
+
+/// The one value that is stated, when all that state one state the same.
+fn agreed<const N: usize>(statements: [Once<'_>; N]) -> Result<Option<&[u8]>, Reason> {
+    let mut stated = None;
+    for statement in statements {
+        match (statement, stated) {
+            (Once::Absent, _) => {}
+            (Once::Repeated, _) => return Err(Reason::AmbiguousRequest),
+            (Once::Value(value), None) => stated = Some(value),
+            (Once::Value(value), Some(before)) if value == before => {}
+            (Once::Value(_), Some(_)) => return Err(Reason::AmbiguousRequest),
+        }
+    }
+    Ok(stated)
+}
+
+/// Path and query of an absolute URL.
+fn path_of_url(url: &[u8]) -> Option<&[u8]> {
+    let scheme_end = url.windows(3).position(|window| window == b"://")?;
+    let after_scheme = &url[scheme_end + 3..];
+    let path_start =
+        after_scheme.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(after_scheme.len());
+    match &after_scheme[path_start..] {
+        [] => Some(b"/"),
+        path => Some(path),
+    }
+}

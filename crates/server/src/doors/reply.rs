@@ -1,0 +1,129 @@
+//! What a door answers. Bearers who are turned away all see the same bytes.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use countersign_authority::Granted;
+use countersign_domain::scope::Scope;
+use countersign_domain::verdict::{Outgoing, Reason, Refusal};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use super::DoorResponse;
+use crate::time_text::http_date;
+
+static ACCOUNT: HeaderName = HeaderName::from_static("x-countersign-account");
+static TOKEN: HeaderName = HeaderName::from_static("x-countersign-token");
+static KIND: HeaderName = HeaderName::from_static("x-countersign-kind");
+static NAME: HeaderName = HeaderName::from_static("x-countersign-name");
+static SCOPES: HeaderName = HeaderName::from_static("x-countersign-scopes");
+static ORGANIZATIONS: HeaderName = HeaderName::from_static("x-countersign-organizations");
+static DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
+static SUNSET: HeaderName = HeaderName::from_static("sunset");
+
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const NOTHING: HeaderValue = HeaderValue::from_static("");
+
+/// Longest name in a header, in bytes.
+const LONGEST_NAME: usize = 256;
+/// Longest list in a header, in bytes, before it is cut.
+const LONGEST_LIST: usize = 1024;
+/// Printable ASCII stays; `%` itself is encoded, so that decoding is unambiguous.
+const UNPRINTABLE: &AsciiSet = &CONTROLS.add(b'%');
+
+/// 200 with who it is. Every header is there, so that a client's own copy is always overwritten.
+pub(super) fn granted(granted: &Granted) -> DoorResponse {
+    let fact = &granted.known.fact;
+    let mut response = Response::new(Full::new(Bytes::new()));
+    let headers = response.headers_mut();
+    headers.reserve(8);
+    headers.insert(header::CACHE_CONTROL, NO_STORE);
+    headers.insert(&ACCOUNT, value(&fact.account.to_string()));
+    headers.insert(&TOKEN, value(&fact.token().to_string()));
+    headers.insert(&KIND, HeaderValue::from_static(fact.kind().as_str()));
+    headers.insert(&NAME, value(&name(&fact.name)));
+    headers.insert(&SCOPES, scopes(fact.scopes.stated()));
+    headers.insert(&ORGANIZATIONS, NOTHING);
+    if let Some(Outgoing { deprecated_at, sunset_at }) = granted.grant.outgoing {
+        headers.insert(&DEPRECATION, value(&format!("@{}", deprecated_at.as_seconds())));
+        if let Some(date) = http_date(sunset_at) {
+            headers.insert(&SUNSET, value(&date));
+        }
+    }
+    response
+}
+
+/// 401 or 403, the same bytes for every cause of each.
+pub(super) fn denied(reason: Reason) -> DoorResponse {
+    let (status, challenge, body) = match reason.refusal() {
+        Refusal::Unauthenticated => (
+            StatusCode::UNAUTHORIZED,
+            "Bearer realm=\"countersign\", error=\"invalid_token\"",
+            "{\"error\":\"invalid_token\"}",
+        ),
+        Refusal::Forbidden => (
+            StatusCode::FORBIDDEN,
+            "Bearer realm=\"countersign\", error=\"insufficient_scope\"",
+            "{\"error\":\"insufficient_scope\"}",
+        ),
+    };
+    let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, NO_STORE);
+    headers.insert(header::CONTENT_TYPE, JSON);
+    headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    response
+}
+
+/// 503: nothing is known yet.
+pub(super) fn unready() -> DoorResponse {
+    let mut response =
+        Response::new(Full::new(Bytes::from_static(b"{\"error\":\"temporarily_unavailable\"}")));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, NO_STORE);
+    headers.insert(header::CONTENT_TYPE, JSON);
+    headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+/// A value that is printable by construction; an empty one where it is not after all.
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(NOTHING)
+}
+
+/// The name in printable ASCII, cut between characters.
+fn name(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    for character in name.chars() {
+        let mut buffer = [0; 4];
+        let encoded = utf8_percent_encode(character.encode_utf8(&mut buffer), UNPRINTABLE);
+        let before = text.len();
+        let _ = write!(text, "{encoded}");
+        if text.len() > LONGEST_NAME {
+            text.truncate(before);
+            break;
+        }
+    }
+    text
+}
+
+/// `DEFAULT` for an unscoped credential, so that it cannot be mistaken for one that may do nothing.
+fn scopes(stated: Option<&[Scope]>) -> HeaderValue {
+    let Some(list) = stated else { return HeaderValue::from_static(Scope::DEFAULT) };
+    let mut text = String::new();
+    for (index, scope) in list.iter().enumerate() {
+        if text.len() + 1 + scope.as_str().len() > LONGEST_LIST {
+            text.push_str(",…");
+            break;
+        }
+        if index > 0 {
+            text.push(',');
+        }
+        text.push_str(scope.as_str());
+    }
+    HeaderValue::from_bytes(text.as_bytes()).unwrap_or(NOTHING)
+}

@@ -1,0 +1,91 @@
+//! What a door reads of a request's headers, found in one pass.
+
+use http::{HeaderMap, HeaderValue};
+
+/// A header that may stand there once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Once<'r> {
+    /// It does not.
+    #[default]
+    Absent,
+    /// It does.
+    Value(&'r [u8]),
+    /// More than once: whom to believe is anybody's guess, so nobody.
+    Repeated,
+}
+
+impl<'r> Once<'r> {
+    fn add(&mut self, value: &'r HeaderValue) {
+        *self = match self {
+            Self::Absent => Self::Value(value.as_bytes()),
+            Self::Value(_) | Self::Repeated => Self::Repeated,
+        };
+    }
+}
+
+/// Everything a door reads.
+#[derive(Debug, Default)]
+pub(super) struct Signals<'r> {
+    pub(super) client_id: Once<'r>,
+    pub(super) client_secret: Once<'r>,
+    pub(super) authorization: Once<'r>,
+    pub(super) original_method: Once<'r>,
+    pub(super) original_uri: Once<'r>,
+    pub(super) original_url: Once<'r>,
+    pub(super) forwarded_method: Once<'r>,
+    pub(super) forwarded_uri: Once<'r>,
+    /// Demands in headers, in their order.
+    pub(super) demands: Vec<&'r [u8]>,
+    pub(super) has_forwarded_for: bool,
+    /// Whether `Connection` names a header that a door reads: between us and the proxy somebody might have been
+    /// told to drop it.
+    pub(super) drops_a_signal: bool,
+    pub(super) user_agent: &'r [u8],
+}
+
+/// Headers whose presence or absence changes what a door decides.
+const DECISIVE: [&str; 10] = [
+    "cf-access-client-id",
+    "cf-access-client-secret",
+    "authorization",
+    "x-original-method",
+    "x-original-uri",
+    "x-original-url",
+    "x-forwarded-method",
+    "x-forwarded-uri",
+    "x-forwarded-for",
+    "x-countersign-demand",
+];
+
+impl<'r> Signals<'r> {
+    /// Finds them.
+    pub(super) fn read(headers: &'r HeaderMap) -> Self {
+        let mut signals = Self::default();
+        for (name, value) in headers {
+            match name.as_str() {
+                "cf-access-client-id" => signals.client_id.add(value),
+                "cf-access-client-secret" => signals.client_secret.add(value),
+                "authorization" => signals.authorization.add(value),
+                "x-original-method" => signals.original_method.add(value),
+                "x-original-uri" => signals.original_uri.add(value),
+                "x-original-url" => signals.original_url.add(value),
+                "x-forwarded-method" => signals.forwarded_method.add(value),
+                "x-forwarded-uri" => signals.forwarded_uri.add(value),
+                "x-countersign-demand" => signals.demands.push(value.as_bytes()),
+                "x-forwarded-for" => signals.has_forwarded_for = true,
+                "connection" => signals.drops_a_signal |= names_decisive(value),
+                "user-agent" => signals.user_agent = value.as_bytes(),
+                _ => {}
+            }
+        }
+        signals
+    }
+}
+
+fn names_decisive(connection: &HeaderValue) -> bool {
+    let is_decisive = |token: &[u8]| {
+        let token = token.trim_ascii();
+        DECISIVE.iter().any(|name| token.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    connection.as_bytes().split(|byte| *byte == b',').any(is_decisive)
+}

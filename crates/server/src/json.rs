@@ -1,0 +1,233 @@
+//! Bodies: read whole within a bound, checked for shape, then parsed into types with errors that name the field.
+
+use std::fmt;
+
+use axum::body::{Body, to_bytes};
+use bytes::Bytes;
+use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+/// Largest body (design 5, invariant 9).
+pub(crate) const LARGEST_BODY: usize = 100 * 1024;
+/// Deepest nesting.
+const DEEPEST: usize = 32;
+
+/// Why a body is not what it should be.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum BodyFault {
+    /// More than [`LARGEST_BODY`].
+    TooLarge,
+    /// The client went away or broke the framing.
+    Unreadable,
+    /// Not JSON, not UTF-8, or followed by something.
+    Malformed(String),
+    /// Nested deeper than [`DEEPEST`].
+    TooDeep,
+    /// JSON, but not an object.
+    NotAnObject,
+    /// A value is wrong: where (as a JSON pointer, RFC 6901) and why.
+    Field {
+        /// Such as `/duration`.
+        pointer: String,
+        /// A fragment that follows the name.
+        reason: String,
+    },
+}
+
+/// Reads a body up to the bound.
+pub(crate) async fn read(body: Body) -> Result<Bytes, BodyFault> {
+    to_bytes(body, LARGEST_BODY).await.map_err(|error| {
+        let is_too_large = std::error::Error::source(&error)
+            .is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
+        if is_too_large { BodyFault::TooLarge } else { BodyFault::Unreadable }
+    })
+}
+
+/// Parses an object. An empty body counts as `{}` where `empty_is_object`.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8], empty_is_object: bool) -> Result<T, BodyFault> {
+    let bytes = match bytes {
+        [] if empty_is_object => b"{}",
+        bytes => bytes,
+    };
+    let text = std::str::from_utf8(bytes).map_err(|_| BodyFault::Malformed("not UTF-8".into()))?;
+    check_shape(text)?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let reason = reason_of(&error.inner().to_string());
+        BodyFault::Field { pointer: pointer_of(error.path()), reason }
+    })
+}
+
+/// One pass over the whole text before any type is asked: depth, repeated keys at any level (of which parsers
+/// would each pick another), an object at the top, nothing behind it.
+fn check_shape(text: &str) -> Result<(), BodyFault> {
+    let fault = std::cell::RefCell::new(None);
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let shape = Shape { depth: 0, pointer: String::new(), fault: &fault };
+    let outcome = shape.deserialize(&mut deserializer).and_then(|top| deserializer.end().map(|()| top));
+    match (outcome, fault.into_inner()) {
+        (_, Some(fault)) => Err(fault),
+        (Err(error), None) => Err(BodyFault::Malformed(error.to_string())),
+        (Ok(Top::Object), None) => Ok(()),
+        (Ok(Top::Other), None) => Err(BodyFault::NotAnObject),
+    }
+}
+
+/// What stands at the top.
+enum Top {
+    Object,
+    Other,
+}
+
+/// A value that is looked at and thrown away.
+struct Shape<'f> {
+    depth: usize,
+    pointer: String,
+    fault: &'f std::cell::RefCell<Option<BodyFault>>,
+}
+
+impl Shape<'_> {
+    fn inner(&self, pointer: String) -> Shape<'_> {
+        Shape { depth: self.depth + 1, pointer, fault: self.fault }
+    }
+
+    fn refuse<E: de::Error>(&self, fault: BodyFault) -> E {
+        *self.fault.borrow_mut() = Some(fault);
+        E::custom("refused")
+    }
+
+    fn check_depth<E: de::Error>(&self) -> Result<(), E> {
+        if self.depth >= DEEPEST { Err(self.refuse(BodyFault::TooDeep)) } else { Ok(()) }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Shape<'_> {
+    type Value = Top;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Top, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Shape<'_> {
+    type Value = Top;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Top, E> {
+        Ok(Top::Other)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Top, E> {
+        Ok(Top::Other)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Top, E> {
+        Ok(Top::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Top, E> {
+        Ok(Top::Other)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Top, E> {
+        Ok(Top::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<Top, E> {
+        Ok(Top::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Top, A::Error> {
+        self.check_depth()?;
+        let mut index = 0;
+        while items.next_element_seed(self.inner(format!("{}/{index}", self.pointer)))?.is_some() {
+            index += 1;
+        }
+        Ok(Top::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Top, A::Error> {
+        self.check_depth()?;
+        let mut seen = std::collections::HashSet::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            let pointer = format!("{}/{}", self.pointer, key.replace('~', "~0").replace('/', "~1"));
+            if !seen.insert(key) {
+                return Err(self.refuse(BodyFault::Field { pointer, reason: "is given twice".into() }));
+            }
+            entries.next_value_seed(self.inner(pointer))?;
+        }
+        Ok(Top::Object)
+    }
+}
+
+/// A JSON pointer for the path of an error.
+fn pointer_of(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let segment = |segment: &Segment| match segment {
+        Segment::Map { key } => format!("/{key}"),
+        Segment::Seq { index } => format!("/{index}"),
+        Segment::Enum { .. } | Segment::Unknown => String::new(),
+    };
+    path.iter().map(segment).collect()
+}
+
+/// serde's message without the place in the text, as a fragment that follows the field's name.
+fn reason_of(message: &str) -> String {
+    let message = message.rsplit_once(" at line ").map_or(message, |(before, _)| before);
+    match message.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected ")) {
+        Some((_, expected)) => format!("must be {expected}"),
+        None => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Sample {
+        name: Option<String>,
+        list: Option<Vec<String>>,
+    }
+
+    fn fault(text: &str) -> BodyFault {
+        parse::<Sample>(text.as_bytes(), false).unwrap_err()
+    }
+
+    fn field(pointer: &str, reason: &str) -> BodyFault {
+        BodyFault::Field { pointer: pointer.into(), reason: reason.into() }
+    }
+
+    #[test]
+    fn errors_name_the_field() {
+        assert_eq!(fault(r#"{"name":5}"#), field("/name", "must be a string"));
+        assert_eq!(fault(r#"{"list":["a",{}]}"#), field("/list/1", "must be a string"));
+        assert_eq!(fault(r#"{"name":"a","name":"b"}"#), field("/name", "is given twice"));
+        assert_eq!(fault(r#"{"x":[{"a/b":1,"a/b":2}]}"#), field("/x/0/a~1b", "is given twice"));
+        assert_eq!(fault(r#"{"n\u0061me":"a","name":"b"}"#), field("/name", "is given twice"));
+    }
+
+    #[test]
+    fn shape() {
+        for text in ["", "{", "{}x", "{} {}", "\u{0}", "nul", "{'a':1}", r#"{"a":01}"#] {
+            assert!(matches!(fault(text), BodyFault::Malformed(_)), "{text:?}");
+        }
+        for text in ["null", "5", "\"x\"", "[]", "[{}]", "1e400"] {
+            assert!(matches!(fault(text), BodyFault::NotAnObject | BodyFault::Malformed(_)), "{text:?}");
+        }
+        assert!(matches!(parse::<Sample>(b"{\"name\":\"\xff\"}", false), Err(BodyFault::Malformed(_))));
+        assert!(parse::<Sample>(b"", true).is_ok());
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let nested =
+            |levels: usize| format!("{{\"x\":{}{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1));
+        assert!(parse::<Sample>(nested(32).as_bytes(), false).is_ok());
+        assert_eq!(fault(&nested(33)), BodyFault::TooDeep);
+        assert_eq!(fault(&nested(90)), BodyFault::TooDeep);
+        assert_eq!(fault(&format!("{{\"x\":{}", "[".repeat(100_000))), BodyFault::TooDeep);
+    }
+}

@@ -1,0 +1,78 @@
+//! The three operations.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use countersign_domain::error::Error;
+use http::{HeaderName, HeaderValue, StatusCode};
+
+use super::auth::Asking;
+use super::body::{AccessTokenInput, AccessTokenOutput, Done};
+use super::error::{ErrorBody, answer};
+use super::failure::Failure;
+use super::filter::Filter;
+use crate::App;
+
+static X_TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
+
+/// `POST …/accessTokens`: the token, its text in `id`.
+#[utoipa::path(
+    post,
+    path = "/v1/Accounts/{id}/accessTokens",
+    params(("id" = String, Path, description = "of the account: 32 hex digits, or `me`")),
+    request_body = Option<AccessTokenInput>,
+    responses((status = 200, body = AccessTokenOutput),
+        (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)),
+    tag = "access_tokens"
+)]
+pub(super) async fn create(
+    State(app): State<Arc<App>>,
+    asking: Asking,
+    input: AccessTokenInput,
+) -> Result<Response, Failure> {
+    let wanted = input.wanted()?;
+    let (token, text) = app.authority.issue_access_token(asking.asked(), wanted.ttl, wanted.scopes).await?;
+    Ok(answer(StatusCode::OK, &AccessTokenOutput::issued(&token, &text)))
+}
+
+/// `GET …/accessTokens`: live tokens in the order they were made, with their number in all.
+#[utoipa::path(
+    get,
+    path = "/v1/Accounts/{id}/accessTokens",
+    params(("id" = String, Path, description = "of the account: 32 hex digits, or `me`"),
+        ("filter" = Option<String>, Query, description = "JSON: `limit` (at most 100) and `skip`")),
+    responses((status = 200, body = Vec<AccessTokenOutput>,
+            headers(("x-total-count" = u64, description = "how many there are in all"))),
+        (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)),
+    tag = "access_tokens"
+)]
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    asking: Asking,
+    filter: Filter,
+) -> Result<Response, Failure> {
+    let page = app.authority.list_access_tokens(asking.asked(), filter.skip, filter.limit).await?;
+    let tokens: Vec<_> = page.items.iter().map(AccessTokenOutput::listed).collect();
+    let mut response = answer(StatusCode::OK, &tokens);
+    response.headers_mut().insert(&X_TOTAL_COUNT, HeaderValue::from(page.total));
+    Ok(response)
+}
+
+/// `DELETE …/accessTokens/{fk}`: the token ends before this is answered.
+#[utoipa::path(
+    delete,
+    path = "/v1/Accounts/{id}/accessTokens/{fk}",
+    params(("id" = String, Path, description = "of the account: 32 hex digits, or `me`"),
+        ("fk" = String, Path, description = "the token's handle or its whole text")),
+    responses((status = 200, body = Done), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)),
+    tag = "access_tokens"
+)]
+pub(super) async fn delete(State(app): State<Arc<App>>, asking: Asking) -> Result<Response, Failure> {
+    let key = asking.foreign_key();
+    match app.authority.revoke_access_token(asking.asked(), key.handle).await {
+        Ok(()) => Ok(answer(StatusCode::OK, &Done {})),
+        Err(Error::NotFound) => Err(Failure::NoInstance { shown: key.shown }),
+        Err(other) => Err(other.into()),
+    }
+}

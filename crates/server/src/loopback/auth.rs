@@ -1,0 +1,136 @@
+//! Who calls, about which account and token (space-invoices-loopback.md 3 and B15, design 2.3).
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use countersign_authority::Asked;
+use countersign_domain::audit::Origin;
+use countersign_domain::caller::Caller;
+use countersign_domain::demand::Presented;
+use countersign_domain::id::AccountId;
+use countersign_domain::id::Handle;
+use countersign_domain::verdict::Reason;
+use http::request::Parts;
+use http::{HeaderName, header};
+use zeroize::Zeroizing;
+
+use super::failure::Failure;
+use super::path::{ME, Named, handle_of, shown};
+use crate::App;
+use crate::credential::Authorization;
+use crate::observe::{Arrival, arrival, single};
+
+static X_ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-access-token");
+
+/// The query parameter of the same name.
+const ACCESS_TOKEN: &str = "access_token";
+
+/// A caller who was let in, and what the path names.
+pub(super) struct Asking {
+    caller: Caller,
+    origin: Arc<Origin>,
+    account: AccountId,
+    fk: Option<String>,
+}
+
+/// The token that a path names.
+pub(super) struct ForeignKey {
+    /// Of it.
+    pub(super) handle: Handle,
+    /// As an answer may repeat it.
+    pub(super) shown: String,
+}
+
+impl Asking {
+    /// For the authority.
+    pub(super) fn asked(&self) -> Asked<'_> {
+        Asked { caller: &self.caller, account: self.account, origin: &self.origin }
+    }
+
+    /// What no token can be called is asked for all the same, under a handle that none has: whether the caller may
+    /// ask comes first, and a stranger's answer must not depend on what was asked for.
+    pub(super) fn foreign_key(&self) -> ForeignKey {
+        let fk = self.fk.as_deref().unwrap_or_default();
+        ForeignKey { handle: handle_of(fk).unwrap_or(Handle::OF_NONE), shown: shown(fk) }
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Asking {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
+        let Named { id, fk } = Named::from_request_parts(parts, app).await?;
+        let arrival = arrival(&parts.extensions);
+        let caller = authenticate(app, parts, &arrival)?;
+        let account = if id == ME { caller.account } else { id.parse().map_err(|_| Failure::Denied)? };
+        Ok(Self { caller, origin: arrival.origin, account, fk })
+    }
+}
+
+fn authenticate(app: &App, parts: &Parts, arrival: &Arrival) -> Result<Caller, Failure> {
+    app.check_loaded()?;
+    let refused = |reason| {
+        app.log_refused_caller(reason, arrival);
+        Failure::from(reason)
+    };
+    let text = one_text(app, parts).map_err(refused)?.ok_or(Failure::Denied)?;
+    let presented = Presented::access(&text).ok_or_else(|| refused(Reason::Malformed))?;
+    app.authority.authenticate(&presented, arrival.sighting()).map_err(refused)
+}
+
+/// The one token that is given, be it in several places. Two different ones are refused: who is meant is anybody's
+/// guess.
+fn one_text(app: &App, parts: &Parts) -> Result<Option<Zeroizing<String>>, Reason> {
+    let places = [in_query(parts)?, in_own_header(parts)?, in_authorization(app, parts)?];
+    let mut given = places.into_iter().flatten();
+    let Some(first) = given.next() else { return Ok(None) };
+    if given.all(|other| other == first) { Ok(Some(first)) } else { Err(Reason::AmbiguousCredential) }
+}
+
+fn in_query(parts: &Parts) -> Result<Option<Zeroizing<String>>, Reason> {
+    let query = parts.uri.query().unwrap_or_default();
+    let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == ACCESS_TOKEN);
+    match (values.next(), values.next()) {
+        (first, None) => Ok(first.map(|(_, value)| Zeroizing::new(value.into_owned()))),
+        _ => Err(Reason::Malformed),
+    }
+}
+
+/// An empty header is none.
+fn in_own_header(parts: &Parts) -> Result<Option<Zeroizing<String>>, Reason> {
+    let value = single(&parts.headers, &X_ACCESS_TOKEN).map_err(|()| Reason::Malformed)?;
+    let text = value.map(|value| value.to_str().map_err(|_| Reason::Malformed)).transpose()?;
+    Ok(text.filter(|text| !text.is_empty()).map(|text| Zeroizing::new(text.to_owned())))
+}
+
+fn in_authorization(app: &App, parts: &Parts) -> Result<Option<Zeroizing<String>>, Reason> {
+    let value = single(&parts.headers, &header::AUTHORIZATION).map_err(|()| Reason::Malformed)?;
+    let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(None) };
+    match Authorization::parse(value.as_bytes()) {
+        Some(Authorization::Bare(text)) => Ok(Some(Zeroizing::new(text.to_owned()))),
+        Some(Authorization::Bearer(text)) => Ok(Some(bearer(app, text))),
+        Some(Authorization::Basic(pair)) => Ok(Some(Zeroizing::new(pair.longer().to_owned()))),
+        Some(Authorization::Json(_)) | None => Err(Reason::Malformed),
+    }
+}
+
+/// A bearer is the token, or the base64 of it, as LoopBack has it by default.
+fn bearer(app: &App, text: &str) -> Zeroizing<String> {
+    let is_known = |text: &str| {
+        let presented = Presented::access(text);
+        presented.is_some_and(|presented| app.authority.directory().find(&presented.key()).is_some())
+    };
+    if !is_known(text)
+        && let Some(decoded) = decode(text).filter(|decoded| is_known(decoded))
+    {
+        return decoded;
+    }
+    Zeroizing::new(text.to_owned())
+}
+
+fn decode(text: &str) -> Option<Zeroizing<String>> {
+    let bytes = Zeroizing::new(STANDARD.decode(text).ok()?);
+    std::str::from_utf8(&bytes).ok().map(|text| Zeroizing::new(text.to_owned()))
+}

@@ -1,0 +1,149 @@
+//! LoopBack's error object, `{"error":{"statusCode","name","message","code"?,"details"?}}`, and how answers are
+//! written.
+
+use std::collections::BTreeMap;
+
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use percent_encoding::percent_decode_str;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::path::shown;
+use crate::wire::Problem;
+
+/// Longest path that an answer repeats, in characters.
+const LONGEST_PATH: usize = 200;
+
+/// Every error of this wire.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ErrorBody {
+    error: ErrorObject,
+}
+
+/// What is wrong. Faults of ours have neither `name` nor `code`, as in LoopBack, but the id of the request.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ErrorObject {
+    /// The status of the answer.
+    #[schema(value_type = u16)]
+    #[serde(serialize_with = "as_number")]
+    status_code: StatusCode,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'static str>,
+    /// For people.
+    message: String,
+    /// For programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<Details>,
+    /// Finds the request in the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+}
+
+/// Which properties of an instance are not valid.
+#[derive(Debug, Serialize, ToSchema)]
+struct Details {
+    /// The model.
+    context: &'static str,
+    /// By property.
+    codes: BTreeMap<&'static str, [&'static str; 1]>,
+    /// By property.
+    messages: BTreeMap<&'static str, [String; 1]>,
+}
+
+fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u16(status.as_u16())
+}
+
+impl ErrorObject {
+    /// An error without code and details.
+    pub(super) fn new(status: StatusCode, name: &'static str, message: impl Into<String>) -> Self {
+        Self { name: Some(name), ..Self::nameless(status, message.into()) }
+    }
+
+    /// 422: a property is not valid.
+    pub(super) fn invalid(property: &'static str, reason: String) -> Self {
+        let message = format!("The `AccessToken` instance is not valid. Details: `{property}` {reason}.");
+        let details = Details {
+            context: "AccessToken",
+            codes: BTreeMap::from([(property, ["custom"])]),
+            messages: BTreeMap::from([(property, [reason])]),
+        };
+        let error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "ValidationError", message);
+        Self { details: Some(details), ..error }
+    }
+
+    /// With a word for programs.
+    pub(super) fn coded(self, code: &'static str) -> Self {
+        Self { code: Some(code), ..self }
+    }
+
+    fn nameless(status: StatusCode, message: String) -> Self {
+        Self { status_code: status, name: None, message, code: None, details: None, request_id: None }
+    }
+
+    /// A fault of ours.
+    fn fault(status: StatusCode, request_id: &str) -> Self {
+        let message = status.canonical_reason().unwrap_or_default().to_owned();
+        Self { request_id: Some(request_id.to_owned()), ..Self::nameless(status, message) }
+    }
+}
+
+/// An answer. Tokens are in some answers of this wire, so none may be kept by anybody on the way.
+pub(super) fn answer<T: Serialize>(status: StatusCode, body: &T) -> Response {
+    let mut response = (status, axum::Json(body)).into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// An error.
+pub(super) fn refused(error: ErrorObject) -> Response {
+    answer(error.status_code, &ErrorBody { error })
+}
+
+/// 401.
+pub(super) fn unauthorized(message: &str, code: &'static str) -> Response {
+    let mut response = refused(ErrorObject::new(StatusCode::UNAUTHORIZED, "Error", message).coded(code));
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
+}
+
+/// Answers whatever no operation answers.
+pub(super) async fn no_method(request: Request) -> Response {
+    let path = request.uri().path();
+    let below = path.strip_prefix("/v1").filter(|rest| !rest.is_empty()).unwrap_or("/");
+    not_handled(&format!("{} {}", request.method(), shown_path(below)))
+}
+
+/// What can go wrong whatever the route.
+pub(crate) fn refuse(problem: &Problem<'_>) -> Response {
+    match problem {
+        Problem::NoRoute { path } => not_handled(&shown_path(path)),
+        Problem::WrongMethod { method } => not_handled(&format!("{method} here")),
+        Problem::TimedOut => {
+            refused(ErrorObject::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeoutError", "Request Timeout"))
+        }
+        Problem::Unavailable { request_id, .. } => {
+            refused(ErrorObject::fault(StatusCode::SERVICE_UNAVAILABLE, request_id))
+        }
+        Problem::Fault { request_id } => {
+            refused(ErrorObject::fault(StatusCode::INTERNAL_SERVER_ERROR, request_id))
+        }
+    }
+}
+
+fn not_handled(what: &str) -> Response {
+    let message = format!("There is no method to handle {what}");
+    refused(ErrorObject::new(StatusCode::NOT_FOUND, "Error", message))
+}
+
+/// A path as an answer may repeat it.
+fn shown_path(path: &str) -> String {
+    let part = |segment: &str| shown(&percent_decode_str(segment).decode_utf8_lossy());
+    let whole = path.split('/').map(part).collect::<Vec<_>>().join("/");
+    whole.chars().take(LONGEST_PATH).collect()
+}

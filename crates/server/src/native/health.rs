@@ -1,0 +1,85 @@
+//! Whether it lives, whether it can serve, and its numbers. Open to whoever reaches the listener.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::problem::{ProblemBody, answer, refuse};
+use crate::App;
+use crate::observe::arrival;
+use crate::wire::Problem;
+
+const OPENMETRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+
+/// How it is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct HealthOutput {
+    /// `ok` or `unavailable`.
+    status: &'static str,
+    /// When unavailable: `draining`, `directory_not_loaded` or `store_unavailable`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+fn healthy() -> Response {
+    answer(StatusCode::OK, &HealthOutput { status: "ok", reason: None })
+}
+
+fn unready(reason: &'static str) -> Response {
+    answer(StatusCode::SERVICE_UNAVAILABLE, &HealthOutput { status: "unavailable", reason: Some(reason) })
+}
+
+/// `GET /healthz`: the process lives.
+#[utoipa::path(get, path = "/healthz", responses((status = 200, body = HealthOutput)), security(()), tag = "health")]
+pub(super) async fn alive() -> Response {
+    healthy()
+}
+
+/// `GET /readyz`: requests can be served; otherwise why not.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    responses((status = 200, body = HealthOutput), (status = 503, body = HealthOutput)),
+    security(()),
+    tag = "health"
+)]
+pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
+    if app.is_draining() {
+        return unready("draining");
+    }
+    if !app.authority.directory().is_ready() {
+        return unready("directory_not_loaded");
+    }
+    match app.authority.check().await {
+        Ok(()) => healthy(),
+        Err(error) => {
+            tracing::warn!(%error, "not ready: the store cannot be read and written");
+            unready("store_unavailable")
+        }
+    }
+}
+
+/// `GET /metrics`: for Prometheus, in OpenMetrics text.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    responses((status = 200, body = String, content_type = "application/openmetrics-text"),
+        (status = "5XX", body = ProblemBody, content_type = "application/problem+json")),
+    security(()),
+    tag = "health"
+)]
+pub(super) async fn metrics(State(app): State<Arc<App>>, request: Request) -> Response {
+    match app.metrics.encode() {
+        Ok(text) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the metrics could not be written");
+            let arrival = arrival(request.extensions());
+            refuse(&Problem::Fault { request_id: arrival.origin.request_id.as_deref().unwrap_or_default() })
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Verification by request: for applications that have a credential in hand and no proxy to ask (design 2.4).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, Request, State};
+use axum::response::Response;
+use countersign_authority::{Decision, Sighting};
+use countersign_domain::caller::Permission;
+use countersign_domain::demand::{Demand, Presented};
+use countersign_domain::error::{Denial, Error};
+use countersign_domain::usage::Door;
+use countersign_domain::verdict::Reason;
+use http::StatusCode;
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+use zeroize::Zeroizing;
+
+use super::auth::Asking;
+use super::failure::Failure;
+use super::identity::Identity;
+use super::problem::{ProblemBody, answer};
+use crate::App;
+use crate::doors::{BadDemand, DemandBuilder};
+use crate::json;
+
+/// A credential and what is wanted of it. A name that is not known, or a `null`, is refused: a demand that got lost
+/// on the way must not let more in.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct VerifyInput {
+    /// An access token; either this, or the pair.
+    #[serde(default, deserialize_with = "stated")]
+    #[schema(value_type = Option<String>)]
+    token: Option<Zeroizing<String>>,
+    /// Of a service token.
+    #[serde(default, deserialize_with = "stated")]
+    client_id: Option<String>,
+    /// Of a service token.
+    #[serde(default, deserialize_with = "stated")]
+    #[schema(value_type = Option<String>)]
+    client_secret: Option<Zeroizing<String>>,
+    /// All of them are needed; in each, `a|b` is one of the two.
+    #[serde(default, deserialize_with = "stated")]
+    scope: Option<Vec<String>>,
+    /// In which the bearer must be allowed to act.
+    #[serde(default, deserialize_with = "stated")]
+    organization: Option<String>,
+    /// To which, or below which, the credential must belong.
+    #[serde(default, deserialize_with = "stated")]
+    account: Option<String>,
+    /// `service` or `access`.
+    #[serde(default, deserialize_with = "stated")]
+    kind: Option<String>,
+    /// Of the request to be let in. No credential is bound to one yet, so it decides nothing.
+    #[serde(default, deserialize_with = "stated")]
+    #[expect(dead_code, reason = "must be a text, and is judged once credentials are bound to requests")]
+    method: Option<String>,
+    /// Path and query of that request; likewise.
+    #[serde(default, deserialize_with = "stated")]
+    #[expect(dead_code, reason = "must be a text, and is judged once credentials are bound to requests")]
+    uri: Option<String>,
+    /// Of the client, for last use.
+    #[serde(default, deserialize_with = "stated")]
+    #[schema(value_type = Option<String>)]
+    address: Option<IpAddr>,
+}
+
+/// What is there must be a value: `null` is none.
+fn stated<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// What is said of the credential.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct VerifyOutput {
+    /// Whether it is to be let in.
+    valid: bool,
+    /// Why not, in one word; `null` when it is.
+    reason: Option<&'static str>,
+    /// Whose it is; only when it is to be let in.
+    #[serde(flatten)]
+    identity: Option<Identity>,
+}
+
+impl VerifyOutput {
+    fn of(decision: &Decision) -> Self {
+        match decision {
+            Decision::Granted(granted) => {
+                Self { valid: true, reason: None, identity: Some(Identity::of(granted)) }
+            }
+            Decision::Denied { reason, .. } => {
+                Self { valid: false, reason: Some(reason.as_str()), identity: None }
+            }
+        }
+    }
+}
+
+/// `POST /api/v1/verify`: whether a credential is good for what is demanded. Needs `countersign:verify`. Speaks only
+/// of credentials of the caller's account and of accounts below it; any other is `unknown`.
+#[utoipa::path(
+    post,
+    path = "/api/v1/verify",
+    request_body = VerifyInput,
+    responses((status = 200, body = VerifyOutput),
+        (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "5XX", body = ProblemBody, content_type = "application/problem+json")),
+    tag = "verification"
+)]
+pub(super) async fn verify(
+    State(app): State<Arc<App>>,
+    Asking { caller }: Asking,
+    input: VerifyInput,
+) -> Result<Response, Failure> {
+    if !caller.may(Permission::Verify) {
+        return Err(Error::Denied(Denial::MissingScope(Permission::Verify.scope())).into());
+    }
+    let demand = input.demand()?;
+    let sighting = Sighting { door: Door::Verify, address: input.address, user_agent: b"" };
+    let decision = match input.presented()? {
+        Some(presented) => app.authority.verify_for(caller.account, &presented, &demand, sighting),
+        None => Decision::Denied { reason: Reason::Malformed, token: None },
+    };
+    let reason = match &decision {
+        Decision::Granted(_) => None,
+        Decision::Denied { reason, .. } => Some(*reason),
+    };
+    app.metrics.count_verdict(Door::Verify, reason);
+    Ok(answer(StatusCode::OK, &VerifyOutput::of(&decision)))
+}
+
+impl VerifyInput {
+    /// The credential; `None` when it is malformed, which is a verdict and no failure.
+    fn presented(&self) -> Result<Option<Presented<'_>>, Failure> {
+        match (&self.token, &self.client_id, &self.client_secret) {
+            (Some(token), None, None) => Ok(Presented::access(token)),
+            (None, Some(client_id), Some(secret)) => Ok(Presented::service(client_id, secret)),
+            (None, Some(_), None) => Err(Failure::invalid("client_secret", "is needed beside `client_id`")),
+            (None, None, Some(_)) => Err(Failure::invalid("client_id", "is needed beside `client_secret`")),
+            (None, None, None) => {
+                Err(Failure::invalid("token", "or `client_id` and `client_secret` are needed"))
+            }
+            (Some(_), _, _) => {
+                Err(Failure::invalid("token", "cannot stand beside `client_id` or `client_secret`"))
+            }
+        }
+    }
+
+    fn demand(&self) -> Result<Demand, Failure> {
+        let scopes = self.scope.iter().flatten().enumerate();
+        let scopes = scopes.map(|(index, scope)| (format!("scope/{index}"), "scope", scope));
+        let others = [
+            ("organization", &self.organization, "must not be empty"),
+            ("account", &self.account, "must be an account id (32 lower-case hex digits)"),
+            ("kind", &self.kind, "must be `service` or `access`"),
+        ];
+        let mut demand = DemandBuilder::default();
+        for (field, name, value) in scopes {
+            let wrong = |BadDemand| Failure::invalid(field, "must be a scope, or several joined by `|`");
+            demand.add(name, value).map_err(wrong)?;
+        }
+        for (name, value, reason) in others {
+            if let Some(value) = value {
+                demand.add(name, value).map_err(|BadDemand| Failure::invalid(name, reason))?;
+            }
+        }
+        Ok(demand.build())
+    }
+}
+
+impl<S: Sync> FromRequest<S> for VerifyInput {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
+        let bytes = json::read(request.into_body()).await?;
+        Ok(json::parse(&bytes, false)?)
+    }
+}

@@ -1,0 +1,141 @@
+//! What happens around every request of the API: an id, the client's address, a deadline, a log line, numbers, and
+//! one place where faults are logged and answered.
+
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use countersign_authority::Sighting;
+use countersign_domain::audit::Origin;
+use countersign_domain::error::Error;
+use countersign_domain::store::StoreError;
+use countersign_domain::usage::Door;
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::App;
+use crate::wire::{Fault, Problem, Wire};
+
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest time from a request's head to its answer's head. Login and large lists are far below.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The peer's address, put into a request's extensions by the listener.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+/// What is known of a request before any handler.
+#[derive(Debug, Clone)]
+pub(crate) struct Arrival {
+    /// From where, and the request's id: what the audit writes.
+    pub(crate) origin: Arc<Origin>,
+    /// What the client calls itself.
+    user_agent: Option<HeaderValue>,
+}
+
+impl Arrival {
+    /// For judging the caller's own credential.
+    pub(crate) fn sighting(&self) -> Sighting<'_> {
+        Sighting {
+            door: Door::Api,
+            address: self.origin.address,
+            user_agent: self.user_agent.as_ref().map_or(b"", |value| value.as_bytes()),
+        }
+    }
+}
+
+/// The middleware.
+pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let request_id = request_id(&app);
+    let wire = Wire::of(request.uri().path());
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let origin = Origin { address: client(&app, &request), request_id: Some(request_id.as_str().into()) };
+    let arrival =
+        Arrival { origin: Arc::new(origin), user_agent: request.headers().get(header::USER_AGENT).cloned() };
+    request.extensions_mut().insert(arrival);
+
+    let handled = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let mut response = match tokio::time::timeout(DEADLINE, handled).await {
+        Ok(Ok(response)) => answer_fault(wire, &request_id, response),
+        Ok(Err(_panic)) => {
+            tracing::error!(%request_id, "a handler panicked");
+            wire.refuse(&Problem::Fault { request_id: &request_id })
+        }
+        Err(_elapsed) => wire.refuse(&Problem::TimedOut),
+    };
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        response.headers_mut().insert(&X_REQUEST_ID, value);
+    }
+    let took = started.elapsed();
+    let status = response.status().as_u16();
+    // Only route templates: a path may hold a secret, because clients do put them there.
+    let route = route.as_ref().map_or("unmatched", |route| route.as_str());
+    app.metrics.count_api(route, method_word(&method), status, took);
+    tracing::info!(%request_id, %method, route, status, micros = took.as_micros() as u64, "request");
+    response
+}
+
+/// Logs a fault once, with its causes, and writes its answer.
+fn answer_fault(wire: Wire, request_id: &str, mut response: Response) -> Response {
+    let Some(Fault(error)) = response.extensions_mut().remove::<Fault>() else { return response };
+    if let Error::Busy { retry_after } = *error {
+        tracing::warn!(%request_id, "too much is waiting to be written; the client was asked to come again");
+        return wire.refuse(&Problem::Unavailable { request_id, retry_after });
+    }
+    tracing::error!(%request_id, cause = %chain(error.as_ref()), "a request failed");
+    match error.as_ref() {
+        Error::Store(StoreError::Unavailable(_)) => {
+            let retry_after = Duration::from_secs(1);
+            wire.refuse(&Problem::Unavailable { request_id, retry_after })
+        }
+        _ => wire.refuse(&Problem::Fault { request_id }),
+    }
+}
+
+/// An error and its causes, separated by colons.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+fn client(app: &App, request: &Request) -> Option<IpAddr> {
+    let Peer(peer) = request.extensions().get::<Peer>().copied()?;
+    app.settings.trusted_proxies.client(peer, request.headers())
+}
+
+/// 16 random hex digits: enough to find a request in a day's log.
+fn request_id(app: &App) -> String {
+    let mut bytes = [0; 8];
+    app.authority.random(&mut bytes);
+    format!("{:016x}", u64::from_be_bytes(bytes))
+}
+
+/// A method as a label; strangers can invent methods, labels must stay few.
+fn method_word(method: &http::Method) -> &str {
+    match method.as_str() {
+        known @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS") => known,
+        _ => "other",
+    }
+}
+
+/// What a handler's extractor finds when the middleware was left out: never, but not worth a panic.
+pub(crate) fn arrival(extensions: &http::Extensions) -> Arrival {
+    let nothing = || Arrival { origin: Arc::default(), user_agent: None };
+    extensions.get::<Arrival>().cloned().unwrap_or_else(nothing)
+}
+
+/// One value of a header; an error when it stands there more than once.
+pub(crate) fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h HeaderValue>, ()> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (first, None) => Ok(first),
+        _ => Err(()),
+    }
+}

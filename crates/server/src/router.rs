@@ -1,0 +1,54 @@
+//! All routes, and what stands around them.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware;
+use axum::response::Response;
+use tower::ServiceExt;
+
+use crate::listener::Exposure;
+use crate::observe::observe;
+use crate::wire::{Problem, Wire};
+use crate::{App, cloudflare, loopback, native};
+
+/// The routes of the API as one service.
+#[derive(Clone)]
+pub struct Service(Router);
+
+impl Service {
+    /// The routes that a listener of this exposure answers.
+    pub fn new(app: &Arc<App>, exposure: Exposure) -> Self {
+        let routes = match exposure {
+            Exposure::Everything => {
+                Router::new().merge(cloudflare::routes()).merge(loopback::routes()).merge(native::routes())
+            }
+            Exposure::Internal => native::internal_routes(),
+        };
+        let router = routes
+            .fallback(no_route)
+            .method_not_allowed_fallback(wrong_method)
+            .layer(middleware::from_fn_with_state(Arc::clone(app), observe))
+            .with_state(Arc::clone(app));
+        Self(router)
+    }
+
+    /// Answers one request.
+    pub async fn call(&self, request: Request) -> Response {
+        let Ok(response): Result<Response, Infallible> =
+            self.0.clone().oneshot(loopback::fold_case(request)).await;
+        response
+    }
+}
+
+async fn no_route(request: Request) -> Response {
+    let path = request.uri().path();
+    Wire::of(path).refuse(&Problem::NoRoute { path })
+}
+
+async fn wrong_method(request: Request) -> Response {
+    let method = request.method().as_str();
+    Wire::of(request.uri().path()).refuse(&Problem::WrongMethod { method })
+}

@@ -1,0 +1,52 @@
+//! Points in time as text.
+
+use countersign_domain::time::Timestamp;
+
+/// RFC 3339 in UTC with as many decimals as needed; `None` for what never comes.
+pub(crate) fn rfc3339(time: Timestamp) -> Option<String> {
+    jiff::Timestamp::from_microsecond(time.as_micros()).ok().map(|time| time.to_string())
+}
+
+/// RFC 3339 in UTC with milliseconds, as JavaScript prints dates and LoopBack sends them.
+pub(crate) fn rfc3339_millis(time: Timestamp) -> Option<String> {
+    jiff::Timestamp::from_microsecond(time.as_micros()).ok().map(|time| format!("{time:.3}"))
+}
+
+/// Reads RFC 3339 with `Z` or a numeric offset, with or without fractions.
+pub(crate) fn parse_rfc3339(text: &str) -> Option<Timestamp> {
+    let time: jiff::Timestamp = text.parse().ok()?;
+    Some(Timestamp::from_micros(time.as_microsecond()))
+}
+
+/// An HTTP date (RFC 9110, 5.6.7), for `Sunset`.
+pub(crate) fn http_date(time: Timestamp) -> Option<String> {
+    let time = jiff::Timestamp::from_second(time.as_seconds()).ok()?;
+    Some(jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&time).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_clients_send_and_expect() {
+        let time = |text: &str| parse_rfc3339(text).map(|time| time.as_micros());
+        assert_eq!(time("2030-01-01T00:00:00+00:00"), time("2030-01-01T00:00:00Z"));
+        assert_eq!(time("2030-01-01T02:00:00.5+02:00"), time("2030-01-01T00:00:00.500Z"));
+        assert_eq!(time("2030-01-01"), None);
+        assert_eq!(time("tomorrow"), None);
+        assert_eq!(time("2030-01-01T00:00:00"), None, "without an offset it is no moment");
+        let moment = Timestamp::from_micros(1_654_739_957_123_000);
+        assert_eq!(rfc3339(moment).as_deref(), Some("2022-06-09T01:59:17.123Z"));
+        assert_eq!(
+            rfc3339(Timestamp::from_micros(1_654_739_957_000_000)).as_deref(),
+            Some("2022-06-09T01:59:17Z")
+        );
+        assert_eq!(
+            rfc3339_millis(Timestamp::from_micros(1_654_739_957_000_000)).as_deref(),
+            Some("2022-06-09T01:59:17.000Z")
+        );
+        assert_eq!(http_date(moment).as_deref(), Some("Thu, 09 Jun 2022 01:59:17 GMT"));
+        assert_eq!(rfc3339(Timestamp::NEVER), None);
+    }
+}

@@ -1,0 +1,93 @@
+//! Which wire a path belongs to, and the answers that every wire must be able to give in its own shape.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::Response;
+use countersign_domain::error::Error;
+use http::{HeaderValue, header};
+
+use crate::{cloudflare, loopback, native};
+
+/// A family of routes with one error shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// `/client/v4/…` and `/accounts/…`: the v4 envelope.
+    Cloudflare,
+    /// `/v1/…`: LoopBack's error object.
+    LoopBack,
+    /// Everything else: RFC 9457.
+    Native,
+}
+
+/// What can go wrong before or behind the handlers, whatever the route.
+#[derive(Debug)]
+pub(crate) enum Problem<'a> {
+    /// No such path.
+    NoRoute {
+        /// As it came, without the query.
+        path: &'a str,
+    },
+    /// The path exists, with other methods.
+    WrongMethod {
+        /// As it came.
+        method: &'a str,
+    },
+    /// The request was not complete in time.
+    TimedOut,
+    /// The store cannot be reached, or too much goes on at once.
+    Unavailable {
+        /// In log and answer.
+        request_id: &'a str,
+        /// When to ask again.
+        retry_after: Duration,
+    },
+    /// A fault of ours.
+    Fault {
+        /// In log and answer.
+        request_id: &'a str,
+    },
+}
+
+impl Wire {
+    /// The wire of a path; case does not matter where it does not for the routes.
+    pub(crate) fn of(path: &str) -> Self {
+        let begins = |prefix: &str| {
+            path.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+                && matches!(path.as_bytes().get(prefix.len()), None | Some(b'/'))
+        };
+        if path.starts_with("/client/v4/") || path == "/client/v4" || path.starts_with("/accounts/") {
+            return Self::Cloudflare;
+        }
+        if begins("/v1") { Self::LoopBack } else { Self::Native }
+    }
+
+    /// The problem in the wire's shape.
+    pub(crate) fn refuse(self, problem: &Problem<'_>) -> Response {
+        let mut response = match self {
+            Self::Cloudflare => cloudflare::refuse(problem),
+            Self::LoopBack => loopback::refuse(problem),
+            Self::Native => native::refuse(problem),
+        };
+        if let Problem::Unavailable { retry_after, .. } = problem {
+            let seconds = HeaderValue::from(retry_after.as_secs().max(1));
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        response
+    }
+}
+
+/// A fault that a handler met. It travels in the response's extensions to [`crate::observe`], which logs it once
+/// with its chain of causes and writes the answer with the request's id.
+#[derive(Clone)]
+pub(crate) struct Fault(pub(crate) Arc<Error>);
+
+impl Fault {
+    /// An answer that carries the fault; its status and body are written later.
+    pub(crate) fn response(error: Error) -> Response {
+        let mut response = Response::default();
+        *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+        response.extensions_mut().insert(Self(Arc::new(error)));
+        response
+    }
+}

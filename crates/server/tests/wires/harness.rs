@@ -1,0 +1,241 @@
+//! A whole server without a network: the real router over the model store.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use axum::body::Body;
+use countersign_authority::{Authority, Directory, Policy, RootSettings};
+use countersign_domain::account::Account;
+use countersign_domain::audit::{Action, Actor, AuditEntry, Origin, Subject};
+use countersign_domain::change::{Change, Guard, Mutation};
+use countersign_domain::id::{AccountId, ChangeId};
+use countersign_domain::store::{Store, Version};
+use countersign_domain::time::Clock;
+use countersign_server::{App, Exposure, Service, Settings, StoreNumbers, TrustedProxies};
+use countersign_store_conformance::doubles::{ManualClock, SeededEntropy};
+use countersign_store_conformance::model::ModelStore;
+use http::{HeaderMap, Method, Request, StatusCode, header};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+
+/// A server and what a test holds of it.
+pub struct World {
+    pub app: Arc<App>,
+    pub service: Service,
+    pub authority: Arc<Authority>,
+    pub store: Arc<ModelStore>,
+    pub clock: Arc<ManualClock>,
+    entropy: Arc<SeededEntropy>,
+    /// The root account.
+    pub root_account: String,
+    /// The text of its token.
+    pub root: String,
+}
+
+impl World {
+    /// A server that has just started, with its root account and root token.
+    pub async fn new() -> Self {
+        let mut world = Self::unloaded();
+        world.authority.load().await.unwrap();
+        let outcome = world.authority.ensure_root(RootSettings::default()).await.unwrap();
+        world.root_account = outcome.account.to_string();
+        world.root = outcome.minted.unwrap().reveal().to_owned();
+        world
+    }
+
+    /// A server that has not read its store yet.
+    pub fn unloaded() -> Self {
+        let directory = Arc::new(Directory::default());
+        let store = Arc::new(ModelStore::new(directory.clone()));
+        let clock = Arc::new(ManualClock::default());
+        let entropy = Arc::new(SeededEntropy::new(7));
+        let authority = Arc::new(Authority::new(
+            store.clone(),
+            directory,
+            clock.clone(),
+            entropy.clone(),
+            Policy::default(),
+        ));
+        let settings = Settings { trusted_proxies: TrustedProxies::loopback(), connections: 10 };
+        let app = App::new(authority.clone(), settings, Arc::new(StoreNumbers::default));
+        let service = Service::new(&app, Exposure::Everything);
+        let (root_account, root) = (String::new(), String::new());
+        Self { app, service, authority, store, clock, entropy, root_account, root }
+    }
+
+    /// Begins a request; the path may have a query.
+    pub fn call(&self, method: &str, path: &str) -> Call<'_> {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        Call { service: &self.service, request: Request::builder().method(method).uri(path), body: Body::empty() }
+    }
+
+    pub fn get(&self, path: &str) -> Call<'_> {
+        self.call("GET", path)
+    }
+
+    pub fn post(&self, path: &str) -> Call<'_> {
+        self.call("POST", path)
+    }
+
+    pub fn delete(&self, path: &str) -> Call<'_> {
+        self.call("DELETE", path)
+    }
+
+    /// Where the root account's access tokens are.
+    pub fn access_tokens(&self) -> String {
+        format!("/v1/Accounts/{}/accessTokens", self.root_account)
+    }
+
+    /// Issues an access token for the root account in the root's name; gives its text.
+    pub async fn access_token(&self, body: Value) -> String {
+        self.access_token_of(&self.root_account, body).await
+    }
+
+    /// Issues an access token for an account in the root's name; gives its text.
+    pub async fn access_token_of(&self, account: &str, body: Value) -> String {
+        let path = format!("/v1/Accounts/{account}/accessTokens");
+        let answer = self.post(&path).bearer(&self.root).json(&body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        answer.text_at("/id")
+    }
+
+    /// Issues a service token for the root account in the root's name; gives its id, client id and secret.
+    pub async fn service_token(&self, body: Value) -> ServiceToken {
+        let path = format!("/accounts/{}/access/service_tokens", self.root_account);
+        let answer = self.post(&path).bearer(&self.root).json(&body).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
+        ServiceToken {
+            id: answer.text_at("/result/id"),
+            client_id: answer.text_at("/result/client_id"),
+            secret: answer.text_at("/result/client_secret"),
+        }
+    }
+
+    /// Makes an account below another one, as no wire can yet.
+    pub async fn account_below(&self, parent: &str) -> String {
+        let now = self.clock.now();
+        let id = AccountId::mint(now, self.entropy.as_ref());
+        let account = Account {
+            id,
+            parent: Some(parent.parse().unwrap()),
+            email: format!("{id}@example.com").into(),
+            enabled: true,
+            created_at: now,
+            version: Version::FIRST,
+        };
+        let audit = AuditEntry {
+            id: ChangeId::mint(now, self.entropy.as_ref()),
+            at: now,
+            actor: Actor::System,
+            action: Action::CreateAccount,
+            account: id,
+            subject: Subject::Account(id),
+            origin: Origin::default(),
+            changes: Vec::new(),
+        };
+        let mutation = Mutation::CreateAccount(account);
+        self.store.apply(Change { guard: Guard::System, mutation, audit }).await.unwrap();
+        id.to_string()
+    }
+
+    /// What a door answers to a request with these headers: its status.
+    pub fn door(&self, path: &str, headers: &[(&str, &str)]) -> StatusCode {
+        let request = headers.iter().fold(Request::get(path), |request, (name, value)| request.header(*name, *value));
+        self.app.door(&request.body(()).unwrap(), IpAddr::V4(Ipv4Addr::LOCALHOST)).status()
+    }
+}
+
+/// The credential of a service token.
+#[derive(Debug)]
+pub struct ServiceToken {
+    pub id: String,
+    pub client_id: String,
+    pub secret: String,
+}
+
+/// A request in the making.
+pub struct Call<'w> {
+    service: &'w Service,
+    request: http::request::Builder,
+    body: Body,
+}
+
+impl Call<'_> {
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.request = self.request.header(name, value);
+        self
+    }
+
+    pub fn bearer(self, token: &str) -> Self {
+        self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    /// A body as it is, without a type.
+    pub fn body(mut self, body: impl Into<Body>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Sends it with a JSON body.
+    pub async fn json(self, body: &Value) -> Answer {
+        self.header("content-type", "application/json").body(body.to_string()).send().await
+    }
+
+    pub async fn send(self) -> Answer {
+        let response = self.service.call(self.request.body(self.body).unwrap()).await;
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        Answer { status: parts.status, headers: parts.headers, body: String::from_utf8(bytes.into()).unwrap() }
+    }
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The text at a JSON pointer.
+    pub fn text_at(&self, pointer: &str) -> String {
+        let json = self.json();
+        let text = json.pointer(pointer).and_then(Value::as_str);
+        text.unwrap_or_else(|| panic!("no text at {pointer}: {json}")).to_owned()
+    }
+
+    /// A header, empty when it is not there.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Asserts status and body, and what every answer must have.
+    #[track_caller]
+    pub fn assert(&self, status: u16, body: Value) {
+        assert_eq!((self.status.as_u16(), self.json()), (status, body), "{:?}", self.headers);
+        assert_eq!(self.header("cache-control"), "no-store");
+        assert_eq!(self.header("x-request-id").len(), 16);
+    }
+
+    /// Asserts an error of the LoopBack wire.
+    #[track_caller]
+    pub fn assert_loopback(&self, status: u16, name: &str, message: &str) {
+        let error = json!({"error": {"statusCode": status, "name": name, "message": message}});
+        self.assert(status, error);
+        assert_eq!(self.headers[header::CONTENT_TYPE], "application/json");
+    }
+
+    /// Asserts a problem of the native wire about a field.
+    #[track_caller]
+    pub fn assert_field(&self, field: &str, reason: &str) {
+        let problem = json!({"type": "about:blank", "title": "Bad Request", "status": 400,
+            "detail": format!("{field} {reason}"), "field": field});
+        self.assert(400, problem);
+        assert_eq!(self.headers[header::CONTENT_TYPE], "application/problem+json");
+    }
+}

@@ -1,0 +1,363 @@
+//! One change inside an open transaction: its guard, its mutation, its audit record.
+
+use std::net::IpAddr;
+
+use countersign_domain::access_token::AccessToken;
+use countersign_domain::account::{Account, AccountChain, AccountFact};
+use countersign_domain::change::{Change, Guard, Mutation};
+use countersign_domain::id::{AccountId, ClientId, Handle, ServiceTokenId, TokenRef};
+use countersign_domain::scope::{Scope, Scopes};
+use countersign_domain::service_token::ServiceToken;
+use countersign_domain::store::{Revision, StoreError, Version};
+use rusqlite::{Connection, Params, Row, params};
+
+use crate::audit;
+use crate::failure::{Failure, is_duplicate};
+use crate::pages::Key;
+use crate::row::{self, Cells};
+use crate::sql;
+use crate::tally::{Kind, Shift, Tally};
+
+/// Runs a statement that gives no rows; gives how many rows it changed.
+pub(crate) fn run(connection: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
+    connection.prepare_cached(sql)?.execute(params)
+}
+
+/// The one row of a statement, if there is one.
+pub(crate) fn find<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl FnOnce(&Row<'_>) -> Result<T, Failure>,
+) -> Result<Option<T>, Failure> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    rows.next()?.map(read).transpose()
+}
+
+/// Whether a statement gives a row.
+pub(crate) fn exists(connection: &Connection, sql: &str, params: impl Params) -> Result<bool, Failure> {
+    find(connection, sql, params, |_| Ok(())).map(|row| row.is_some())
+}
+
+/// Inserts a row with a key of its own.
+fn insert(connection: &Connection, sql: &str, params: impl Params) -> Result<(), Failure> {
+    match run(connection, sql, params) {
+        Err(error) if is_duplicate(&error) => Err(StoreError::Duplicate.into()),
+        other => Ok(other.map(|_| ())?),
+    }
+}
+
+/// A token as the key of `uses`, `refusals` and `audit`.
+pub(crate) fn token_bytes(token: &TokenRef) -> &[u8] {
+    match token {
+        TokenRef::Service(id) => id.as_bytes(),
+        TokenRef::Access(handle) => handle.as_str().as_bytes(),
+    }
+}
+
+pub(crate) fn handle_bytes(handle: &Handle) -> &[u8] {
+    handle.as_str().as_bytes()
+}
+
+fn optional_handle_bytes(handle: &Option<Handle>) -> Option<&[u8]> {
+    handle.as_ref().map(handle_bytes)
+}
+
+/// SQLite's integers are signed. Versions and counts stay far below the end.
+pub(crate) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn address_bytes(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+fn joined_scopes(scopes: &Scopes) -> Option<String> {
+    let list = scopes.stated()?;
+    Some(list.iter().map(Scope::as_str).collect::<Vec<_>>().join(" "))
+}
+
+/// Whether the guard holds in what the transaction sees.
+pub(crate) fn check_guard(connection: &Connection, guard: Guard) -> Result<(), Failure> {
+    let Guard::Token { handle, version } = guard else { return Ok(()) };
+    let row = find_access_token_row(connection, &handle)?;
+    let account = row.filter(|row| row.version == version).map(|row| row.account);
+    let chain = account.map(|account| find_chain(connection, account)).transpose()?.flatten();
+    match chain {
+        Some(chain) if chain.is_enabled() => Ok(()),
+        _ => Err(StoreError::GuardFailed.into()),
+    }
+}
+
+fn find_chain(connection: &Connection, account: AccountId) -> Result<Option<AccountChain>, Failure> {
+    let mut facts = Vec::new();
+    let mut next = Some(account);
+    while let Some(id) = next {
+        let Some(account) = find(connection, sql::FIND_ACCOUNT, [id.as_bytes()], row::account)? else {
+            break;
+        };
+        next = account.parent.filter(|_| facts.len() < Account::DEEPEST);
+        facts.push(AccountFact::from(&account));
+    }
+    Ok(AccountChain::collect(facts))
+}
+
+/// Writes a change that takes `revision`. A refused one may leave parts behind, which the caller rolls back. Gives
+/// what it adds to the counts of accounts.
+pub(crate) fn write(
+    connection: &Connection,
+    change: &Change,
+    revision: Revision,
+    tally: &mut Tally,
+) -> Result<Vec<Shift>, Failure> {
+    let shifts = mutate(connection, &change.mutation, tally)?;
+    audit::insert(connection, revision, &change.audit)?;
+    Ok(shifts)
+}
+
+fn mutate(connection: &Connection, mutation: &Mutation, tally: &mut Tally) -> Result<Vec<Shift>, Failure> {
+    match mutation {
+        Mutation::CreateAccount(account) => create_account(connection, account),
+        Mutation::IssueServiceToken { token, limit } => {
+            tally.check_room(connection, token.account, Kind::Service, *limit)?;
+            insert_service_token(connection, token)
+        }
+        Mutation::ReplaceServiceToken { expected, token } => {
+            replace_service_token(connection, token, *expected)
+        }
+        Mutation::RevokeServiceToken { account, id, client_id, expected } => {
+            revoke_service_token(connection, *account, *id, *client_id, *expected)
+        }
+        Mutation::IssueAccessToken { token, limit } => {
+            tally.check_room(connection, token.account, Kind::Access, *limit)?;
+            insert_access_token(connection, token)
+        }
+        Mutation::RevokeAccessToken { account, handle, expected } => {
+            let row = find_access_token_row(connection, handle)?.filter(|row| row.account == *account);
+            let row = row.ok_or(StoreError::NotFound)?;
+            check_version(row.version, *expected)?;
+            delete_access_token(connection, &row, handle).map(|shift| vec![shift])
+        }
+        Mutation::SetRootToken { token, retire } => set_root_token(connection, token, *retire, tally),
+    }
+}
+
+fn check_version(version: Version, expected: Version) -> Result<(), StoreError> {
+    if version == expected { Ok(()) } else { Err(StoreError::Stale) }
+}
+
+fn create_account(connection: &Connection, account: &Account) -> Result<Vec<Shift>, Failure> {
+    let values = params![
+        account.id.as_bytes(),
+        account.parent.as_ref().map(AccountId::as_bytes),
+        &*account.email,
+        account.enabled,
+        account.created_at.as_micros(),
+        signed(account.version.number()),
+    ];
+    match insert(connection, sql::INSERT_ACCOUNT, values) {
+        Err(Failure::Sqlite(error)) if is_missing_parent(&error) => Err(StoreError::NotFound.into()),
+        other => other.map(|()| Vec::new()),
+    }
+}
+
+fn is_missing_parent(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    code == Some(rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY)
+}
+
+fn insert_service_token(connection: &Connection, token: &ServiceToken) -> Result<Vec<Shift>, Failure> {
+    let previous = token.previous.as_ref();
+    let values = params![
+        token.id.as_bytes(),
+        token.account.as_bytes(),
+        token.client_id.as_bytes(),
+        token.name.as_str(),
+        token.lifetime.as_str(),
+        token.enabled,
+        joined_scopes(&token.scopes),
+        token.current.version,
+        token.current.digest.as_bytes(),
+        token.current.created_at.as_micros(),
+        optional_handle_bytes(&token.current.rotated_by),
+        previous.map(|previous| previous.version),
+        previous.map(|previous| previous.digest.as_bytes()),
+        previous.map(|previous| previous.created_at.as_micros()),
+        previous.map(|previous| previous.replaced_at.as_micros()),
+        previous.map(|previous| previous.expires_at.as_micros()),
+        token.created_at.as_micros(),
+        token.updated_at.as_micros(),
+        token.expires_at.as_micros(),
+        optional_handle_bytes(&token.minted_by),
+        signed(token.version.number()),
+    ];
+    insert(connection, sql::INSERT_SERVICE_TOKEN, values)?;
+    let key = Key { created_at: token.created_at, id: token.id };
+    Ok(vec![Shift::ServiceToken { account: token.account, key, by: 1 }])
+}
+
+/// What must be known of a service token's row to replace or to end it.
+struct ServiceTokenRow {
+    rowid: i64,
+    key: Key,
+    /// The name that is stored.
+    name: Box<str>,
+}
+
+/// The row of a service token that is to be changed (promise 3). The client id must be the row's too: it is what
+/// doors are told of, and to end another one would leave this one open.
+fn find_service_token_row(
+    connection: &Connection,
+    account: AccountId,
+    id: ServiceTokenId,
+    client_id: ClientId,
+    expected: Version,
+) -> Result<ServiceTokenRow, Failure> {
+    let row = find(connection, sql::FIND_SERVICE_TOKEN_ROW, [id.as_bytes()], |row| {
+        let mut cells = Cells::of(row, "service_tokens");
+        let rowid = cells.integer("rowid")?;
+        let is_wanted = cells.account_id("account")? == account && cells.client_id("client_id")? == client_id;
+        let version = cells.version("version")?;
+        let key = Key { created_at: cells.time("created_at")?, id };
+        let row = ServiceTokenRow { rowid, key, name: cells.text("name")?.into() };
+        Ok(is_wanted.then_some((row, version)))
+    })?;
+    let (row, version) = row.flatten().ok_or(StoreError::NotFound)?;
+    check_version(version, expected)?;
+    Ok(row)
+}
+
+fn replace_service_token(
+    connection: &Connection,
+    token: &ServiceToken,
+    expected: Version,
+) -> Result<Vec<Shift>, Failure> {
+    let row = find_service_token_row(connection, token.account, token.id, token.client_id, expected)?;
+    let previous = token.previous.as_ref();
+    let values = params![
+        row.rowid,
+        token.lifetime.as_str(),
+        token.enabled,
+        joined_scopes(&token.scopes),
+        token.current.version,
+        token.current.digest.as_bytes(),
+        token.current.created_at.as_micros(),
+        optional_handle_bytes(&token.current.rotated_by),
+        previous.map(|previous| previous.version),
+        previous.map(|previous| previous.digest.as_bytes()),
+        previous.map(|previous| previous.created_at.as_micros()),
+        previous.map(|previous| previous.replaced_at.as_micros()),
+        previous.map(|previous| previous.expires_at.as_micros()),
+        token.updated_at.as_micros(),
+        token.expires_at.as_micros(),
+        signed(token.version.number()),
+    ];
+    run(connection, sql::UPDATE_SERVICE_TOKEN, values)?;
+    if *row.name != *token.name.as_str() {
+        run(connection, sql::RENAME_SERVICE_TOKEN, params![row.rowid, token.name.as_str()])?;
+    }
+    Ok(Vec::new())
+}
+
+fn revoke_service_token(
+    connection: &Connection,
+    account: AccountId,
+    id: ServiceTokenId,
+    client_id: ClientId,
+    expected: Version,
+) -> Result<Vec<Shift>, Failure> {
+    let row = find_service_token_row(connection, account, id, client_id, expected)?;
+    run(connection, sql::DELETE_SERVICE_TOKEN, [row.rowid])?;
+    forget_usage(connection, TokenRef::Service(id))?;
+    Ok(vec![Shift::ServiceToken { account, key: row.key, by: -1 }])
+}
+
+fn forget_usage(connection: &Connection, token: TokenRef) -> Result<(), Failure> {
+    run(connection, sql::DELETE_USES, [token_bytes(&token)])?;
+    run(connection, sql::DELETE_REFUSALS, [token_bytes(&token)])?;
+    Ok(())
+}
+
+fn insert_access_token(connection: &Connection, token: &AccessToken) -> Result<Vec<Shift>, Failure> {
+    let values = params![
+        handle_bytes(&token.handle),
+        token.digest.as_bytes(),
+        token.account.as_bytes(),
+        token.ttl.as_number(),
+        joined_scopes(&token.scopes),
+        token.created_at.as_micros(),
+        token.expires_at.as_micros(),
+        optional_handle_bytes(&token.minted_by),
+        signed(token.version.number()),
+    ];
+    insert(connection, sql::INSERT_ACCESS_TOKEN, values)?;
+    Ok(vec![Shift::AccessToken { account: token.account, by: 1 }])
+}
+
+/// What must be known of an access token's row to judge it or to end it.
+pub(crate) struct AccessTokenRow {
+    pub(crate) rowid: i64,
+    pub(crate) account: AccountId,
+    pub(crate) version: Version,
+}
+
+fn find_access_token_row(
+    connection: &Connection,
+    handle: &Handle,
+) -> Result<Option<AccessTokenRow>, Failure> {
+    find(connection, sql::FIND_ACCESS_TOKEN_ROW, [handle_bytes(handle)], |row| {
+        let mut cells = Cells::of(row, "access_tokens");
+        Ok(AccessTokenRow {
+            rowid: cells.integer("rowid")?,
+            account: cells.account_id("account")?,
+            version: cells.version("version")?,
+        })
+    })
+}
+
+/// Ends an access token whose row was found.
+pub(crate) fn delete_access_token(
+    connection: &Connection,
+    row: &AccessTokenRow,
+    handle: &Handle,
+) -> Result<Shift, Failure> {
+    run(connection, sql::DELETE_ACCESS_TOKEN, [row.rowid])?;
+    forget_usage(connection, TokenRef::Access(*handle))?;
+    Ok(Shift::AccessToken { account: row.account, by: -1 })
+}
+
+fn set_root_token(
+    connection: &Connection,
+    token: &AccessToken,
+    retire: Option<(Handle, Version)>,
+    tally: &mut Tally,
+) -> Result<Vec<Shift>, Failure> {
+    tally.check_account(connection, token.account)?;
+    let handle = handle_bytes(&token.handle);
+    if exists(connection, sql::ROOT_TOKEN_WAS_SET, [handle])?
+        || exists(connection, sql::ACCESS_TOKEN_EXISTS, [handle])?
+    {
+        return Err(StoreError::Duplicate.into());
+    }
+    let live = find_live_root_token(connection)?;
+    if retire != live.as_ref().map(|(handle, row)| (*handle, row.version)) {
+        return Err(StoreError::Stale.into());
+    }
+    let retired = live.map(|(handle, row)| delete_access_token(connection, &row, &handle)).transpose()?;
+    run(connection, sql::INSERT_ROOT_TOKEN, [handle])?;
+    let mut shifts = insert_access_token(connection, token)?;
+    shifts.extend(retired);
+    Ok(shifts)
+}
+
+/// The root token set last, when it still lives.
+fn find_live_root_token(connection: &Connection) -> Result<Option<(Handle, AccessTokenRow)>, Failure> {
+    let last =
+        find(connection, sql::FIND_ROOT_TOKEN, [], |row| Cells::of(row, "root_tokens").handle("handle"))?;
+    let Some(handle) = last else { return Ok(None) };
+    Ok(find_access_token_row(connection, &handle)?.map(|row| (handle, row)))
+}

@@ -1,0 +1,97 @@
+//! Background work: it waits until no change waits, and has transactions of its own.
+
+use countersign_domain::change::FactChange;
+use countersign_domain::fact::CredentialKey;
+use countersign_domain::id::Handle;
+use countersign_domain::store::{Revision, StoreError};
+use countersign_domain::time::Timestamp;
+use countersign_domain::usage::UsageBatch;
+use rusqlite::{Connection, params};
+
+use crate::apply::{AccessTokenRow, delete_access_token};
+use crate::batch::Batch;
+use crate::failure::Failure;
+use crate::row::Cells;
+use crate::sql;
+use crate::usage;
+use crate::writer::{Reply, Writer};
+
+/// Receives facts while they are loaded.
+pub(crate) type Visit = Box<dyn FnMut(FactChange) + Send>;
+
+/// A piece of background work and where its answer goes. Each is small, so that a change that comes meanwhile waits
+/// for milliseconds; only loading, which happens before a server serves, is not.
+pub(crate) enum Chore {
+    Record(UsageBatch, Reply<()>),
+    SweepAccessTokens { before: Timestamp, limit: u32, reply: Reply<u32> },
+    SweepRefusals { before: Timestamp, limit: u32, reply: Reply<u32> },
+    LoadFacts(Visit, Reply<Revision>),
+    Check(Reply<()>),
+}
+
+impl Chore {
+    /// Does the work and answers.
+    pub(crate) fn run(self, writer: &mut Writer) {
+        match self {
+            Self::Record(batch, reply) => answer(reply, record(writer, &batch)),
+            Self::SweepAccessTokens { before, limit, reply } => {
+                answer(reply, writer.write_chore(|batch| sweep_access_tokens(batch, before, limit)));
+            }
+            Self::SweepRefusals { before, limit, reply } => {
+                answer(reply, sweep_refusals(writer, before, limit));
+            }
+            Self::LoadFacts(mut visit, reply) => answer(reply, writer.load_facts(&mut visit)),
+            Self::Check(reply) => answer(reply, writer.check()),
+        }
+    }
+}
+
+/// The caller may have gone away.
+fn answer<T>(reply: Reply<T>, result: Result<T, StoreError>) {
+    let _ = reply.send(result);
+}
+
+fn record(writer: &mut Writer, uses: &UsageBatch) -> Result<(), StoreError> {
+    writer.write_chore(|batch| Ok((usage::record(batch.connection(), uses)?, Vec::new())))
+}
+
+fn sweep_refusals(writer: &mut Writer, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+    writer.write_chore(|batch| Ok((usage::sweep_refusals(batch.connection(), before, limit)?, Vec::new())))
+}
+
+fn sweep_access_tokens(
+    batch: &mut Batch<'_>,
+    before: Timestamp,
+    limit: u32,
+) -> Result<(u32, Vec<FactChange>), Failure> {
+    let expired = find_expired(batch.connection(), before, limit)?;
+    let mut shifts = Vec::new();
+    let mut gone = Vec::new();
+    for (row, handle) in &expired {
+        shifts.push(delete_access_token(batch.connection(), row, handle)?);
+        let key = CredentialKey::Handle(*handle);
+        gone.push(FactChange::CredentialGone { key, version: row.version.next() });
+    }
+    if !expired.is_empty() {
+        batch.sweep(shifts)?;
+    }
+    Ok((u32::try_from(expired.len()).unwrap_or(u32::MAX), gone))
+}
+
+fn find_expired(
+    connection: &Connection,
+    before: Timestamp,
+    limit: u32,
+) -> Result<Vec<(AccessTokenRow, Handle)>, Failure> {
+    let mut statement = connection.prepare_cached(sql::LIST_EXPIRED_ACCESS_TOKENS)?;
+    let mut rows = statement.query(params![before.as_micros(), limit])?;
+    let mut expired = Vec::new();
+    while let Some(row) = rows.next()? {
+        let mut cells = Cells::of(row, "access_tokens");
+        let rowid = cells.integer("rowid")?;
+        let handle = cells.handle("handle")?;
+        let account = cells.account_id("account")?;
+        expired.push((AccessTokenRow { rowid, account, version: cells.version("version")? }, handle));
+    }
+    Ok(expired)
+}

@@ -1,0 +1,310 @@
+//! Rows as values of the domain. A cell that cannot be read is named by table, column and row.
+
+use std::net::IpAddr;
+
+use countersign_domain::access_token::AccessToken;
+use countersign_domain::account::Account;
+use countersign_domain::id::{AccountId, ClientId, Handle, ServiceTokenId, TokenRef};
+use countersign_domain::lifetime::{Lifetime, Ttl};
+use countersign_domain::name::Name;
+use countersign_domain::scope::{Scope, Scopes};
+use countersign_domain::secret::Digest;
+use countersign_domain::service_token::{CurrentSecret, PreviousSecret, SecretVersion, ServiceToken};
+use countersign_domain::store::{RootToken, StoreError, Version};
+use countersign_domain::time::Timestamp;
+use countersign_domain::usage::{Door, Refusals, Usage};
+use countersign_domain::verdict::Reason;
+use rusqlite::Row;
+use rusqlite::types::ValueRef;
+
+use crate::failure::Failure;
+
+/// Reads the cells of a row from left to right.
+pub(crate) struct Cells<'r> {
+    row: &'r Row<'r>,
+    table: &'static str,
+    next: usize,
+}
+
+impl<'r> Cells<'r> {
+    pub(crate) fn of(row: &'r Row<'r>, table: &'static str) -> Self {
+        Self { row, table, next: 0 }
+    }
+
+    /// The next cell as what `read` makes of it; `column` is for the error alone.
+    fn cell<T>(
+        &mut self,
+        column: &'static str,
+        read: impl FnOnce(ValueRef<'r>) -> Option<T>,
+    ) -> Result<T, Failure> {
+        let value = self.row.get_ref(self.next)?;
+        self.next += 1;
+        read(value).ok_or_else(|| Failure::Refused(self.broken(column)))
+    }
+
+    /// As [`Cells::cell`], with NULL as `None`.
+    pub(crate) fn optional<T>(
+        &mut self,
+        column: &'static str,
+        read: impl FnOnce(ValueRef<'r>) -> Option<T>,
+    ) -> Result<Option<T>, Failure> {
+        self.cell(column, |value| match value {
+            ValueRef::Null => Some(None),
+            value => read(value).map(Some),
+        })
+    }
+
+    pub(crate) fn broken(&self, column: &'static str) -> StoreError {
+        let row = match self.row.get_ref(0) {
+            Ok(ValueRef::Integer(number)) => number.to_string(),
+            Ok(ValueRef::Blob(bytes)) => printed_id(self.table, bytes),
+            _ => "without an id".to_owned(),
+        };
+        StoreError::Broken { table: self.table, column, row }
+    }
+
+    pub(crate) fn integer(&mut self, column: &'static str) -> Result<i64, Failure> {
+        self.cell(column, integer)
+    }
+
+    pub(crate) fn number<T: TryFrom<i64>>(&mut self, column: &'static str) -> Result<T, Failure> {
+        self.cell(column, |value| T::try_from(integer(value)?).ok())
+    }
+
+    pub(crate) fn optional_number<T: TryFrom<i64>>(
+        &mut self,
+        column: &'static str,
+    ) -> Result<Option<T>, Failure> {
+        self.optional(column, |value| T::try_from(integer(value)?).ok())
+    }
+
+    /// Leaves out the next cells.
+    pub(crate) fn pass_over(&mut self, cells: usize) {
+        self.next += cells;
+    }
+
+    pub(crate) fn time(&mut self, column: &'static str) -> Result<Timestamp, Failure> {
+        self.cell(column, time)
+    }
+
+    pub(crate) fn flag(&mut self, column: &'static str) -> Result<bool, Failure> {
+        self.cell(column, |value| Some(integer(value)? != 0))
+    }
+
+    pub(crate) fn version(&mut self, column: &'static str) -> Result<Version, Failure> {
+        self.number(column).map(Version::from_number)
+    }
+
+    pub(crate) fn digest(&mut self, column: &'static str) -> Result<Digest, Failure> {
+        self.cell(column, |value| bytes(value).map(Digest::from_bytes))
+    }
+
+    pub(crate) fn text(&mut self, column: &'static str) -> Result<&'r str, Failure> {
+        self.cell(column, text)
+    }
+
+    pub(crate) fn optional_text(&mut self, column: &'static str) -> Result<Option<&'r str>, Failure> {
+        self.optional(column, text)
+    }
+
+    pub(crate) fn account_id(&mut self, column: &'static str) -> Result<AccountId, Failure> {
+        self.cell(column, |value| bytes(value).map(AccountId::from_bytes))
+    }
+
+    pub(crate) fn optional_account_id(&mut self, column: &'static str) -> Result<Option<AccountId>, Failure> {
+        self.optional(column, |value| bytes(value).map(AccountId::from_bytes))
+    }
+
+    pub(crate) fn service_token_id(&mut self, column: &'static str) -> Result<ServiceTokenId, Failure> {
+        self.cell(column, |value| bytes(value).map(ServiceTokenId::from_bytes))
+    }
+
+    pub(crate) fn client_id(&mut self, column: &'static str) -> Result<ClientId, Failure> {
+        self.cell(column, |value| bytes(value).map(ClientId::from_bytes))
+    }
+
+    pub(crate) fn handle(&mut self, column: &'static str) -> Result<Handle, Failure> {
+        self.cell(column, handle)
+    }
+
+    pub(crate) fn optional_handle(&mut self, column: &'static str) -> Result<Option<Handle>, Failure> {
+        self.optional(column, handle)
+    }
+
+    pub(crate) fn bytes<const N: usize>(&mut self, column: &'static str) -> Result<[u8; N], Failure> {
+        self.cell(column, bytes)
+    }
+
+    pub(crate) fn token(&mut self, column: &'static str) -> Result<TokenRef, Failure> {
+        self.cell(column, token)
+    }
+
+    pub(crate) fn optional_token(&mut self, column: &'static str) -> Result<Option<TokenRef>, Failure> {
+        self.optional(column, token)
+    }
+
+    pub(crate) fn address(&mut self, column: &'static str) -> Result<Option<IpAddr>, Failure> {
+        self.optional(column, |value| match value.as_blob().ok()?.len() {
+            4 => bytes::<4>(value).map(IpAddr::from),
+            16 => bytes::<16>(value).map(IpAddr::from),
+            _ => None,
+        })
+    }
+
+    /// What `parse` makes of the next cell, a text.
+    pub(crate) fn parsed<T>(
+        &mut self,
+        column: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, Failure> {
+        self.cell(column, |value| parse(text(value)?))
+    }
+
+    pub(crate) fn scopes(&mut self, column: &'static str) -> Result<Scopes, Failure> {
+        let scopes = self.optional(column, |value| parse_scopes(text(value)?))?;
+        Ok(scopes.unwrap_or(Scopes::FULL))
+    }
+
+    fn previous_secret(&mut self) -> Result<Option<PreviousSecret>, Failure> {
+        let version: Option<SecretVersion> = self.optional_number("previous_version")?;
+        let Some(version) = version else {
+            self.pass_over(4);
+            return Ok(None);
+        };
+        Ok(Some(PreviousSecret {
+            version,
+            digest: self.digest("previous_digest")?,
+            created_at: self.time("previous_created_at")?,
+            replaced_at: self.time("previous_replaced_at")?,
+            expires_at: self.time("previous_expires_at")?,
+        }))
+    }
+}
+
+fn integer(value: ValueRef<'_>) -> Option<i64> {
+    value.as_i64().ok()
+}
+
+fn time(value: ValueRef<'_>) -> Option<Timestamp> {
+    integer(value).map(Timestamp::from_micros)
+}
+
+fn text(value: ValueRef<'_>) -> Option<&str> {
+    value.as_str().ok()
+}
+
+fn bytes<const N: usize>(value: ValueRef<'_>) -> Option<[u8; N]> {
+    value.as_blob().ok()?.try_into().ok()
+}
+
+fn handle(value: ValueRef<'_>) -> Option<Handle> {
+    Handle::from_ascii(value.as_blob().ok()?)
+}
+
+/// The two kinds of token differ in length.
+fn token(value: ValueRef<'_>) -> Option<TokenRef> {
+    match value.as_blob().ok()?.len() {
+        16 => bytes(value).map(|id| TokenRef::Service(ServiceTokenId::from_bytes(id))),
+        _ => handle(value).map(TokenRef::Access),
+    }
+}
+
+/// Scopes are kept joined by spaces, which no scope contains; the empty text is the empty list.
+pub(crate) fn parse_scopes(text: &str) -> Option<Scopes> {
+    let list: Result<Vec<_>, _> = text.split_terminator(' ').map(Scope::parse).collect();
+    Scopes::list(list.ok()?).ok()
+}
+
+/// The id in the first column, as the API prints it.
+fn printed_id(table: &'static str, id: &[u8]) -> String {
+    match <[u8; 16]>::try_from(id) {
+        Ok(id) if table == "accounts" => AccountId::from_bytes(id).to_string(),
+        Ok(id) => ServiceTokenId::from_bytes(id).to_string(),
+        Err(_) => String::from_utf8_lossy(id).into_owned(),
+    }
+}
+
+pub(crate) fn account(row: &Row<'_>) -> Result<Account, Failure> {
+    let mut cells = Cells::of(row, "accounts");
+    Ok(Account {
+        id: cells.account_id("id")?,
+        parent: cells.optional_account_id("parent")?,
+        email: cells.text("email")?.into(),
+        enabled: cells.flag("enabled")?,
+        created_at: cells.time("created_at")?,
+        version: cells.version("version")?,
+    })
+}
+
+pub(crate) fn service_token(row: &Row<'_>) -> Result<ServiceToken, Failure> {
+    let mut cells = Cells::of(row, "service_tokens");
+    Ok(ServiceToken {
+        id: cells.service_token_id("id")?,
+        account: cells.account_id("account")?,
+        client_id: cells.client_id("client_id")?,
+        name: cells.parsed("name", |name| Name::parse(name).ok())?,
+        lifetime: cells.parsed("lifetime", |lifetime| Lifetime::parse(lifetime).ok())?,
+        enabled: cells.flag("enabled")?,
+        scopes: cells.scopes("scopes")?,
+        current: CurrentSecret {
+            version: cells.number("secret_version")?,
+            digest: cells.digest("secret_digest")?,
+            created_at: cells.time("secret_created_at")?,
+            rotated_by: cells.optional_handle("rotated_by")?,
+        },
+        previous: cells.previous_secret()?,
+        created_at: cells.time("created_at")?,
+        updated_at: cells.time("updated_at")?,
+        expires_at: cells.time("expires_at")?,
+        minted_by: cells.optional_handle("minted_by")?,
+        version: cells.version("version")?,
+    })
+}
+
+pub(crate) fn access_token(row: &Row<'_>) -> Result<AccessToken, Failure> {
+    let mut cells = Cells::of(row, "access_tokens");
+    Ok(AccessToken {
+        handle: cells.handle("handle")?,
+        digest: cells.digest("digest")?,
+        account: cells.account_id("account")?,
+        ttl: cells.cell("ttl", |value| Ttl::from_number(integer(value)?).ok())?,
+        scopes: cells.scopes("scopes")?,
+        created_at: cells.time("created_at")?,
+        expires_at: cells.time("expires_at")?,
+        minted_by: cells.optional_handle("minted_by")?,
+        version: cells.version("version")?,
+    })
+}
+
+pub(crate) fn root_token(row: &Row<'_>) -> Result<RootToken, Failure> {
+    let mut cells = Cells::of(row, "root_tokens");
+    let handle = cells.handle("handle")?;
+    let live = cells.optional_number("version")?.map(Version::from_number);
+    Ok(RootToken { handle, live })
+}
+
+pub(crate) fn usage(row: &Row<'_>) -> Result<Usage, Failure> {
+    let mut cells = Cells::of(row, "uses");
+    Ok(Usage {
+        token: cells.token("token")?,
+        secret_version: cells.number("secret_version")?,
+        count: cells.number("count")?,
+        first_at: cells.time("first_at")?,
+        last_at: cells.time("last_at")?,
+        address: cells.address("address")?,
+        user_agent: cells.text("user_agent")?.into(),
+        door: cells.parsed("door", Door::parse)?,
+    })
+}
+
+pub(crate) fn refusals(row: &Row<'_>) -> Result<Refusals, Failure> {
+    let mut cells = Cells::of(row, "refusals");
+    let reason = |word: &str| Reason::ALL.into_iter().find(|reason| reason.as_str() == word);
+    Ok(Refusals {
+        token: cells.token("token")?,
+        minute: cells.time("minute")?,
+        reason: cells.parsed("reason", reason)?,
+        count: cells.number("count")?,
+        address: cells.address("address")?,
+    })
+}

@@ -1,0 +1,109 @@
+//! Uses and refusals. They are bookkeeping: written behind the changes, and never to a token's row.
+
+use countersign_domain::id::TokenRef;
+use countersign_domain::store::TokenUsage;
+use countersign_domain::time::Timestamp;
+use countersign_domain::usage::{Refusals, Usage, UsageBatch};
+use rusqlite::{Connection, params};
+
+use crate::apply::{address_bytes, exists, run, signed, token_bytes};
+use crate::failure::Failure;
+use crate::row;
+use crate::sql;
+
+/// Adds a batch to what is known. What concerns a token that is gone is dropped, so that a late batch leaves no
+/// orphans.
+pub(crate) fn record(connection: &Connection, batch: &UsageBatch) -> Result<(), Failure> {
+    for usage in &batch.uses {
+        // A row that is there says that the token is, too: they go together.
+        if !add_to_known(connection, usage)? && is_stored(connection, &usage.token)? {
+            insert(connection, usage)?;
+        }
+    }
+    for refusals in &batch.refusals {
+        if is_stored(connection, &refusals.token)? {
+            add_refusals(connection, refusals)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_stored(connection: &Connection, token: &TokenRef) -> Result<bool, Failure> {
+    let sql = match token {
+        TokenRef::Service(_) => sql::SERVICE_TOKEN_EXISTS,
+        TokenRef::Access(_) => sql::ACCESS_TOKEN_EXISTS,
+    };
+    exists(connection, sql, [token_bytes(token)])
+}
+
+/// Whether the secret had a row, to which the uses were added.
+fn add_to_known(connection: &Connection, usage: &Usage) -> Result<bool, Failure> {
+    execute_with(connection, sql::ADD_USE, usage).map(|rows| rows > 0)
+}
+
+/// The first row of a secret. Those of secrets far behind it go.
+fn insert(connection: &Connection, usage: &Usage) -> Result<(), Failure> {
+    let forgotten = usage.secret_version.saturating_sub(Usage::KEPT_SECRETS);
+    run(connection, sql::FORGET_USES, params![token_bytes(&usage.token), forgotten])?;
+    execute_with(connection, sql::INSERT_USE, usage)?;
+    Ok(())
+}
+
+fn execute_with(connection: &Connection, sql: &str, usage: &Usage) -> Result<usize, Failure> {
+    let values = params![
+        token_bytes(&usage.token),
+        usage.secret_version,
+        signed(usage.count),
+        usage.first_at.as_micros(),
+        usage.last_at.as_micros(),
+        usage.address.map(address_bytes),
+        &*usage.user_agent,
+        usage.door.as_str(),
+    ];
+    Ok(run(connection, sql, values)?)
+}
+
+fn add_refusals(connection: &Connection, refusals: &Refusals) -> Result<(), Failure> {
+    let values = params![
+        token_bytes(&refusals.token),
+        refusals.minute.as_micros(),
+        refusals.reason.as_str(),
+        signed(refusals.count),
+        refusals.address.map(address_bytes),
+    ];
+    run(connection, sql::ADD_REFUSALS, values)?;
+    Ok(())
+}
+
+/// Forgets refusals of minutes before this one, the oldest first; gives how many.
+pub(crate) fn sweep_refusals(connection: &Connection, before: Timestamp, limit: u32) -> Result<u32, Failure> {
+    let swept = run(connection, sql::SWEEP_REFUSALS, params![before.as_micros(), limit])?;
+    Ok(u32::try_from(swept).unwrap_or(u32::MAX))
+}
+
+/// Everything about one token.
+pub(crate) fn find(connection: &Connection, token: TokenRef) -> Result<TokenUsage, Failure> {
+    let mut uses = Vec::new();
+    list_uses(connection, token, &mut uses)?;
+    let mut statement = connection.prepare_cached(sql::LIST_REFUSALS)?;
+    let mut rows = statement.query([token_bytes(&token)])?;
+    let mut refusals = Vec::new();
+    while let Some(row) = rows.next()? {
+        refusals.push(row::refusals(row)?);
+    }
+    Ok(TokenUsage { uses, refusals })
+}
+
+/// Adds the uses of a token's secrets to `uses`, the newest secret first.
+pub(crate) fn list_uses(
+    connection: &Connection,
+    token: TokenRef,
+    uses: &mut Vec<Usage>,
+) -> Result<(), Failure> {
+    let mut statement = connection.prepare_cached(sql::LIST_USES)?;
+    let mut rows = statement.query([token_bytes(&token)])?;
+    while let Some(row) = rows.next()? {
+        uses.push(row::usage(row)?);
+    }
+    Ok(())
+}
