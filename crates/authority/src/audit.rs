@@ -3,7 +3,7 @@
 use countersign_domain::account::Account;
 use countersign_domain::audit::Action;
 use countersign_domain::caller::{Caller, Permission};
-use countersign_domain::error::{Denial, Error};
+use countersign_domain::error::Error;
 use countersign_domain::id::{AccountId, TokenRef};
 use countersign_domain::store::{AuditPage, AuditQuery, Revision, TokenUsage};
 use countersign_domain::time::Timestamp;
@@ -48,13 +48,17 @@ impl Authority {
         Ok(self.store.list_audit(query).await?)
     }
 
-    /// What was recorded about a token, pending uses included.
-    pub async fn load_usage(&self, caller: &Caller, token: TokenRef) -> Result<TokenUsage, Error> {
-        if !caller.may(Permission::ReadAudit) {
-            return Err(Error::Denied(Denial::MissingScope(Permission::ReadAudit.scope())));
-        }
-        let account = self.account_of(caller, token).await?.ok_or(Error::NotFound)?;
+    /// What was recorded about a token of an account, pending uses included.
+    pub async fn load_usage(
+        &self,
+        caller: &Caller,
+        account: AccountId,
+        token: TokenRef,
+    ) -> Result<TokenUsage, Error> {
         self.admit(caller, account, Permission::ReadAudit)?;
+        if !self.holds(account, token).await? {
+            return Err(Error::NotFound);
+        }
         let stored = self.store.find_usage(token).await?;
         let mut uses: Vec<Usage> = Vec::with_capacity(stored.uses.len());
         for usage in stored.uses {
@@ -76,12 +80,10 @@ impl Authority {
         self.store.find_account(caller.account).await?.ok_or(Error::NotFound)
     }
 
-    async fn account_of(&self, caller: &Caller, token: TokenRef) -> Result<Option<AccountId>, Error> {
-        let account = caller.account;
-        let there = match token {
+    async fn holds(&self, account: AccountId, token: TokenRef) -> Result<bool, Error> {
+        Ok(match token {
             TokenRef::Service(id) => self.store.find_service_token(account, id).await?.is_some(),
             TokenRef::Access(handle) => self.store.find_access_token(account, handle).await?.is_some(),
-        };
-        Ok(there.then_some(account))
+        })
     }
 }

@@ -61,15 +61,20 @@ enum RootCommand {
 }
 
 const SERVE_HELP: &str = "\
-A flag beats its environment variable, a variable beats the file, the file beats the default. `countersign config show`
-prints every key; each has a variable, such as COUNTERSIGN_LIMITS_MAX_DURATION.
+A flag beats its environment variable, a variable beats the file, the file beats
+the default. `countersign config show` prints every key; each has a variable,
+such as COUNTERSIGN_LIMITS_MAX_DURATION.
 
 The root account is configured in the environment alone:
-  COUNTERSIGN_ROOT_ACCOUNT_ID  its id, 32 lower-case hex digits [default: made at the first start]
+  COUNTERSIGN_ROOT_ACCOUNT_ID  its id, 32 lower-case hex digits [default: made]
   COUNTERSIGN_ROOT_EMAIL       its e-mail [default: root@localhost]
-  COUNTERSIGN_ROOT_TOKEN       its token, 32 to 128 characters of A-Z a-z 0-9 _ - [default: made at the first start and
-                               shown on the terminal, or written to <data>/root-token]
-  COUNTERSIGN_ROOT_TOKEN_FILE  a file that holds the token";
+  COUNTERSIGN_ROOT_TOKEN       its token, 32 to 128 of A-Z a-z 0-9 _ -
+  COUNTERSIGN_ROOT_TOKEN_FILE  a file that holds the token
+Without a token the first start makes one and shows it on the terminal, once;
+where there is no terminal, it is in <data>/root-token.
+
+SIGTERM ends the server in order: /readyz answers 503 for `shutdown_delay`,
+requests finish, what is pending is written.";
 
 impl Cli {
     /// Does it.

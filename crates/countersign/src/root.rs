@@ -7,9 +7,11 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
-use countersign_authority::RootSettings;
+use countersign_authority::{RootError, RootSettings};
+use countersign_domain::access_token::AccessToken;
 use countersign_domain::id::AccountId;
 use countersign_domain::secret::Secret;
+use countersign_domain::time::Timestamp;
 
 use crate::environment::{Lookup, find_secret, find_text};
 use crate::output;
@@ -22,11 +24,18 @@ pub(crate) fn settings(lookup: Lookup<'_>) -> anyhow::Result<RootSettings> {
             anyhow!("COUNTERSIGN_ROOT_ACCOUNT_ID must be 32 lower-case hex digits, such as `openssl rand -hex 16` prints")
         })
     };
-    Ok(RootSettings {
-        account_id: account_id.map(parse).transpose()?,
-        email: find_text(lookup, "COUNTERSIGN_ROOT_EMAIL")?,
-        token: find_secret(lookup, "COUNTERSIGN_ROOT_TOKEN")?,
-    })
+    let token = find_secret(lookup, "COUNTERSIGN_ROOT_TOKEN")?;
+    if token.as_ref().is_some_and(|token| !is_fit(token)) {
+        return Err(RootError::UnfitToken.into());
+    }
+    let email = find_text(lookup, "COUNTERSIGN_ROOT_EMAIL")?;
+    Ok(RootSettings { account_id: account_id.map(parse).transpose()?, email, token })
+}
+
+/// Whether a token can have this text. The store asks again; asked here too, nothing is written before the answer.
+fn is_fit(token: &Secret) -> bool {
+    let anybody = AccountId::from_bytes([0; 16]);
+    AccessToken::root(token, anybody, Timestamp::from_micros(0)).is_some()
 }
 
 /// Whether the environment states a root token, in whichever way.
@@ -145,6 +154,8 @@ mod tests {
         assert_eq!(stated.email.as_deref(), Some("a@b"));
         assert!(stated.token.is_none());
         assert!(settings(&of(&[("COUNTERSIGN_ROOT_ACCOUNT_ID", "root")])).is_err());
+        let unfit = settings(&of(&[("COUNTERSIGN_ROOT_TOKEN", "tooShort")])).map(|_| ()).map_err(|e| e.to_string());
+        assert!(unfit.is_err_and(|error| error.starts_with("COUNTERSIGN_ROOT_TOKEN must be 32 to 128 characters")));
         Ok(())
     }
 }

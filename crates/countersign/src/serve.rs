@@ -78,9 +78,9 @@ async fn run(config: Config, root: RootSettings) -> anyhow::Result<()> {
         connections: config.connections,
     };
     let app = App::new(Arc::clone(&authority), settings, gauges::of(Arc::clone(&store), config.queue));
-    let address = listeners.address;
+    let addresses = listeners.addresses()?;
     let server = Server::start(&app, &authority, listeners);
-    announce(&config, &outcome, address, &authority, started)?;
+    announce(&config, &outcome, addresses, &authority, started)?;
 
     server.run_until(signals, config.shutdown_delay).await?;
     let flushed = authority.flush_all_usage().await;
@@ -110,13 +110,33 @@ async fn open(config: &Config) -> anyhow::Result<(Arc<Authority>, Arc<SqliteStor
 /// The sockets, bound.
 struct Listeners {
     public: TcpListener,
-    /// Where `public` listens; not what was configured when that was port 0.
-    address: SocketAddr,
     internal: Option<TcpListener>,
+}
+
+/// Where they listen; not what was configured when that was port 0.
+#[derive(Clone, Copy)]
+struct Addresses {
+    public: SocketAddr,
+    internal: Option<SocketAddr>,
 }
 
 impl Listeners {
     async fn bind(config: &Config) -> anyhow::Result<Self> {
+        let public = bind("listen", config.listen).await?;
+        let internal = match config.internal_listen {
+            Some(address) => Some(bind("internal_listen", address).await?),
+            None => None,
+        };
+        Ok(Self { public, internal })
+    }
+
+    fn addresses(&self) -> anyhow::Result<Addresses> {
+        let of = |listener: &TcpListener| listener.local_addr().context("cannot find out where it listens");
+        Ok(Addresses { public: of(&self.public)?, internal: self.internal.as_ref().map(of).transpose()? })
+    }
+}
+
+async fn bind(config: &Config) -> anyhow::Result<Self> {
         let public = bind("listen", config.listen).await?;
         let address = public.local_addr().context("cannot find out the address that is listened on")?;
         let internal = match config.internal_listen {
@@ -218,15 +238,15 @@ fn start_chores(app: &Arc<App>, authority: &Arc<Authority>, stopped: &Stopped) -
 fn announce(
     config: &Config,
     outcome: &RootOutcome,
-    address: SocketAddr,
+    addresses: Addresses,
     authority: &Authority,
     started: Instant,
 ) -> anyhow::Result<()> {
     let census = authority.directory().census(authority.now());
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        listen = %address,
-        internal_listen = config.internal_listen.map(tracing::field::display),
+        listen = %addresses.public,
+        internal_listen = addresses.internal.map(tracing::field::display),
         data = %config.data.display(),
         root_account = %outcome.account,
         service_tokens = census.service_tokens,
@@ -234,10 +254,10 @@ fn announce(
         took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         "serving"
     );
-    let beyond =
-        std::iter::once(address).chain(config.internal_listen).filter(|address| !address.ip().is_loopback());
-    for address in beyond {
-        tracing::warn!(listen = %address, "listening beyond this machine without TLS; put a proxy that speaks TLS in front");
+    for address in std::iter::once(addresses.public).chain(addresses.internal) {
+        if !address.ip().is_loopback() {
+            tracing::warn!(listen = %address, "listening beyond this machine without TLS; put a TLS proxy in front");
+        }
     }
     if outcome.stated_token_is_revoked {
         tracing::warn!(
@@ -245,7 +265,7 @@ fn announce(
         );
     }
     match &outcome.minted {
-        Some(token) => root::announce(outcome.account, token, address, &config.data),
+        Some(token) => root::announce(outcome.account, token, addresses.public, &config.data),
         None => Ok(()),
     }
 }

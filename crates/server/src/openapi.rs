@@ -39,7 +39,9 @@ pub(crate) fn in_query(name: &'static str, parameter: &str) -> Place {
 /// States the places that operations may name.
 pub(crate) fn describe_places(document: &mut OpenApi, places: impl IntoIterator<Item = Place>) {
     let components = document.components.get_or_insert_default();
-    components.security_schemes.extend(places.into_iter().map(|(name, scheme)| (name.to_owned(), scheme.into())));
+    components
+        .security_schemes
+        .extend(places.into_iter().map(|(name, scheme)| (name.to_owned(), scheme.into())));
 }
 
 /// An access token in any of the places that are described is what operations need that do not say otherwise.

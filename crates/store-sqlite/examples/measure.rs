@@ -96,7 +96,8 @@ impl Meter {
 fn processor_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let after_name = stat.rsplit(") ").next().unwrap_or_default();
-    let ticks: u64 = after_name.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    let ticks: u64 =
+        after_name.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
     Duration::from_millis(ticks * 10)
 }
 
@@ -113,9 +114,11 @@ struct Maker {
 impl Maker {
     fn change(&self, mutation: Mutation, action: Action, subject: Subject, guard: Guard) -> Change {
         let actor = Actor::Token { account: self.account, handle: self.root };
-        let origin = Origin { address: Some([127, 0, 0, 1].into()), request_id: Some("0123456789abcdef".into()) };
+        let origin =
+            Origin { address: Some([127, 0, 0, 1].into()), request_id: Some("0123456789abcdef".into()) };
         let (id, at) = (ChangeId::mint(self.clock.now(), &self.entropy), self.clock.now());
-        let audit = AuditEntry { id, at, actor, action, account: self.account, subject, origin, changes: vec![] };
+        let audit =
+            AuditEntry { id, at, actor, action, account: self.account, subject, origin, changes: vec![] };
         Change { guard, mutation, audit }
     }
 
@@ -224,7 +227,11 @@ async fn issue(
     Ok(issued)
 }
 
-async fn rotate(store: &Arc<SqliteStore>, maker: &Arc<Maker>, tokens: Vec<ServiceToken>) -> Result<(), Failure> {
+async fn rotate(
+    store: &Arc<SqliteStore>,
+    maker: &Arc<Maker>,
+    tokens: Vec<ServiceToken>,
+) -> Result<(), Failure> {
     let (meter, total) = (Meter::start(), Arc::new(AtomicUsize::new(0)));
     let start = meter.start;
     let tokens = Arc::new(tokens);

@@ -98,6 +98,7 @@ mod tests {
         for expression in [
             "GPL-3.0",
             "MIT AND GPL-3.0",
+            "GPL-3.0 AND MIT",
             "(MIT OR Apache-2.0) AND Unicode-3.0",
             "MIT AND (GPL-3.0 OR Zlib)",
             "MIT WITH some-exception",

@@ -112,6 +112,7 @@ mod tests {
     const PATCH: &str = "\
 # breaks: the answer
 # test: -p a
+diff --git a/src/lib.rs b/src/lib.rs
 --- a/src/lib.rs
 +++ b/src/lib.rs
 @@ -1,2 +1,2 @@

@@ -104,9 +104,8 @@ fn first_error(output: &str) -> String {
 /// The line that says why a test failed: the message of the first panic, a returned error, or how the binary
 /// died.
 fn first_failure(output: &str) -> Option<String> {
-    let mut lines = output.lines();
-    let panic = lines.by_ref().any(|line| line.contains(" panicked at "));
-    if panic && let Some(message) = lines.map(str::trim).find(|line| !line.is_empty()) {
+    let from_panic = output.lines().skip_while(|line| !line.contains(" panicked at "));
+    if let Some(message) = from_panic.skip(1).map(str::trim).find(|line| !line.is_empty()) {
         return Some(message.to_owned());
     }
     let says_why = |line: &&str| line.starts_with("Error: ") || line.contains("(signal: ");
@@ -166,9 +165,20 @@ test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out
         let status = wait(process, Duration::from_secs(2)).expect("waited");
         assert_eq!(status, None);
         let pid = fs::read_to_string(pid_file).expect("the process that the shell started");
-        let state = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-        let lives = !state.is_empty() && !state.contains(") Z ");
-        assert!(!lives, "{state}");
+        assert!(ends_soon(pid.trim()), "process {pid} still runs");
+    }
+
+    /// A killed process takes a moment to go, and stays as a zombie where nobody asks for its status.
+    fn ends_soon(pid: &str) -> bool {
+        let stat = format!("/proc/{pid}/stat");
+        let since = Instant::now();
+        while since.elapsed() < Duration::from_secs(20) {
+            match fs::read_to_string(&stat) {
+                Ok(state) if !state.contains(") Z ") => thread::sleep(Duration::from_millis(10)),
+                _ => return true,
+            }
+        }
+        false
     }
 
     #[test]

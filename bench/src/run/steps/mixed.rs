@@ -80,7 +80,7 @@ fn log_restarts(data: &Path) -> Result<u32> {
         }
         let mut header = [0; 16];
         let whole = File::open(path)?.read(&mut header)? == header.len();
-        let [a, b, c, d, ..] = header;
+        let [.., a, b, c, d] = header;
         return Ok(if whole { u32::from_be_bytes([a, b, c, d]) } else { 0 });
     }
     Ok(0)

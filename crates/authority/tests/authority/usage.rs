@@ -46,7 +46,7 @@ async fn reads_see_what_waits() {
     world.advance(7);
     world.shown(&token, &secret).unwrap();
     assert_eq!(view().await.last_seen_at(), Some(world.authority.now()));
-    let usage = world.authority.load_usage(&caller, TokenRef::Service(token.id)).await.unwrap();
+    let usage = world.authority.load_usage(&caller, world.root, TokenRef::Service(token.id)).await.unwrap();
     assert_eq!(usage.uses.iter().map(|usage| usage.count).collect::<Vec<_>>(), [2]);
 }
 
@@ -62,7 +62,7 @@ async fn a_refusal_does_not_move_last_seen_and_is_recorded_by_minute() {
     world.authority.flush_usage().await.unwrap();
     let view = world.authority.load_service_token(world.asked(&caller), token.id).await.unwrap();
     assert_eq!(view.last_seen_at(), None);
-    let usage = world.authority.load_usage(&caller, TokenRef::Service(token.id)).await.unwrap();
+    let usage = world.authority.load_usage(&caller, world.root, TokenRef::Service(token.id)).await.unwrap();
     let refusals: Vec<_> = usage.refusals.iter().map(|refusals| (refusals.reason, refusals.count)).collect();
     assert_eq!(refusals, [(Reason::WrongSecret, 3)]);
 }

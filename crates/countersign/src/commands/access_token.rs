@@ -10,7 +10,7 @@ use countersign_domain::time::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{InAccount, now, print_json, print_secret};
+use super::{InAccount, now, print_json, print_secret, scopes_text};
 use crate::client::read;
 use crate::environment::without_line_end;
 use crate::failure::Failure;
@@ -92,10 +92,6 @@ impl Token {
             Err(_) => "never".to_owned(),
         }
     }
-
-    fn scopes(&self) -> String {
-        self.scopes.as_ref().map_or_else(|| "everything".to_owned(), |scopes| scopes.join(" "))
-    }
 }
 
 impl Command {
@@ -131,7 +127,7 @@ fn issue(args: &IssueArgs) -> Result<(), Failure> {
         ("handle", parse_access_text(&token.id).map(|(handle, _)| handle.to_string())),
         ("account", Some(account.to_string())),
         ("expires", Some(token.expires(now()))),
-        ("scopes", Some(token.scopes())),
+        ("scopes", Some(scopes_text(token.scopes.as_deref()))),
     ]);
     print_secret(&result, "id", &about)
 }
@@ -164,8 +160,14 @@ fn list(args: &ListArgs) -> Result<(), Failure> {
 }
 
 fn lines(tokens: &[Token], now: Timestamp) -> String {
-    let line =
-        |token: &Token| [token.id.clone(), token.created.to_string(), token.expires(now), token.scopes()];
+    let line = |token: &Token| {
+        [
+            token.id.clone(),
+            token.created.to_string(),
+            token.expires(now),
+            scopes_text(token.scopes.as_deref()),
+        ]
+    };
     table::columns(["HANDLE", "CREATED", "EXPIRES", "SCOPES"], tokens.iter().map(line))
 }
 
@@ -228,7 +230,7 @@ mod tests {
         let expected = "\
 HANDLE                  CREATED               EXPIRES                            SCOPES
 abcdefghijklmnopqrstuv  2026-11-20 12:00 UTC  2026-12-04 12:00 UTC (in 13 days)  a b:*
-ABCDEFGHIJKLMNOPQRSTUV  2026-01-01 00:00 UTC  never                              everything
+ABCDEFGHIJKLMNOPQRSTUV  2026-01-01 00:00 UTC  never                              everything that the account may
 ";
         assert_eq!(lines(&tokens, now), expected);
         Ok(())

@@ -11,8 +11,8 @@ use crate::failure::Failure;
 use crate::when::{self, When};
 use crate::{duration, output, table};
 
-/// Rows asked for at once.
-const PAGE: usize = 100;
+/// Rows asked for at once: the most that the API gives.
+const PAGE: usize = 1_000;
 
 /// Which records.
 #[derive(Debug, Args)]
@@ -49,7 +49,7 @@ pub(crate) struct AuditArgs {
 #[derive(Deserialize)]
 struct Page {
     entries: Vec<Value>,
-    next_cursor: Option<Value>,
+    next_cursor: Option<String>,
 }
 
 /// One record.
@@ -57,11 +57,17 @@ struct Page {
 struct Entry {
     at: When,
     action: String,
-    actor: Value,
-    subject: Value,
-    #[serde(default)]
+    actor: Party,
+    subject: Party,
     changes: Vec<Change>,
     address: Option<String>,
+}
+
+/// Who did it, or to what it was done. Countersign itself has neither token nor account.
+#[derive(Deserialize)]
+struct Party {
+    token: Option<String>,
+    account: Option<String>,
 }
 
 /// One value that became another.
@@ -81,7 +87,7 @@ pub(crate) fn audit(args: &AuditArgs) -> Result<(), Failure> {
         let page: Page = read(client.get(&args.path(cursor.as_deref(), args.limit - rows.len()))?.body)?;
         rows.extend(page.entries);
         // A page may be short, even empty, and still have a successor.
-        cursor = page.next_cursor.as_ref().and_then(text_of);
+        cursor = page.next_cursor;
         if cursor.is_none() {
             break;
         }
@@ -133,13 +139,20 @@ fn lines(entries: &[Entry]) -> String {
         [
             entry.at.to_string(),
             entry.action.clone(),
-            name_of(&entry.subject),
-            name_of(&entry.actor),
+            entry.subject.name(),
+            entry.actor.name(),
             entry.address.clone().unwrap_or_default(),
             entry.changes.iter().map(Change::text).collect::<Vec<_>>().join(", "),
         ]
     };
     table::columns(["AT", "ACTION", "SUBJECT", "BY", "FROM", "CHANGES"], entries.iter().map(line))
+}
+
+impl Party {
+    /// The token if there is one, since it belongs to one account.
+    fn name(&self) -> String {
+        self.token.as_ref().or(self.account.as_ref()).cloned().unwrap_or_else(|| "countersign".to_owned())
+    }
 }
 
 impl Change {
@@ -150,20 +163,6 @@ impl Change {
             (Some(from), None) => format!("{}: {from} -> none", self.field),
             (None, None) => self.field.clone(),
         }
-    }
-}
-
-/// What names a subject or an actor: the token if there is one, else the account, else its type.
-fn name_of(value: &Value) -> String {
-    let named = ["token", "id", "account", "type", "kind"].iter().find_map(|key| text_of(value.get(key)?));
-    named.or_else(|| text_of(value)).unwrap_or_default()
-}
-
-fn text_of(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
     }
 }
 
@@ -180,13 +179,13 @@ mod tests {
              "actor": {"account": "acc", "token": "handle"}, "subject": {"token": "tok"},
              "changes": [{"field": "name", "from": "a", "to": "b"}], "address": "10.0.0.1", "request_id": "r"},
             {"id": "2", "at": "2026-11-21T11:00:00Z", "action": "account.create", "account": "acc",
-             "actor": {"type": "system"}, "subject": {"account": "acc"},
+             "actor": {"system": true}, "subject": {"account": "acc"},
              "changes": [{"field": "email", "from": null, "to": "root@localhost"}], "address": null},
         ]))?;
         let expected = "\
-AT                    ACTION                SUBJECT  BY      FROM      CHANGES
-2026-11-21 12:00 UTC  service_token.rename  tok      handle  10.0.0.1  name: a -> b
-2026-11-21 11:00 UTC  account.create        acc      system            email=root@localhost
+AT                    ACTION                SUBJECT  BY           FROM      CHANGES
+2026-11-21 12:00 UTC  service_token.rename  tok      handle       10.0.0.1  name: a -> b
+2026-11-21 11:00 UTC  account.create        acc      countersign            email=root@localhost
 ";
         assert_eq!(lines(&entries), expected);
         Ok(())

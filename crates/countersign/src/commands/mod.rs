@@ -74,3 +74,12 @@ fn print_secret(answer: &Value, field: &str, about: &str) -> Result<(), Failure>
     output::note(about.trim_end());
     Ok(output::print(&format!("{secret}\n"))?)
 }
+
+/// A list of scopes for people. None at all is not the same as an empty list.
+fn scopes_text(scopes: Option<&[String]>) -> String {
+    match scopes {
+        None => "everything that the account may".to_owned(),
+        Some([]) => "nothing".to_owned(),
+        Some(list) => list.join(" "),
+    }
+}

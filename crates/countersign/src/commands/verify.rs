@@ -10,7 +10,7 @@ use countersign_domain::secret::Secret;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Common, now, print_json};
+use super::{Common, now, print_json, scopes_text};
 use crate::client::read;
 use crate::environment::{self, find_text, without_line_end};
 use crate::failure::Failure;
@@ -26,8 +26,8 @@ pub(crate) const EXAMPLES: &str = "\
 The secret is never an argument: every user of the machine could read it there.
 
 Examples:
-  countersign verify --client-id 88bf3b6d86161464f6509f7219099e57.access < secret.txt
-  countersign verify --client-id 88bf3b6d86161464f6509f7219099e57.access --from secret.txt --scope deploy:prod
+  countersign verify --client-id 88bf…057e.access < secret.txt
+  countersign verify --client-id 88bf…057e.access --from secret.txt --scope ci:run
   countersign verify --token-stdin < token.txt
 
 Exit code 0: valid. 1: refused; the reason is on standard output.";
@@ -163,7 +163,7 @@ impl Verdict {
             ("kind", self.kind.clone()),
             ("name", self.name.clone()),
             ("account", self.account.clone()),
-            ("scopes", self.scopes.as_ref().map(|scopes| scopes.join(" "))),
+            ("scopes", Some(scopes_text(self.scopes.as_deref()))),
             ("expires", self.expires_at.map(|end| end.with_distance(now()))),
             ("secret", self.secret_version.map(|version| format!("v{version}"))),
         ]);

@@ -20,6 +20,7 @@ static X_TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 #[utoipa::path(
     post,
     path = "/v1/Accounts/{id}/accessTokens",
+    operation_id = "create_access_token",
     params(("id" = String, Path, description = "of the account: 32 hex digits, or `me`")),
     request_body = Option<AccessTokenInput>,
     responses((status = 200, body = AccessTokenOutput),
@@ -40,6 +41,7 @@ pub(super) async fn create(
 #[utoipa::path(
     get,
     path = "/v1/Accounts/{id}/accessTokens",
+    operation_id = "list_access_tokens",
     params(("id" = String, Path, description = "of the account: 32 hex digits, or `me`"),
         ("filter" = Option<String>, Query, description = "JSON: `limit` (at most 100) and `skip`")),
     responses((status = 200, body = Vec<AccessTokenOutput>,
@@ -63,6 +65,7 @@ pub(super) async fn list(
 #[utoipa::path(
     delete,
     path = "/v1/Accounts/{id}/accessTokens/{fk}",
+    operation_id = "delete_access_token",
     params(("id" = String, Path, description = "of the account: 32 hex digits, or `me`"),
         ("fk" = String, Path, description = "the token's handle or its whole text")),
     responses((status = 200, body = Done), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)),

@@ -177,6 +177,7 @@ impl<S: Sync> FromRequestParts<S> for AuditQuery {
 #[utoipa::path(
     get,
     path = "/api/v1/audit",
+    operation_id = "list_audit",
     params(("token" = Option<String>, Query, description = "only about this token: an id or a handle"),
         ("account" = Option<String>, Query, description = "of this account; the caller's own when absent"),
         ("action" = Option<String>, Query, description = "only this, such as `service_token.rotate`"),

@@ -19,6 +19,7 @@ static DOCUMENTS: LazyLock<[(String, Bytes); 3]> =
 #[utoipa::path(
     get,
     path = "/openapi/{document}",
+    operation_id = "show_document",
     params(("document" = String, Path, description = "`cloudflare.json`, `loopback.json` or `native.json`")),
     responses((status = 200, body = Object, content_type = "application/json"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json")),

@@ -44,6 +44,7 @@ pub(super) async fn alive() -> Response {
 #[utoipa::path(
     get,
     path = "/readyz",
+    operation_id = "ready",
     responses((status = 200, body = HealthOutput), (status = 503, body = HealthOutput)),
     security(()),
     tag = "health"
@@ -68,6 +69,7 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
 #[utoipa::path(
     get,
     path = "/metrics",
+    operation_id = "metrics",
     responses((status = 200, body = String, content_type = "application/openmetrics-text"),
         (status = "5XX", body = ProblemBody, content_type = "application/problem+json")),
     security(()),

@@ -11,6 +11,7 @@ use super::problem::{ProblemBody, answer};
 #[utoipa::path(
     get,
     path = "/api/v1/self",
+    operation_id = "show_self",
     responses((status = 200, body = Identity),
         (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
         (status = "5XX", body = ProblemBody, content_type = "application/problem+json")),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, State};
 use axum::response::Response;
-use countersign_domain::id::TokenRef;
+use countersign_domain::id::{AccountId, TokenRef};
 use countersign_domain::store::TokenUsage;
 use countersign_domain::usage::{Refusals, Usage};
 use http::StatusCode;
@@ -92,25 +92,32 @@ impl RefusalsOutput {
     }
 }
 
-/// Which token.
-pub(super) struct UsageQuery(TokenRef);
+/// Which token of which account; `None` = of the caller's.
+pub(super) struct UsageQuery {
+    token: TokenRef,
+    account: Option<AccountId>,
+}
 
 impl<S: Sync> FromRequestParts<S> for UsageQuery {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        let parameters = Parameters::read(parts.uri.query(), &["token", "account"])?;
         let wanted = "a service token id (UUID) or a token handle (22 characters)";
-        let parameters = Parameters::read(parts.uri.query(), &["token"])?;
         let token = parameters.find("token", wanted, |text| text.parse().ok())?;
-        token.map(Self).ok_or_else(|| Failure::invalid("token", "is required"))
+        let token = token.ok_or_else(|| Failure::invalid("token", "is required"))?;
+        let account = parameters.find("account", "an account id", |text| text.parse().ok())?;
+        Ok(Self { token, account })
     }
 }
 
-/// `GET /api/v1/usage`: uses and refusals of a token of the caller's account. Needs `countersign:audit:read`.
+/// `GET /api/v1/usage`: uses and refusals of a token. Needs `countersign:audit:read`.
 #[utoipa::path(
     get,
     path = "/api/v1/usage",
-    params(("token" = String, Query, description = "an id or a handle")),
+    operation_id = "show_usage",
+    params(("token" = String, Query, description = "an id or a handle"),
+        ("account" = Option<String>, Query, description = "whose it is; the caller's own when absent")),
     responses((status = 200, body = UsageOutput),
         (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
         (status = "5XX", body = ProblemBody, content_type = "application/problem+json")),
@@ -119,8 +126,9 @@ impl<S: Sync> FromRequestParts<S> for UsageQuery {
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     Asking { caller }: Asking,
-    UsageQuery(token): UsageQuery,
+    UsageQuery { token, account }: UsageQuery,
 ) -> Result<Response, Failure> {
-    let usage = app.authority.load_usage(&caller, token).await?;
+    let account = account.unwrap_or(caller.account);
+    let usage = app.authority.load_usage(&caller, account, token).await?;
     Ok(answer(StatusCode::OK, &UsageOutput::of(token, &usage)))
 }

@@ -101,6 +101,7 @@ impl VerifyOutput {
 #[utoipa::path(
     post,
     path = "/api/v1/verify",
+    operation_id = "verify",
     request_body = VerifyInput,
     responses((status = 200, body = VerifyOutput),
         (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),

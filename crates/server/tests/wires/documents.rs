@@ -33,7 +33,9 @@ fn operations(document: &Value) -> Vec<(String, String, bool)> {
     let paths = document["paths"].as_object().unwrap();
     let of_path = |(path, item): (&String, &Value)| -> Vec<_> {
         let methods = item.as_object().unwrap().iter();
-        let known = |operation: &Value| operation.get("security").is_none_or(|needs| *needs != serde_json::json!([{}]));
+        let known = |operation: &Value| {
+            operation.get("security").is_none_or(|needs| *needs != serde_json::json!([{}]))
+        };
         methods.map(|(method, operation)| (method.to_uppercase(), path.clone(), known(operation))).collect()
     };
     paths.iter().flat_map(of_path).collect()
@@ -57,7 +59,8 @@ fn every_wire_is_whole() {
             for operation in item.as_object().unwrap().values() {
                 ids.push(operation["operationId"].clone());
                 assert!(!operation["responses"].as_object().unwrap().is_empty());
-                let needs = operation.get("security").or(document.get("security")).unwrap().as_array().unwrap();
+                let needs =
+                    operation.get("security").or(document.get("security")).unwrap().as_array().unwrap();
                 let named = needs.iter().flat_map(|need| need.as_object().unwrap().keys());
                 named.for_each(|name| assert!(schemes.contains_key(name), "{wire}: {name}"));
             }

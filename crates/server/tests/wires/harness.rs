@@ -19,22 +19,22 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 /// A server and what a test holds of it.
-pub struct World {
-    pub app: Arc<App>,
-    pub service: Service,
-    pub authority: Arc<Authority>,
-    pub store: Arc<ModelStore>,
-    pub clock: Arc<ManualClock>,
+pub(crate) struct World {
+    pub(crate) app: Arc<App>,
+    pub(crate) service: Service,
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) store: Arc<ModelStore>,
+    pub(crate) clock: Arc<ManualClock>,
     entropy: Arc<SeededEntropy>,
     /// The root account.
-    pub root_account: String,
+    pub(crate) root_account: String,
     /// The text of its token.
-    pub root: String,
+    pub(crate) root: String,
 }
 
 impl World {
     /// A server that has just started, with its root account and root token.
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let mut world = Self::unloaded();
         world.authority.load().await.unwrap();
         let outcome = world.authority.ensure_root(RootSettings::default()).await.unwrap();
@@ -44,7 +44,7 @@ impl World {
     }
 
     /// A server that has not read its store yet.
-    pub fn unloaded() -> Self {
+    pub(crate) fn unloaded() -> Self {
         let directory = Arc::new(Directory::default());
         let store = Arc::new(ModelStore::new(directory.clone()));
         let clock = Arc::new(ManualClock::default());
@@ -64,35 +64,39 @@ impl World {
     }
 
     /// Begins a request; the path may have a query.
-    pub fn call(&self, method: &str, path: &str) -> Call<'_> {
+    pub(crate) fn call(&self, method: &str, path: &str) -> Call<'_> {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        Call { service: &self.service, request: Request::builder().method(method).uri(path), body: Body::empty() }
+        Call {
+            service: &self.service,
+            request: Request::builder().method(method).uri(path),
+            body: Body::empty(),
+        }
     }
 
-    pub fn get(&self, path: &str) -> Call<'_> {
+    pub(crate) fn get(&self, path: &str) -> Call<'_> {
         self.call("GET", path)
     }
 
-    pub fn post(&self, path: &str) -> Call<'_> {
+    pub(crate) fn post(&self, path: &str) -> Call<'_> {
         self.call("POST", path)
     }
 
-    pub fn delete(&self, path: &str) -> Call<'_> {
+    pub(crate) fn delete(&self, path: &str) -> Call<'_> {
         self.call("DELETE", path)
     }
 
     /// Where the root account's access tokens are.
-    pub fn access_tokens(&self) -> String {
+    pub(crate) fn access_tokens(&self) -> String {
         format!("/v1/Accounts/{}/accessTokens", self.root_account)
     }
 
     /// Issues an access token for the root account in the root's name; gives its text.
-    pub async fn access_token(&self, body: Value) -> String {
+    pub(crate) async fn access_token(&self, body: Value) -> String {
         self.access_token_of(&self.root_account, body).await
     }
 
     /// Issues an access token for an account in the root's name; gives its text.
-    pub async fn access_token_of(&self, account: &str, body: Value) -> String {
+    pub(crate) async fn access_token_of(&self, account: &str, body: Value) -> String {
         let path = format!("/v1/Accounts/{account}/accessTokens");
         let answer = self.post(&path).bearer(&self.root).json(&body).await;
         assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
@@ -100,7 +104,7 @@ impl World {
     }
 
     /// Issues a service token for the root account in the root's name; gives its id, client id and secret.
-    pub async fn service_token(&self, body: Value) -> ServiceToken {
+    pub(crate) async fn service_token(&self, body: Value) -> ServiceToken {
         let path = format!("/accounts/{}/access/service_tokens", self.root_account);
         let answer = self.post(&path).bearer(&self.root).json(&body).await;
         assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
@@ -112,7 +116,7 @@ impl World {
     }
 
     /// Makes an account below another one, as no wire can yet.
-    pub async fn account_below(&self, parent: &str) -> String {
+    pub(crate) async fn account_below(&self, parent: &str) -> String {
         let now = self.clock.now();
         let id = AccountId::mint(now, self.entropy.as_ref());
         let account = Account {
@@ -139,84 +143,94 @@ impl World {
     }
 
     /// What a door answers to a request with these headers: its status.
-    pub fn door(&self, path: &str, headers: &[(&str, &str)]) -> StatusCode {
-        let request = headers.iter().fold(Request::get(path), |request, (name, value)| request.header(*name, *value));
+    pub(crate) fn door(&self, path: &str, headers: &[(&str, &str)]) -> StatusCode {
+        let request =
+            headers.iter().fold(Request::get(path), |request, (name, value)| request.header(*name, *value));
         self.app.door(&request.body(()).unwrap(), IpAddr::V4(Ipv4Addr::LOCALHOST)).status()
     }
 }
 
 /// The credential of a service token.
 #[derive(Debug)]
-pub struct ServiceToken {
-    pub id: String,
-    pub client_id: String,
-    pub secret: String,
+pub(crate) struct ServiceToken {
+    pub(crate) id: String,
+    pub(crate) client_id: String,
+    pub(crate) secret: String,
 }
 
 /// A request in the making.
-pub struct Call<'w> {
+pub(crate) struct Call<'w> {
     service: &'w Service,
     request: http::request::Builder,
     body: Body,
 }
 
 impl Call<'_> {
-    pub fn header(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.request = self.request.header(name, value);
         self
     }
 
-    pub fn bearer(self, token: &str) -> Self {
+    pub(crate) fn bearer(self, token: &str) -> Self {
         self.header("authorization", &format!("Bearer {token}"))
     }
 
+    pub(crate) fn pair(self, service: &ServiceToken) -> Self {
+        self.header("cf-access-client-id", &service.client_id)
+            .header("cf-access-client-secret", &service.secret)
+    }
+
     /// A body as it is, without a type.
-    pub fn body(mut self, body: impl Into<Body>) -> Self {
+    pub(crate) fn body(mut self, body: impl Into<Body>) -> Self {
         self.body = body.into();
         self
     }
 
     /// Sends it with a JSON body.
-    pub async fn json(self, body: &Value) -> Answer {
+    pub(crate) async fn json(self, body: &Value) -> Answer {
         self.header("content-type", "application/json").body(body.to_string()).send().await
     }
 
-    pub async fn send(self) -> Answer {
+    pub(crate) async fn send(self) -> Answer {
         let response = self.service.call(self.request.body(self.body).unwrap()).await;
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
-        Answer { status: parts.status, headers: parts.headers, body: String::from_utf8(bytes.into()).unwrap() }
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: String::from_utf8(bytes.into()).unwrap(),
+        }
     }
 }
 
 /// What came back.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// The text at a JSON pointer.
-    pub fn text_at(&self, pointer: &str) -> String {
+    pub(crate) fn text_at(&self, pointer: &str) -> String {
         let json = self.json();
         let text = json.pointer(pointer).and_then(Value::as_str);
         text.unwrap_or_else(|| panic!("no text at {pointer}: {json}")).to_owned()
     }
 
     /// A header, empty when it is not there.
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
     /// Asserts status and body, and what every answer must have.
     #[track_caller]
-    pub fn assert(&self, status: u16, body: Value) {
+    pub(crate) fn assert(&self, status: u16, body: Value) {
         assert_eq!((self.status.as_u16(), self.json()), (status, body), "{:?}", self.headers);
         assert_eq!(self.header("cache-control"), "no-store");
         assert_eq!(self.header("x-request-id").len(), 16);
@@ -224,7 +238,7 @@ impl Answer {
 
     /// Asserts an error of the LoopBack wire.
     #[track_caller]
-    pub fn assert_loopback(&self, status: u16, name: &str, message: &str) {
+    pub(crate) fn assert_loopback(&self, status: u16, name: &str, message: &str) {
         let error = json!({"error": {"statusCode": status, "name": name, "message": message}});
         self.assert(status, error);
         assert_eq!(self.headers[header::CONTENT_TYPE], "application/json");
@@ -232,7 +246,7 @@ impl Answer {
 
     /// Asserts a problem of the native wire about a field.
     #[track_caller]
-    pub fn assert_field(&self, field: &str, reason: &str) {
+    pub(crate) fn assert_field(&self, field: &str, reason: &str) {
         let problem = json!({"type": "about:blank", "title": "Bad Request", "status": 400,
             "detail": format!("{field} {reason}"), "field": field});
         self.assert(400, problem);

@@ -48,11 +48,15 @@ async fn create_with_defaults() {
     let path = world.access_tokens();
     let bodies = ["{}", "", "null", " null\n", r#"{"ttl":null,"scopes":null}"#, r#"{"ttl":0}"#];
     for body in bodies {
-        let call = world.post(&path).bearer(&world.root).header("content-type", "application/json").body(body);
+        let call =
+            world.post(&path).bearer(&world.root).header("content-type", "application/json").body(body);
         let answer = call.send().await;
         answer.assert(200, answer.json());
         // The order of the keys is LoopBack's.
-        let text = answer.body.replace(&answer.text_at("/id"), "{newToken}").replace(&world.root_account, "{accountA}");
+        let text = answer
+            .body
+            .replace(&answer.text_at("/id"), "{newToken}")
+            .replace(&world.root_account, "{accountA}");
         insta::allow_duplicates! {
             insta::assert_snapshot!(text, @r#"{"id":"{newToken}","ttl":1209600,"created":"2026-11-21T10:00:00.000Z","userId":"{accountA}"}"#);
         }
@@ -76,7 +80,9 @@ async fn ttl() {
         let token = created(&world, json!({"ttl": sent})).await.unwrap();
         assert_eq!(token["ttl"], json!(kept), "{sent}");
     }
-    for sent in [json!(-5), json!("abc"), json!(""), json!({}), json!(true), json!(1.5), json!([60]), json!("NaN")] {
+    for sent in
+        [json!(-5), json!("abc"), json!(""), json!({}), json!(true), json!(1.5), json!([60]), json!("NaN")]
+    {
         let (status, error) = created(&world, json!({"ttl": sent})).await.unwrap_err();
         assert_eq!((status, &error["name"]), (422, &json!("ValidationError")), "{sent}");
         assert!(error.pointer("/details/codes/ttl/0").is_some(), "{error}");
@@ -98,12 +104,15 @@ async fn scopes() {
         assert_eq!(created(&world, json!({"scopes": list})).await.unwrap_err().0, 400, "{list}");
     }
     let too_many: Vec<_> = (0..33).map(|number| format!("s{number}")).collect();
-    for list in [json!([1, true]), json!([null]), json!([{"a": 1}]), json!([""]), json!(["a b"]), json!(too_many)] {
+    for list in
+        [json!([1, true]), json!([null]), json!([{"a": 1}]), json!([""]), json!(["a b"]), json!(too_many)]
+    {
         let (status, error) = created(&world, json!({"scopes": list})).await.unwrap_err();
         assert_eq!((status, &error["name"]), (422, &json!("ValidationError")), "{list}");
         assert!(error.pointer("/details/codes/scopes/0").is_some(), "{error}");
     }
-    let answer = world.post(&world.access_tokens()).bearer(&world.root).json(&json!({"scopes": ["a*"]})).await;
+    let answer =
+        world.post(&world.access_tokens()).bearer(&world.root).json(&json!({"scopes": ["a*"]})).await;
     insta::assert_snapshot!(answer.body, @r#"{"error":{"statusCode":422,"name":"ValidationError","message":"The `AccessToken` instance is not valid. Details: `scopes` must be segments of letters, digits, `.`, `_` or `-`, joined by `:`, the last one possibly `*`.","details":{"context":"AccessToken","codes":{"scopes":["custom"]},"messages":{"scopes":["must be segments of letters, digits, `.`, `_` or `-`, joined by `:`, the last one possibly `*`"]}}}}"#);
 }
 
@@ -137,7 +146,10 @@ async fn restrictions_that_are_not_there_yet() {
         assert!(error["message"].as_str().unwrap().contains("not available yet"), "{error}");
         assert!(error["details"]["codes"].get(property).is_some(), "{error}");
     }
-    assert_eq!(world.get(&world.access_tokens()).bearer(&world.root).send().await.header("x-total-count"), "1");
+    assert_eq!(
+        world.get(&world.access_tokens()).bearer(&world.root).send().await.header("x-total-count"),
+        "1"
+    );
 }
 
 /// B36 to B48, B61: bodies that are no JSON object of a sensible size.
@@ -146,7 +158,9 @@ async fn bodies() {
     let world = World::new().await;
     let path = world.access_tokens();
     let send = async |body: String, headers: &[(&str, &str)]| {
-        let call = headers.iter().fold(world.post(&path).bearer(&world.root), |call, (name, value)| call.header(name, value));
+        let call = headers
+            .iter()
+            .fold(world.post(&path).bearer(&world.root), |call, (name, value)| call.header(name, value));
         call.body(body).send().await
     };
     let json = [("content-type", "application/json")];
@@ -155,7 +169,11 @@ async fn bodies() {
     }
     for body in ["{", "{ttl:60}", "{} {}", "\u{0}"] {
         let answer = send(body.into(), &json).await;
-        assert_eq!((answer.status.as_u16(), answer.text_at("/error/name").as_str()), (400, "SyntaxError"), "{body}");
+        assert_eq!(
+            (answer.status.as_u16(), answer.text_at("/error/name").as_str()),
+            (400, "SyntaxError"),
+            "{body}"
+        );
     }
     send("{\"ttl\":60,\"ttl\":61}".into(), &json).await.assert_loopback(400, "Error", "`ttl` is given twice");
     let deep = |levels: usize| format!("{{\"x\":{}{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1));
@@ -177,9 +195,17 @@ async fn bodies() {
     ] {
         let answer = send("{\"ttl\":60}".into(), &headers).await;
         let name = answer.text_at("/error/name");
-        assert_eq!((answer.status.as_u16(), name.as_str()), (415, "UnsupportedMediaTypeError"), "{headers:?}");
+        assert_eq!(
+            (answer.status.as_u16(), name.as_str()),
+            (415, "UnsupportedMediaTypeError"),
+            "{headers:?}"
+        );
     }
-    assert_eq!(send(String::new(), &[("content-type", "text/plain")]).await.status.as_u16(), 200, "nothing is of any type");
+    assert_eq!(
+        send(String::new(), &[("content-type", "text/plain")]).await.status.as_u16(),
+        200,
+        "nothing is of any type"
+    );
 }
 
 /// B53 to B56 and design 2.2: any case, a slash too many, `me`.
@@ -237,7 +263,8 @@ async fn every_denial_is_the_same() {
         (of("0192f3c4a5b67c8d9e0f1a2b3c4d5e6f"), world.root.clone()),
         (of("nobody"), world.root.clone()),
     ] {
-        let call = |method: &str, path: &str| world.call(method, path).header("authorization", &authorization);
+        let call =
+            |method: &str, path: &str| world.call(method, path).header("authorization", &authorization);
         assert_denied(&call("POST", &path).json(&json!({})).await);
         assert_denied(&call("GET", &path).send().await);
         for fk in ["missing", &world.root, &world.root[..22], "%7B%22neq%22%3A%22%22%7D"] {
@@ -247,7 +274,11 @@ async fn every_denial_is_the_same() {
     assert_denied(&world.post(&own).bearer(&reader).json(&json!({})).await);
     assert_denied(&world.delete(&format!("{own}/{}", &narrow[..22])).bearer(&reader).send().await);
     assert_eq!(world.get(&own).bearer(&reader).send().await.status, 200, "what it has the scope for");
-    assert_eq!(world.get(&own).bearer(&world.root).send().await.header("x-total-count"), "4", "nothing has ended");
+    assert_eq!(
+        world.get(&own).bearer(&world.root).send().await.header("x-total-count"),
+        "4",
+        "nothing has ended"
+    );
 }
 
 /// F01 to F22: every way to show a token, and more than one token at once.
@@ -274,7 +305,11 @@ async fn credentials() {
     assert_eq!(world.get(&path).header("x-access-token", token).send().await.status, 200);
     let same = world.get(&in_query).bearer(&base64(token)).header("x-access-token", token);
     assert_eq!(same.send().await.status, 200, "the same one in several places");
-    assert_eq!(world.get(&in_query).header("authorization", "").send().await.status, 200, "an empty header is none");
+    assert_eq!(
+        world.get(&in_query).header("authorization", "").send().await.status,
+        200,
+        "an empty header is none"
+    );
 
     let other = world.access_token(json!({})).await;
     assert_denied(&world.get(&in_query).bearer(&other).send().await);
@@ -328,11 +363,21 @@ async fn list() {
     let handles: Vec<String> = texts.iter().map(|text| text[..22].to_owned()).collect();
 
     let all = get("").await;
-    assert_eq!((all.status.as_u16(), all.header("x-total-count"), all.header("cache-control")), (200, "105", "no-store"));
+    assert_eq!(
+        (all.status.as_u16(), all.header("x-total-count"), all.header("cache-control")),
+        (200, "105", "no-store")
+    );
     assert_eq!(ids(&all), handles[..100], "ordered by creation, a hundred at most");
-    assert_eq!(all.json()[0], json!({"id": &handles[0], "ttl": -1, "created": "2026-11-21T10:00:00.000Z", "userId": world.root_account}));
-    assert_eq!(all.json()[1], json!({"id": &handles[1], "ttl": 1000, "scopes": ["read"], "created": "2026-11-21T10:00:00.001Z", "userId": world.root_account}));
-    let body: BTreeSet<&str> = texts.iter().map(|text| &text[22..]).filter(|secret| all.body.contains(secret)).collect();
+    assert_eq!(
+        all.json()[0],
+        json!({"id": &handles[0], "ttl": -1, "created": "2026-11-21T10:00:00.000Z", "userId": world.root_account})
+    );
+    assert_eq!(
+        all.json()[1],
+        json!({"id": &handles[1], "ttl": 1000, "scopes": ["read"], "created": "2026-11-21T10:00:00.001Z", "userId": world.root_account})
+    );
+    let body: BTreeSet<&str> =
+        texts.iter().map(|text| &text[22..]).filter(|secret| all.body.contains(secret)).collect();
     assert!(body.is_empty(), "no secret is listed");
 
     let filtered = |filter: &str| format!("?filter={}", percent(filter));
@@ -340,7 +385,11 @@ async fn list() {
     assert_eq!(ids(&get(&filtered(r#"{"limit":0,"skip":"100"}"#)).await), handles[100..]);
     let past = get(&filtered(r#"{"skip":999}"#)).await;
     assert_eq!((past.body.as_str(), past.header("x-total-count")), ("[]", "105"));
-    get(&filtered(r#"{"limit":-1}"#)).await.assert_loopback(400, "Error", "The limit parameter -1 is not valid");
+    get(&filtered(r#"{"limit":-1}"#)).await.assert_loopback(
+        400,
+        "Error",
+        "The limit parameter -1 is not valid",
+    );
     get("?filter[limit]=1").await.assert_loopback(
         400,
         "Error",
@@ -353,7 +402,10 @@ async fn list() {
     // G08, C65, C68, C73: HEAD, no script for a callback, no entity tag, a body that a client sends all the same.
     let head = world.call("HEAD", &path).bearer(&world.root).send().await;
     assert_eq!((head.status.as_u16(), head.header("x-total-count"), head.body.as_str()), (200, "105", ""));
-    let script = world.get(&format!("{path}?callback=steal")).bearer(&world.root).header("accept", "application/javascript");
+    let script = world
+        .get(&format!("{path}?callback=steal"))
+        .bearer(&world.root)
+        .header("accept", "application/javascript");
     assert_eq!(script.send().await.header("content-type"), "application/json");
     let conditional = world.get(&path).bearer(&world.root).header("if-none-match", "*").send().await;
     assert_eq!((conditional.status.as_u16(), conditional.header("etag")), (200, ""));
@@ -460,10 +512,26 @@ async fn what_is_not_there() {
         ("GET", "/v1/".into(), "GET /".into()),
         ("GET", "/v1/AccessTokens".into(), "GET /AccessTokens".into()),
         ("GET", format!("/v1/Accounts/{account}/nope"), format!("GET /Accounts/{account}/nope")),
-        ("DELETE", format!("/v1/Accounts/{account}/accessTokens/"), format!("DELETE /Accounts/{account}/accessTokens")),
-        ("PATCH", format!("/v1/accounts/{account}/accesstokens"), format!("PATCH /Accounts/{account}/accessTokens")),
-        ("OPTIONS", format!("/v1/Accounts/{account}/accessTokens"), format!("OPTIONS /Accounts/{account}/accessTokens")),
-        ("PUT", format!("/v1/Accounts/{account}/accessTokens/abc"), format!("PUT /Accounts/{account}/accessTokens/abc")),
+        (
+            "DELETE",
+            format!("/v1/Accounts/{account}/accessTokens/"),
+            format!("DELETE /Accounts/{account}/accessTokens"),
+        ),
+        (
+            "PATCH",
+            format!("/v1/accounts/{account}/accesstokens"),
+            format!("PATCH /Accounts/{account}/accessTokens"),
+        ),
+        (
+            "OPTIONS",
+            format!("/v1/Accounts/{account}/accessTokens"),
+            format!("OPTIONS /Accounts/{account}/accessTokens"),
+        ),
+        (
+            "PUT",
+            format!("/v1/Accounts/{account}/accessTokens/abc"),
+            format!("PUT /Accounts/{account}/accessTokens/abc"),
+        ),
         (
             "GET",
             format!("/v1/Accounts/me/accessTokens/{}", world.root),
@@ -483,12 +551,15 @@ async fn what_is_not_there() {
 async fn faults() {
     let world = World::new().await;
     world.store.set_failing(true);
-    for (method, path) in
-        [("GET", world.access_tokens()), ("POST", world.access_tokens()), ("DELETE", format!("{}/x", world.access_tokens()))]
-    {
+    for (method, path) in [
+        ("GET", world.access_tokens()),
+        ("POST", world.access_tokens()),
+        ("DELETE", format!("{}/x", world.access_tokens())),
+    ] {
         let answer = world.call(method, &path).bearer(&world.root).send().await;
         let request_id = answer.header("x-request-id");
-        let error = json!({"error": {"statusCode": 503, "message": "Service Unavailable", "requestId": request_id}});
+        let error =
+            json!({"error": {"statusCode": 503, "message": "Service Unavailable", "requestId": request_id}});
         answer.assert(503, error);
         assert_eq!(answer.header("retry-after"), "1");
     }

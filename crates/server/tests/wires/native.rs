@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use countersign_server::{Exposure, Service};
 
-use crate::harness::{Answer, Call, World};
+use crate::harness::{Answer, World};
 
 const VERIFY: &str = "/api/v1/verify";
 
@@ -21,7 +21,11 @@ async fn reason(world: &World, body: Value) -> String {
     match verdict["valid"].as_bool() {
         Some(true) => String::new(),
         _ => {
-            assert_eq!(verdict, json!({"valid": false, "reason": verdict["reason"]}), "nothing is said of it");
+            assert_eq!(
+                verdict,
+                json!({"valid": false, "reason": verdict["reason"]}),
+                "nothing is said of it"
+            );
             verdict["reason"].as_str().unwrap().to_owned()
         }
     }
@@ -35,7 +39,8 @@ fn assert_problem(answer: &Answer, status: u16, title: &str, detail: &str) {
 
 #[track_caller]
 fn assert_unauthenticated(answer: &Answer) {
-    let detail = "one good credential is needed: an access token as `Authorization: Bearer …` or in `X-Access-Token`";
+    let detail =
+        "one good credential is needed: an access token as `Authorization: Bearer …` or in `X-Access-Token`";
     assert_problem(answer, 401, "Unauthorized", detail);
     assert_eq!(answer.header("www-authenticate"), "Bearer realm=\"countersign\"");
 }
@@ -155,20 +160,32 @@ async fn verify_refuses_what_it_does_not_understand() {
     ask(json!({"scope": "a"})).await.assert_field("scope", "must be a sequence");
     ask(json!({"scope": null})).await.assert_field("scope", "must be a sequence");
     ask(json!({"scope": ["a", 5]})).await.assert_field("scope/1", text);
-    ask(json!({"scope": ["a", ""]})).await.assert_field("scope/1", "must be a scope, or several joined by `|`");
-    ask(json!({"scope": ["a||b"]})).await.assert_field("scope/0", "must be a scope, or several joined by `|`");
+    ask(json!({"scope": ["a", ""]}))
+        .await
+        .assert_field("scope/1", "must be a scope, or several joined by `|`");
+    ask(json!({"scope": ["a||b"]}))
+        .await
+        .assert_field("scope/0", "must be a scope, or several joined by `|`");
     ask(json!({"organization": ""})).await.assert_field("organization", "must not be empty");
-    ask(json!({"account": "me"})).await.assert_field("account", "must be an account id (32 lower-case hex digits)");
+    ask(json!({"account": "me"}))
+        .await
+        .assert_field("account", "must be an account id (32 lower-case hex digits)");
     ask(json!({"kind": "Service"})).await.assert_field("kind", "must be `service` or `access`");
-    ask(json!({"client_id": "x"})).await.assert_field("token", "cannot stand beside `client_id` or `client_secret`");
+    ask(json!({"client_id": "x"}))
+        .await
+        .assert_field("token", "cannot stand beside `client_id` or `client_secret`");
     for unknown in ["scopes", "Account", "toke"] {
         let answer = ask(json!({unknown: []})).await;
         assert_eq!((answer.status.as_u16(), answer.text_at("/field").as_str()), (400, unknown));
     }
     assert_eq!(ask(json!({"address": "nowhere"})).await.text_at("/field"), "address");
     verify(&world, &json!({})).await.assert_field("token", "or `client_id` and `client_secret` are needed");
-    verify(&world, &json!({"client_id": "x"})).await.assert_field("client_secret", "is needed beside `client_id`");
-    verify(&world, &json!({"client_secret": "x"})).await.assert_field("client_id", "is needed beside `client_secret`");
+    verify(&world, &json!({"client_id": "x"}))
+        .await
+        .assert_field("client_secret", "is needed beside `client_id`");
+    verify(&world, &json!({"client_secret": "x"}))
+        .await
+        .assert_field("client_id", "is needed beside `client_secret`");
     assert_eq!(verify(&world, &json!([])).await.status, 400);
     let raw = async |body: String| world.post(VERIFY).bearer(&world.root).body(body).send().await;
     assert_eq!(raw(String::new()).await.status, 400);
@@ -183,7 +200,8 @@ async fn verify_is_not_for_everybody() {
     let world = World::new().await;
     let child = world.account_below(&world.root_account).await;
     let of_child = world.access_token_of(&child, json!({"scopes": ["countersign:verify"]})).await;
-    let may_not = world.access_token(json!({"scopes": ["countersign:audit:read", "countersign:verify:x"]})).await;
+    let may_not =
+        world.access_token(json!({"scopes": ["countersign:audit:read", "countersign:verify:x"]})).await;
     let service = world.service_token(json!({"name": "ci"})).await;
     let ask = |token: &str| world.post(VERIFY).bearer(token);
     let about = json!({"token": of_child});
@@ -194,16 +212,13 @@ async fn verify_is_not_for_everybody() {
     let foreign = json!({"client_id": service.client_id, "client_secret": service.secret});
     ask(&of_child).json(&foreign).await.assert(200, json!({"valid": false, "reason": "unknown"}));
 
-    let pair = |call: Call<'_>| {
-        call.header("cf-access-client-id", &service.client_id).header("cf-access-client-secret", &service.secret)
-    };
-    assert_unauthenticated(&pair(world.post(VERIFY)).json(&about).await);
+    assert_unauthenticated(&world.post(VERIFY).pair(&service).json(&about).await);
     assert_unauthenticated(&world.post(VERIFY).json(&about).await);
     assert_unauthenticated(&ask("nope").json(&about).await);
     assert_unauthenticated(&ask(&"x".repeat(64)).json(&about).await);
     assert_unauthenticated(&ask(&world.root).header("x-access-token", &world.root).json(&about).await);
     assert_unauthenticated(&ask(&world.root).bearer(&world.root).json(&about).await);
-    assert_unauthenticated(&pair(ask(&world.root)).json(&about).await);
+    assert_unauthenticated(&ask(&world.root).pair(&service).json(&about).await);
     assert_unauthenticated(&world.post(&format!("{VERIFY}?access_token={}", world.root)).json(&about).await);
     for header in ["authorization", "x-access-token"] {
         assert_eq!(world.post(VERIFY).header(header, &world.root).json(&about).await.status, 200, "{header}");
@@ -221,11 +236,7 @@ async fn a_bearer_about_itself() {
             "organizations": [], "expires_at": "2026-11-21T10:01:00Z", "secret_version": 1}),
     );
     let service = world.service_token(json!({"name": "ci", "duration": "forever"})).await;
-    let pair = world
-        .get("/api/v1/self")
-        .header("cf-access-client-id", &service.client_id)
-        .header("cf-access-client-secret", &service.secret);
-    pair.send().await.assert(
+    world.get("/api/v1/self").pair(&service).send().await.assert(
         200,
         json!({"account": account, "token": service.id, "kind": "service", "name": "ci", "scopes": null,
             "organizations": [], "expires_at": "2126-11-21T10:00:00Z", "secret_version": 1}),
@@ -239,7 +250,8 @@ async fn a_bearer_about_itself() {
 async fn audit() {
     let world = World::new().await;
     let account = &world.root_account;
-    let get = async |query: &str| world.get(&format!("/api/v1/audit{query}")).bearer(&world.root).send().await;
+    let get =
+        async |query: &str| world.get(&format!("/api/v1/audit{query}")).bearer(&world.root).send().await;
     let first = get("").await;
     let first_actions: Vec<_> = actions(&first);
     assert_eq!(first_actions, ["root_token.set", "account.create"]);
@@ -298,18 +310,26 @@ async fn audit_and_usage_need_their_scope_and_stay_within_the_account() {
     let world = World::new().await;
     let child = world.account_below(&world.root_account).await;
     let of_child = world.access_token_of(&child, json!({"scopes": ["countersign:audit:read"]})).await;
-    let may_not = world.access_token(json!({"scopes": ["countersign:verify", "countersign:service-tokens:*"]})).await;
+    let may_not =
+        world.access_token(json!({"scopes": ["countersign:verify", "countersign:service-tokens:*"]})).await;
     let get = async |path: &str, token: &str| world.get(path).bearer(token).send().await;
     let root = &world.root_account;
     assert_eq!(actions(&get("/api/v1/audit", &of_child).await), ["access_token.issue", "account.create"]);
     assert_forbidden(&get(&format!("/api/v1/audit?account={root}"), &of_child).await);
     assert_forbidden(&get("/api/v1/audit?account=0192f3c4a5b67c8d9e0f1a2b3c4d5e6f", &of_child).await);
     assert_forbidden(&get("/api/v1/audit", &may_not).await);
-    assert_eq!(actions(&get(&format!("/api/v1/audit?account={child}"), &world.root).await).len(), 2, "root on all");
+    assert_eq!(
+        actions(&get(&format!("/api/v1/audit?account={child}"), &world.root).await).len(),
+        2,
+        "root on all"
+    );
 
     let of_root = format!("/api/v1/usage?token={}", &world.root[..22]);
     assert_forbidden(&get(&of_root, &may_not).await);
     assert_problem(&get(&of_root, &of_child).await, 404, "Not Found", "there is no such token");
+    assert_forbidden(&get(&format!("{of_root}&account={root}"), &of_child).await);
+    let below = format!("/api/v1/usage?token={}&account={child}", &of_child[..22]);
+    assert_eq!(get(&below, &world.root).await.text_at("/token"), of_child[..22]);
     assert_eq!(get(&format!("/api/v1/usage?token={}", &of_child[..22]), &of_child).await.status, 200);
     for path in ["/api/v1/audit", &of_root] {
         assert_unauthenticated(&world.get(path).send().await);
@@ -333,11 +353,11 @@ async fn usage() {
         "last_seen_at": "2026-11-21T10:01:30Z", "address": "192.0.2.7", "user_agent": "", "door": "verify"}]);
     show().await.assert(200, json!({"token": service.id, "secrets": uses, "refusals": []}));
     world.authority.flush_all_usage().await.unwrap();
-    let refusals =
-        json!([{"minute": "2026-11-21T10:01:00Z", "reason": "wrong_secret", "count": 1, "address": "192.0.2.7"}]);
+    let refusals = json!([{"minute": "2026-11-21T10:01:00Z", "reason": "wrong_secret", "count": 1, "address": "192.0.2.7"}]);
     show().await.assert(200, json!({"token": service.id, "secrets": uses, "refusals": refusals}));
 
-    let bad = async |query: &str| world.get(&format!("/api/v1/usage{query}")).bearer(&world.root).send().await;
+    let bad =
+        async |query: &str| world.get(&format!("/api/v1/usage{query}")).bearer(&world.root).send().await;
     bad("").await.assert_field("token", "is required");
     let wanted = "must be a service token id (UUID) or a token handle (22 characters)";
     bad(&format!("?token={}", world.root)).await.assert_field("token", wanted);
@@ -393,17 +413,34 @@ async fn documents_are_served() {
         assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "application/json"));
         assert_eq!(answer.body, document);
     }
-    assert_problem(&world.get("/openapi/x.json").send().await, 404, "Not Found", "there is nothing at this path");
+    assert_problem(
+        &world.get("/openapi/x.json").send().await,
+        404,
+        "Not Found",
+        "there is nothing at this path",
+    );
 }
 
 #[tokio::test]
 async fn what_is_not_there() {
     let world = World::new().await;
-    for path in ["/", "/console", "/console/x", "/api", "/api/v1", "/api/v1/nope", "/v10", "/oauth2/token", "/accountsx"] {
+    for path in [
+        "/",
+        "/console",
+        "/console/x",
+        "/api",
+        "/api/v1",
+        "/api/v1/nope",
+        "/v10",
+        "/oauth2/token",
+        "/accountsx",
+    ] {
         assert_problem(&world.get(path).send().await, 404, "Not Found", "there is nothing at this path");
     }
     let detail = "this path has other methods; `Allow` names them";
-    for (method, path, allow) in [("GET", VERIFY, "POST"), ("DELETE", "/api/v1/audit", "GET,HEAD"), ("PUT", "/healthz", "GET,HEAD")] {
+    for (method, path, allow) in
+        [("GET", VERIFY, "POST"), ("DELETE", "/api/v1/audit", "GET,HEAD"), ("PUT", "/healthz", "GET,HEAD")]
+    {
         let answer = world.call(method, path).bearer(&world.root).send().await;
         assert_problem(&answer, 405, "Method Not Allowed", detail);
         assert_eq!(answer.header("allow"), allow, "{method} {path}");
@@ -417,7 +454,9 @@ async fn the_internal_listener_knows_no_management() {
     for path in ["/healthz", "/readyz", "/metrics"] {
         assert_eq!(world.get(path).send().await.status, 200, "{path}");
     }
-    for path in [VERIFY, "/api/v1/audit", "/api/v1/self", "/openapi/native.json", "/v1/Accounts/me/accessTokens"] {
+    for path in
+        [VERIFY, "/api/v1/audit", "/api/v1/self", "/openapi/native.json", "/v1/Accounts/me/accessTokens"]
+    {
         assert_eq!(world.get(path).bearer(&world.root).send().await.status, 404, "{path}");
     }
 }
@@ -432,7 +471,10 @@ async fn faults_name_the_request_and_not_their_cause() {
         json!({"type": "about:blank", "title": "Service Unavailable", "status": 503,
             "detail": "this cannot be answered now; ask again in a moment", "request_id": answer.header("x-request-id")}),
     );
-    assert_eq!((answer.header("retry-after"), answer.header("content-type")), ("1", "application/problem+json"));
+    assert_eq!(
+        (answer.header("retry-after"), answer.header("content-type")),
+        ("1", "application/problem+json")
+    );
     assert_eq!(reason(&world, json!({"token": world.root})).await, "", "verification needs no store");
     assert_eq!(World::unloaded().post(VERIFY).bearer(&world.root).json(&json!({})).await.status, 503);
 }

@@ -43,17 +43,18 @@ pub(crate) enum Command {
 const ISSUE_EXAMPLES: &str = "\
 Examples:
   countersign service-token issue --name ci --duration 90d | secret-store put ci
-  countersign service-token issue --name ci --scope deploy:* --json > ci.json   (id, client id and secret)";
+  countersign service-token issue --name ci --scope ci:* --json > ci.json
+The second keeps id, client id and secret together.";
 
 const SHOW_EXAMPLES: &str = "\
-A rotation with an overlap is finished when the previous version is no longer used:
-  countersign service-token show ID";
+A rotation with an overlap is finished when nobody uses the previous secret: its
+line says when it was last seen.";
 
 const ROTATE_EXAMPLES: &str = "\
 Examples:
   countersign service-token rotate ID --overlap 24h | secret-store put ci
-  countersign service-token show ID                   (who still uses the previous secret?)
-  countersign service-token update ID --overlap 0s    (end it now)";
+  countersign service-token show ID                 (who uses the previous one?)
+  countersign service-token update ID --overlap 0s  (end it now)";
 
 /// Which token.
 #[derive(Debug, Args)]

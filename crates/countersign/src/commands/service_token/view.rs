@@ -3,6 +3,7 @@
 use countersign_domain::time::Timestamp;
 use serde::Deserialize;
 
+use crate::commands::scopes_text;
 use crate::table;
 use crate::when::When;
 
@@ -92,7 +93,7 @@ pub(super) fn overview(token: &Token, now: Timestamp) -> String {
         ("status", Some(token.status(now).to_owned())),
         ("duration", Some(token.duration.clone())),
         ("expires", Some(expires)),
-        ("scopes", token.scopes.as_ref().map(|scopes| scopes.join(" "))),
+        ("scopes", Some(scopes_text(token.scopes.as_deref()))),
         ("created", Some(token.created_at.with_distance(now))),
         ("updated", Some(token.updated_at.with_distance(now))),
         ("last seen", Some(seen(token.last_seen_at, now))),

@@ -1,0 +1,53 @@
+//! Design invariant 4: `kill -9` at any moment loses nothing that was acknowledged, and leaves nothing by halves.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use crate::ledger::Ledger;
+use crate::random::Random;
+use crate::server::Server;
+
+/// How many managers work at once.
+const CLERKS: u64 = 6;
+/// How often the server is killed.
+const KILLS: u64 = 40;
+/// The variable that says otherwise: `cargo xtask soak` asks for hundreds.
+const KILLS_VARIABLE: &str = "COUNTERSIGN_TEST_KILLS";
+/// Longest time that the server is let work, in milliseconds.
+const LONGEST_LIFE: u64 = 800;
+/// About how long it takes to start, in milliseconds.
+const LONGEST_BIRTH: u64 = 40;
+
+#[test]
+fn a_killed_server_has_done_what_it_acknowledged_and_nothing_by_halves() {
+    let kills = std::env::var(KILLS_VARIABLE).map_or(KILLS, |text| text.parse().expect("a number"));
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+    let (data, log) = (directory.path().join("data"), directory.path().join("log"));
+    let mut random = Random::seeded(kills);
+    let mut ledger = Ledger::new(CLERKS);
+    for kill in 1..=kills {
+        if kill % 4 == 1 {
+            // While it starts: the first time without a database, later with a log to recover.
+            let mut server = Server::spawn(&data, &[], &log);
+            sleep(Duration::from_millis(random.below(LONGEST_BIRTH)));
+            server.kill();
+            continue;
+        }
+        let mut server = Server::start(&data, &[], &log);
+        ledger.check(server.office());
+        let life = Duration::from_millis(random.below(LONGEST_LIFE));
+        ledger.work(server.office(), |_| {
+            sleep(life);
+            server.kill();
+        });
+    }
+    let server = Server::start(&data, &[], &log);
+    ledger.check_everything(server.office());
+    let (done, not_done) = (ledger.done_in_doubt, ledger.not_done);
+    println!(
+        "{kills} kills: {} acknowledged; of the rest {done} done, {not_done} not",
+        ledger.progress.acknowledged()
+    );
+    assert!(ledger.progress.acknowledged() as u64 > 10 * kills, "hardly anything was put to the test");
+    assert!(done + not_done > 0, "no kill came in time");
+}

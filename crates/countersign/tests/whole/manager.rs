@@ -1,0 +1,204 @@
+//! Somebody who manages service tokens over one connection, and knocks at the door with them.
+
+use std::io;
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+
+use crate::connection::{Answer, Connection};
+
+/// An overlap that outlives every test.
+pub(crate) const FAR_AWAY: &str = "2100-01-01T00:00:00Z";
+
+/// A well-formed secret that nobody was given.
+pub(crate) const STRANGE_SECRET: &str = "csst_0000000000000000000000000000000000000000963fbb8e";
+
+/// A connection and what it takes to be let in.
+pub(crate) struct Manager {
+    connection: Connection,
+    authorization: String,
+    tokens: String,
+}
+
+/// A token that was made just now.
+#[derive(Debug, Clone)]
+pub(crate) struct Issued {
+    pub(crate) id: String,
+    pub(crate) client_id: String,
+    pub(crate) secret: String,
+}
+
+/// A token as the list shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Listed {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) client_id: String,
+    pub(crate) enabled: bool,
+    pub(crate) version: u64,
+}
+
+/// An entry of the audit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) revision: u64,
+    pub(crate) action: String,
+    /// The token that it is about; none for an account.
+    pub(crate) token: Option<String>,
+}
+
+/// Why an operation was not confirmed.
+#[derive(Debug)]
+pub(crate) enum Unconfirmed {
+    /// Answered, and refused.
+    Refused(Answer),
+    /// Not answered: done or not.
+    Lost,
+}
+
+impl From<io::Error> for Unconfirmed {
+    fn from(_: io::Error) -> Self {
+        Self::Lost
+    }
+}
+
+impl Manager {
+    /// Connects with an access token.
+    pub(crate) fn connect(address: SocketAddr, account: &str, token: &str) -> io::Result<Self> {
+        Ok(Self {
+            connection: Connection::open(address)?,
+            authorization: format!("Bearer {token}"),
+            tokens: format!("/accounts/{account}/access/service_tokens"),
+        })
+    }
+
+    /// Sends a request with the manager's access token.
+    pub(crate) fn ask(&mut self, method: &str, target: &str, body: &Value) -> io::Result<Answer> {
+        let headers = [("authorization", &*self.authorization), ("content-type", "application/json")];
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.connection.ask(method, target, &headers, body.as_bytes())
+    }
+
+    fn confirmed(&mut self, method: &str, target: &str, body: &Value) -> Result<Value, Unconfirmed> {
+        let answer = self.ask(method, target, body)?;
+        if !(200..300).contains(&answer.status) {
+            return Err(Unconfirmed::Refused(answer));
+        }
+        Ok(answer.json()["result"].take())
+    }
+
+    pub(crate) fn issue(&mut self, name: &str) -> Result<Issued, Unconfirmed> {
+        let tokens = self.tokens.clone();
+        let result = self.confirmed("POST", &tokens, &json!({ "name": name }))?;
+        Ok(Issued {
+            id: text(&result["id"]),
+            client_id: text(&result["client_id"]),
+            secret: text(&result["client_secret"]),
+        })
+    }
+
+    /// Gives the new secret. The old one ends now, or far away.
+    pub(crate) fn rotate(&mut self, id: &str, overlap: bool) -> Result<String, Unconfirmed> {
+        let end = if overlap { json!({ "previous_client_secret_expires_at": FAR_AWAY }) } else { json!({}) };
+        let result = self.confirmed("POST", &format!("{}/{id}/rotate", self.tokens), &end)?;
+        Ok(text(&result["client_secret"]))
+    }
+
+    pub(crate) fn set_enabled(&mut self, id: &str, enabled: bool) -> Result<(), Unconfirmed> {
+        let target = format!("{}/{id}", self.tokens);
+        self.confirmed("PUT", &target, &json!({ "enabled": enabled })).map(|_| ())
+    }
+
+    pub(crate) fn revoke(&mut self, id: &str) -> Result<(), Unconfirmed> {
+        self.confirmed("DELETE", &format!("{}/{id}", self.tokens), &Value::Null).map(|_| ())
+    }
+
+    /// The token as `GET` shows it; `None` when there is none.
+    pub(crate) fn find(&mut self, id: &str) -> Option<Listed> {
+        let target = format!("{}/{id}", self.tokens);
+        let answer = self.ask("GET", &target, &Value::Null).expect("an answer");
+        match answer.status {
+            200 => Some(listed(&answer.json()["result"])),
+            404 => None,
+            _ => panic!("{target}: {answer:?}"),
+        }
+    }
+
+    /// Every token of the account.
+    pub(crate) fn list(&mut self) -> Vec<Listed> {
+        let mut all = Vec::new();
+        for page in 1.. {
+            let target = format!("{}?page={page}", self.tokens);
+            let answer = self.ask("GET", &target, &Value::Null).expect("an answer");
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            let body = answer.json();
+            let tokens = body["result"].as_array().expect("a page");
+            if tokens.is_empty() {
+                break;
+            }
+            all.extend(tokens.iter().map(listed));
+        }
+        all
+    }
+
+    /// The audit after this revision, oldest first.
+    pub(crate) fn audit_after(&mut self, revision: u64) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let target = format!("/api/v1/audit?limit=1000{cursor}");
+            let answer = self.ask("GET", &target, &Value::Null).expect("an answer");
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            let body = answer.json();
+            entries.extend(body["entries"].as_array().expect("a page").iter().map(entry));
+            let is_enough = entries.last().is_some_and(|entry| entry.revision <= revision);
+            match body["next_cursor"].as_str() {
+                Some(next) if !is_enough => cursor = format!("&cursor={next}"),
+                _ => break,
+            }
+        }
+        entries.retain(|entry| entry.revision > revision);
+        entries.reverse();
+        entries
+    }
+
+    /// The status of the door's answer to this credential.
+    pub(crate) fn knock(&mut self, client_id: &str, secret: &str) -> u16 {
+        let headers = [("cf-access-client-id", client_id), ("cf-access-client-secret", secret)];
+        let answer = self.connection.ask("GET", "/authz", &headers, b"").expect("an answer of the door");
+        answer.status
+    }
+
+    /// Whether the door knows this client id: it then says that the secret is wrong.
+    pub(crate) fn is_known_at_the_door(&mut self, client_id: &str) -> bool {
+        let pair = json!({ "client_id": client_id, "client_secret": STRANGE_SECRET });
+        let answer = self.ask("POST", "/api/v1/verify", &pair).expect("an answer");
+        match answer.json()["reason"].as_str() {
+            Some("wrong_secret") => true,
+            Some("unknown") => false,
+            _ => panic!("verify: {}", answer.text()),
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
+}
+
+fn listed(token: &Value) -> Listed {
+    Listed {
+        id: text(&token["id"]),
+        name: text(&token["name"]),
+        client_id: text(&token["client_id"]),
+        enabled: token["enabled"].as_bool().expect("enabled"),
+        version: token["client_secret_version"].as_u64().expect("client_secret_version"),
+    }
+}
+
+fn entry(entry: &Value) -> Entry {
+    Entry {
+        revision: entry["revision"].as_u64().expect("revision"),
+        action: text(&entry["action"]),
+        token: entry["subject"]["token"].as_str().map(str::to_owned),
+    }
+}

@@ -1,0 +1,195 @@
+//! What happens when a server starts for the first time, or cannot start.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
+
+use crate::server::{ACCOUNT, Data, Launch, Server, TOKEN, call, countersign, err, out};
+
+#[test]
+fn without_a_terminal_the_root_token_goes_to_a_file() {
+    let data = Data::new();
+    let server = Launch::bare(&data.path()).start();
+    let file = data.path().join("root-token");
+    let token = std::fs::read_to_string(&file).expect("the token's file");
+    let token = token.trim_end();
+    let mode = std::fs::metadata(&file).expect("the token's file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(server.call("GET", "/api/v1/self", token, None).0, 200);
+
+    let ended = server.stop();
+    assert!(ended.status.success(), "{}", ended.log);
+    assert!(ended.stdout.contains(file.to_str().expect("a path in UTF-8")), "{}", ended.stdout);
+    assert!(!ended.stdout.contains(token) && !ended.log.contains(token), "the token was shown");
+
+    let again = Launch::bare(&data.path()).start();
+    assert_eq!(again.call("GET", "/api/v1/self", token, None).0, 200);
+    assert_eq!(again.stop().stdout, "", "a second start has nothing to tell");
+}
+
+/// What a newcomer does: start it in a terminal, paste the command that it prints.
+#[test]
+fn on_a_terminal_the_first_command_works_when_pasted() {
+    let data = Data::new();
+    let serve = format!(
+        "{} serve --listen 127.0.0.1:0 --data {}",
+        env!("CARGO_BIN_EXE_countersign"),
+        data.path().display()
+    );
+    // `script` gives it a terminal.
+    let mut terminal = Command::new("script")
+        .args(["--quiet", "--flush", "--return", "--command", &serve, "/dev/null"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("`script` of util-linux is there");
+    let mut lines =
+        std::io::BufRead::lines(std::io::BufReader::new(terminal.stdout.take().expect("its output")));
+    let mut command = String::new();
+    while !command.contains("-d '") {
+        let line = lines.next().expect("the command comes before the end").expect("text");
+        if command.is_empty() && !line.starts_with("curl ") {
+            continue;
+        }
+        command.push_str(line.trim_end());
+        command.push('\n');
+    }
+    let pasted = Command::new("sh").args(["-c", &command]).output().expect("a shell");
+    rustix::process::kill_process(rustix::process::Pid::from_child(&terminal), rustix::process::Signal::TERM)
+        .expect("it runs");
+    terminal.wait().expect("it ends");
+    let answer: serde_json::Value = serde_json::from_str(&out(&pasted)).unwrap_or_default();
+    assert_eq!(answer["result"]["name"], "first", "{command}\n{}{}", out(&pasted), err(&pasted));
+}
+
+#[test]
+fn a_stated_root_token_is_never_shown() {
+    let data = Data::new();
+    let server = Server::start(&data);
+    let (status, itself) = server.get("/api/v1/self");
+    assert_eq!((status, itself["account"].as_str()), (200, Some(ACCOUNT)));
+    let ended = server.stop();
+    assert!(!ended.stdout.contains(TOKEN) && !ended.log.contains(TOKEN));
+    assert!(!data.path().join("root-token").exists());
+}
+
+#[test]
+fn another_stated_root_token_ends_the_one_before() {
+    let data = Data::new();
+    Server::start(&data).stop();
+    let other = "another-root-token-of-the-whole-tests-9876543210";
+    let server = Launch::new(&data).env("COUNTERSIGN_ROOT_TOKEN", other).start();
+    assert_eq!(server.call("GET", "/api/v1/self", other, None).0, 200);
+    assert_eq!(server.call("GET", "/api/v1/self", TOKEN, None).0, 401);
+    server.stop();
+
+    let failed = Launch::new(&data).fail();
+    assert_one_line(&failed, "COUNTERSIGN_ROOT_TOKEN was retired before");
+}
+
+#[test]
+fn what_cannot_start_says_why_in_one_line() {
+    let data = Data::new();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("its address").to_string();
+    let failed = Launch::new(&data).env("COUNTERSIGN_INTERNAL_LISTEN", &address).fail();
+    assert_one_line(&failed, &format!("cannot listen on {address}: "));
+    assert!(!data.path().exists(), "nothing was written");
+
+    let file = data.path().with_file_name("file");
+    std::fs::write(&file, "").expect("a file");
+    assert_one_line(&Launch::bare(&file.join("data")).fail(), "cannot write to the data directory ");
+
+    let config = data.path().with_file_name("countersign.toml");
+    std::fs::write(&config, "[limits]\nmax_durations = \"1h\"\n").expect("a file");
+    let config = config.to_str().expect("a path in UTF-8");
+    let failed = Launch::new(&data).env("COUNTERSIGN_CONFIG", config).fail();
+    assert_one_line(&failed, &format!("unknown key `limits.max_durations` in {config}; known there: "));
+
+    let failed = Launch::new(&data).env("COUNTERSIGN_ROOT_TOKEN_FILE", "/nowhere").fail();
+    assert_one_line(&failed, "COUNTERSIGN_ROOT_TOKEN and COUNTERSIGN_ROOT_TOKEN_FILE are both set");
+
+    let failed = Launch::new(&data).env("COUNTERSIGN_ROOT_TOKEN", "short").fail();
+    assert_one_line(&failed, "COUNTERSIGN_ROOT_TOKEN must be 32 to 128 characters");
+    assert!(!data.path().exists(), "nothing was written");
+}
+
+#[test]
+fn a_second_server_on_the_same_directory_is_refused() {
+    let data = Data::new();
+    let server = Server::start(&data);
+    assert_one_line(&Launch::new(&data).fail(), "another process holds ");
+    assert_eq!(server.get("/readyz").0, 200, "the first one goes on");
+}
+
+#[test]
+fn a_store_of_another_root_account_is_refused() {
+    let data = Data::new();
+    Server::start(&data).stop();
+    let other = "0192f3c4a5b67c8d9e0f1a2b3c4d5e70";
+    let failed = Launch::new(&data).env("COUNTERSIGN_ROOT_ACCOUNT_ID", other).fail();
+    assert_one_line(&failed, &format!("COUNTERSIGN_ROOT_ACCOUNT_ID is {other}, but the root account"));
+}
+
+#[test]
+fn the_root_token_is_reset_while_the_server_is_stopped() {
+    let data = Data::new();
+    let path = data.path();
+    let path = path.to_str().expect("a path in UTF-8");
+    let reset = || countersign(["root", "reset", "--data", path]).output().expect("the binary");
+
+    let server = Server::start(&data);
+    assert_one_line(&reset(), "another process holds ");
+    server.stop();
+
+    let done = reset();
+    assert!(done.status.success(), "{}", err(&done));
+    let token = out(&done).trim_end().to_owned();
+    assert_eq!((token.len(), token.lines().count()), (64, 1), "the token alone is on standard output");
+    assert!(!err(&done).contains(&token));
+
+    let server = Launch::bare(&data.path()).start();
+    assert_eq!(server.call("GET", "/api/v1/self", &token, None).0, 200);
+    assert_eq!(server.call("GET", "/api/v1/self", TOKEN, None).0, 401);
+    server.stop();
+
+    let nowhere = data.path().with_file_name("nowhere");
+    let nowhere = nowhere.to_str().expect("a path in UTF-8");
+    let failed = countersign(["root", "reset", "--data", nowhere]).output().expect("the binary");
+    assert_one_line(&failed, "there is no store in ");
+}
+
+#[test]
+fn the_configuration_is_checked_without_a_server() {
+    let good = countersign(["config", "check"]).output().expect("the binary");
+    assert_eq!((good.status.code(), out(&good).as_str()), (Some(0), "the configuration is right\n"));
+    let bad = countersign(["config", "check", "--listen", "8787"]).output().expect("the binary");
+    assert_one_line(&bad, "`listen` must be an IP address and a port");
+
+    let mut show = countersign(["config", "show"]);
+    let shown = show.env("COUNTERSIGN_ROOT_TOKEN", TOKEN).output().expect("the binary");
+    assert!(shown.status.success() && !out(&shown).contains(TOKEN), "{}", out(&shown));
+}
+
+/// A start that fails ends with 1 and says why in one line.
+fn assert_one_line(output: &std::process::Output, why: &str) {
+    let stderr = err(output);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.starts_with(&format!("countersign: {why}")), "{stderr}");
+}
+
+#[test]
+fn the_internal_listener_has_no_management() {
+    let data = Data::new();
+    let server = Launch::new(&data).arg("--internal-listen").arg("127.0.0.1:0").start();
+    let internal = server.internal_address().expect("its address is in the log");
+    assert_ne!(internal, server.address());
+    let get =
+        |path: &str| call(&format!("http://{internal}{path}"), "GET", TOKEN, None).expect("an answer").0;
+    assert_eq!(get("/readyz"), 200);
+    assert_eq!(get("/metrics"), 200);
+    assert_eq!(get("/authz"), 200, "the door");
+    assert_eq!(get("/api/v1/audit"), 404);
+    assert_eq!(get(&format!("/client/v4/accounts/{ACCOUNT}/access/service_tokens")), 404);
+}
