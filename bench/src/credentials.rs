@@ -59,7 +59,8 @@ impl Writer {
     }
 }
 
-/// A client id and a secret that no server issued: well-formed, the checksum right, as a forger would make them.
+/// A client id and a secret that no server issued: well-formed, the checksum right, as a forger would make
+/// them.
 pub(crate) fn mint_unknown(entropy: &Seeded) -> (String, String) {
     let secret = mint_service_secret(&SecretPrefix::default(), entropy);
     (ClientId::mint(entropy).to_string(), secret.reveal().to_owned())

@@ -1,4 +1,5 @@
-//! Measurements of Countersign beside references, printed as ratios of one run. `README.md` says what each is.
+//! Measurements of Countersign beside references, printed as ratios of one run. `README.md` says what each
+//! is.
 
 mod credentials;
 mod load;

@@ -21,7 +21,8 @@ const NAP: Duration = Duration::from_millis(10);
 /// Connections of one lane at most; the number of the lane stands above them in a [`Token`].
 const LANE: usize = 1 << 16;
 
-/// Runs a plan to its end. Fails when the server cannot be reached, or closes a connection that it should not.
+/// Runs a plan to its end. Fails when the server cannot be reached, or closes a connection that it should
+/// not.
 pub(crate) fn run(plan: &Plan) -> Result<Report> {
     let works = open_works(&plan.lanes)?;
     let begin = Instant::now();
@@ -36,7 +37,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Report> {
     let before = Sample::take(plan.server)?;
     engine.send_until(window.end)?;
     let after = Sample::take(plan.server)?;
-    engine.drain()?;
+    engine.drain(window.end.min(after.at))?;
     engine.report(&before, &after, window)
 }
 
@@ -81,17 +82,25 @@ impl Engine {
         }
     }
 
-    /// Receives what is still under way, for a while.
-    fn drain(&mut self) -> Result<()> {
-        let end = Instant::now() + DRAIN;
+    /// Sends what was due before `end` and found no free connection, and receives what is under way: for a
+    /// while.
+    fn drain(&mut self, end: Instant) -> Result<()> {
+        let limit = Instant::now() + DRAIN;
         let mut events = Events::with_capacity(1024);
-        while Instant::now() < end && !self.lanes.iter().all(Lane::is_quiet) {
+        loop {
+            for number in 0..self.lanes.len() {
+                if self.lanes[number].is_timed() {
+                    self.send_due(number, end)?;
+                }
+            }
+            if Instant::now() >= limit || self.lanes.iter().all(Lane::is_quiet) {
+                return Ok(());
+            }
             self.poll_once(&mut events, NAP)?;
             for event in &events {
                 self.on_ready(event.token().0 / LANE, event.token().0 % LANE, event.is_writable())?;
             }
         }
-        Ok(())
     }
 
     fn poll_once(&mut self, events: &mut Events, nap: Duration) -> Result<()> {
@@ -237,6 +246,18 @@ mod tests {
         let address = serve_in_background(&tokens(&path, 900)?)?;
         let report = run(&verify_once(address, &path, Some(2_000)))?;
         assert!(report.seconds >= 0.49, "1,000 requests at 2,000/s took {} s", report.seconds);
+        Ok(())
+    }
+
+    #[test]
+    fn what_was_due_in_time_is_sent_late_but_sent() -> Result<()> {
+        let directory = tempfile::tempdir()?;
+        let path = directory.path().join("tokens");
+        let mut plan = verify_once(serve_in_background(&tokens(&path, 900)?)?, &path, Some(100_000));
+        (plan.measured_ms, plan.lanes[0].connections) = (10, 1);
+        let lane = &run(&plan)?.lanes[0];
+        assert_eq!((lane.answers, lane.wrong, lane.unanswered), (1000, 0, 0), "{lane:?}");
+        assert!(lane.completed < 1000 && lane.latency.max_us > 5_000.0, "they were late: {lane:?}");
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! The load generator: one thread, one `epoll`, requests rendered to bytes before they are due.
 //!
-//! It must cost less per request than the server it drives, or it would measure itself. So it parses of an answer
-//! only what it needs, makes one read and one write a request, and keeps nothing but a histogram.
+//! It must cost less per request than the server it drives, or it would measure itself. So it parses of an
+//! answer only what it needs, makes one read and one write a request, and keeps nothing but a histogram.
 
 mod connection;
 mod engine;
@@ -45,7 +45,8 @@ pub(crate) struct LanePlan {
     pub(crate) name: String,
     /// How many connections; each has at most one request under way.
     pub(crate) connections: usize,
-    /// Requests a second, each timed from when it was due. Without it, a connection sends as soon as it is free.
+    /// Requests a second, each timed from when it was due. Without it, a connection sends as soon as it is
+    /// free.
     #[serde(default)]
     pub(crate) rate: Option<u64>,
     /// What it sends.
@@ -74,8 +75,8 @@ pub(crate) enum WorkPlan {
     List {
         /// The query, without `?`.
         query: String,
-        /// How many rows each answer must have; not looked at without it, and then a refusal (4xx) is right too:
-        /// a search may be too wide.
+        /// How many rows each answer must have; not looked at without it, and then a refusal (4xx) is right
+        /// too: a search may be too wide.
         rows: Option<usize>,
     },
 }

@@ -1,5 +1,5 @@
-//! The bare HTTP server: hyper alone, answering 204 to everything (*hyper*), or with SHA-256 and one look-up in a
-//! set (*map*), which is a verification and nothing else.
+//! The bare HTTP server: hyper alone, answering 204 to everything (*hyper*), or with SHA-256 and one look-up
+//! in a set (*map*), which is a verification and nothing else.
 
 use std::collections::HashSet;
 use std::convert::Infallible;

@@ -1,4 +1,5 @@
-//! The bare store: how many rows a second SQLite makes durable, so many to a commit (*group* 100, *single* 1).
+//! The bare store: how many rows a second SQLite makes durable, so many to a commit (*group* 100, *single*
+//! 1).
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -43,7 +44,8 @@ const SCHEMA: &str = "
         restrictions TEXT NOT NULL
     ) STRICT, WITHOUT ROWID";
 
-/// Inserts for `seconds` into a new database at `path`, `per_commit` rows to a commit, WAL, `synchronous=FULL`.
+/// Inserts for `seconds` into a new database at `path`, `per_commit` rows to a commit, WAL,
+/// `synchronous=FULL`.
 pub(crate) fn insert(path: &Path, per_commit: u32, seconds: f64) -> Result<Rows> {
     let mut database = open(path)?;
     let entropy = Seeded::new(1);

@@ -56,7 +56,8 @@ pub(crate) struct Reference {
 }
 
 impl Bench {
-    /// Checks that everything needed is there, and starts the bare server, which stays up: idle, it costs nothing.
+    /// Checks that everything needed is there, and starts the bare server, which stays up: idle, it costs
+    /// nothing.
     pub(crate) fn prepare(server: &Path, dir: &Path, scale: Scale) -> Result<Self> {
         let server = server.canonicalize().with_context(|| {
             format!("no server at {}: cargo build --release -p countersign", server.display())

@@ -21,9 +21,9 @@ pub(crate) struct Pinned {
 
 /// A command for a program on one core.
 ///
-/// `setsid` gives it a scheduler group of its own, so that what runs beside it in our session takes nothing from
-/// it; `setpriv` ends it when we end, however that happens. Each replaces itself by the next, so the process that
-/// is started is the program in the end.
+/// `setsid` gives it a scheduler group of its own, so that what runs beside it in our session takes nothing
+/// from it; `setpriv` ends it when we end, however that happens. Each replaces itself by the next, so the
+/// process that is started is the program in the end.
 pub(crate) fn on_core(core: usize, program: &Path) -> Command {
     let mut command = Command::new("setsid");
     command.args(["setpriv", "--pdeathsig", "KILL", "taskset", "-c"]);

@@ -29,8 +29,8 @@ pub(crate) fn results(ledger: &Ledger) -> String {
     format!("\n{table}\n")
 }
 
-/// Every run of the generator lane by lane, for whoever doubts a ratio. What is of the whole run stands at its first
-/// lane.
+/// Every run of the generator lane by lane, for whoever doubts a ratio. What is of the whole run stands at
+/// its first lane.
 pub(crate) fn runs(runs: &[Taken]) -> String {
     let mut table = plain(&[
         "run",

@@ -121,7 +121,7 @@ impl Default for Directory {
 impl Directory {
     /// The credential of this key.
     pub fn find(&self, key: &CredentialKey) -> Option<Arc<Known>> {
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hash(key);
         // A poisoned lock means that a writer panicked between two consistent states: every step below leaves the
         // table whole, so what it holds is still true.
         let table = self.shard(hash).read().unwrap_or_else(PoisonError::into_inner);
@@ -150,7 +150,7 @@ impl Directory {
             return;
         };
         let key = fact.key();
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hash(&key);
         let new = Arc::new(Known { fact, account, written: Default::default() });
         let mut table = self.shard(hash).write().unwrap_or_else(PoisonError::into_inner);
         match table.find_mut(hash, |known| known.fact.key() == key) {
@@ -160,13 +160,13 @@ impl Directory {
             }
             Some(_) => {}
             None => {
-                table.insert_unique(hash, new, |known| self.hasher.hash_one(known.fact.key()));
+                table.insert_unique(hash, new, |known| self.hash(&known.fact.key()));
             }
         }
     }
 
     fn forget(&self, key: &CredentialKey, version: Version) {
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hash(key);
         let mut table = self.shard(hash).write().unwrap_or_else(PoisonError::into_inner);
         let older = |known: &Arc<Known>| known.fact.key() == *key && known.fact.version < version;
         if let Ok(entry) = table.find_entry(hash, older) {
@@ -230,6 +230,15 @@ impl Directory {
 
     fn node(&self, id: AccountId) -> Option<Arc<AccountNode>> {
         self.accounts.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    /// Eight of the key's bytes are hashed: they are random, and the whole key is compared afterwards.
+    fn hash(&self, key: &CredentialKey) -> u64 {
+        let bytes = match key {
+            CredentialKey::Client(id) => id.as_bytes().first_chunk(),
+            CredentialKey::Handle(handle) => handle.as_str().as_bytes().first_chunk(),
+        };
+        self.hasher.hash_one(u64::from_le_bytes(bytes.copied().unwrap_or_default()))
     }
 
     fn shard(&self, hash: u64) -> &RwLock<HashTable<Arc<Known>>> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use countersign_domain::store::StoreError;
 use countersign_domain::time::Timestamp;
+use countersign_domain::usage::UsageBatch;
 
 use crate::Authority;
 
@@ -12,10 +13,11 @@ pub const FLUSH_EVERY: Duration = Duration::from_millis(500);
 /// How often [`Authority::sweep`] wants to be called.
 pub const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
-/// Uses written in one go: small enough not to be felt by changes that wait behind it.
-const USES_A_FLUSH: usize = 1_024;
-/// Goes of one call: with [`FLUSH_EVERY`] this bounds the rate at which usage is written.
-const GOES_A_FLUSH: usize = 4;
+/// Most uses taken in one call: with [`FLUSH_EVERY`] this bounds the rate at which usage is written. Large, because
+/// they are sorted, and the more there are the closer together their rows lie.
+const USES_A_FLUSH: usize = 16_384;
+/// Uses written in one transaction: small enough not to be felt by changes that wait behind it.
+const USES_A_COMMIT: usize = 1_024;
 /// Rows swept in one go.
 const ROWS_A_SWEEP: u32 = 500;
 /// An expired access token is told apart from an unknown one for this long.
@@ -27,25 +29,28 @@ impl Authority {
     /// Writes uses and refusals that are due. When the store fails they are lost, and the error says so: last use
     /// may then lag by a minute, never a secret.
     pub async fn flush_usage(&self) -> Result<(), StoreError> {
-        for _ in 0..GOES_A_FLUSH {
-            let batch = self.usage.take_due(self.clock.now(), USES_A_FLUSH);
-            if batch.uses.is_empty() && batch.refusals.is_empty() {
-                break;
-            }
-            self.store.record_usage(batch).await?;
-        }
-        Ok(())
+        self.flush_due(self.clock.now()).await.map(|_| ())
     }
 
     /// Writes everything that waits; for shutdown.
     pub async fn flush_all_usage(&self) -> Result<(), StoreError> {
-        loop {
-            let batch = self.usage.take_due(Timestamp::NEVER, USES_A_FLUSH);
-            if batch.uses.is_empty() && batch.refusals.is_empty() {
-                return Ok(());
-            }
-            self.store.record_usage(batch).await?;
+        while self.flush_due(Timestamp::NEVER).await? {}
+        Ok(())
+    }
+
+    /// Writes what may be written at `time`; gives whether there was anything.
+    async fn flush_due(&self, time: Timestamp) -> Result<bool, StoreError> {
+        let UsageBatch { uses, refusals } = self.usage.take_due(time, USES_A_FLUSH);
+        if uses.is_empty() && refusals.is_empty() {
+            return Ok(false);
         }
+        for uses in uses.chunks(USES_A_COMMIT) {
+            self.store.record_usage(UsageBatch { uses: uses.to_vec(), refusals: Vec::new() }).await?;
+        }
+        if !refusals.is_empty() {
+            self.store.record_usage(UsageBatch { uses: Vec::new(), refusals }).await?;
+        }
+        Ok(true)
     }
 
     /// Removes what is past its time, in small batches so that changes are not delayed. Gives how many rows.

@@ -140,6 +140,8 @@ impl UsageLog {
             uses.extend(due.map(Pending::written));
         }
         self.pending.fetch_sub(uses.len(), Ordering::Relaxed);
+        // Rows that lie together are written together.
+        uses.sort_unstable_by_key(|usage: &Usage| (usage.token, usage.secret_version));
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         UsageBatch { uses, refusals: refusals.drain().map(|(_, refusals)| refusals).collect() }
     }

@@ -85,3 +85,27 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn failing_work_goes_on_until_it_is_stopped() {
+        let (keep_working, stopped) = watch::channel(());
+        let keep_working = Arc::new(std::sync::Mutex::new(Some(keep_working)));
+        let goes = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&goes);
+        repeat("fail", Duration::from_millis(1), stopped, move || {
+            if counted.fetch_add(1, Ordering::Relaxed) == 4 {
+                drop(keep_working.lock().unwrap().take());
+            }
+            async { Err(StoreError::Busy) }
+        })
+        .await;
+        assert_eq!(goes.load(Ordering::Relaxed), 5);
+    }
+}

@@ -154,8 +154,12 @@ mod tests {
         assert_eq!(stated.email.as_deref(), Some("a@b"));
         assert!(stated.token.is_none());
         assert!(settings(&of(&[("COUNTERSIGN_ROOT_ACCOUNT_ID", "root")])).is_err());
-        let unfit = settings(&of(&[("COUNTERSIGN_ROOT_TOKEN", "tooShort")])).map(|_| ()).map_err(|e| e.to_string());
-        assert!(unfit.is_err_and(|error| error.starts_with("COUNTERSIGN_ROOT_TOKEN must be 32 to 128 characters")));
+        let unfit =
+            settings(&of(&[("COUNTERSIGN_ROOT_TOKEN", "tooShort")])).map(|_| ()).map_err(|e| e.to_string());
+        assert!(
+            unfit
+                .is_err_and(|error| error.starts_with("COUNTERSIGN_ROOT_TOKEN must be 32 to 128 characters"))
+        );
         Ok(())
     }
 }

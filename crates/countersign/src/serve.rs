@@ -136,17 +136,6 @@ impl Listeners {
     }
 }
 
-async fn bind(config: &Config) -> anyhow::Result<Self> {
-        let public = bind("listen", config.listen).await?;
-        let address = public.local_addr().context("cannot find out the address that is listened on")?;
-        let internal = match config.internal_listen {
-            Some(address) => Some(bind("internal_listen", address).await?),
-            None => None,
-        };
-        Ok(Self { public, address, internal })
-    }
-}
-
 async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
         let remedy = match error.kind() {

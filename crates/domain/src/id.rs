@@ -25,11 +25,6 @@ fn uuid_v7(now: Timestamp, entropy: &dyn Entropy) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(micros / 1000, &tail).into_uuid()
 }
 
-/// Lower-case hex digits of `bytes`.
-fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-}
-
 /// 32 lower-case hex digits as 16 bytes; upper case is refused, so that a printed id has one spelling.
 fn parse_hex(text: &[u8]) -> Option<[u8; 16]> {
     let digit = |byte: u8| match byte {
@@ -64,6 +59,11 @@ impl AccountId {
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
+
+    /// The text, written into `buffer`: for where formatting would be felt.
+    pub fn encode<'b>(&self, buffer: &'b mut [u8; 32]) -> &'b str {
+        Uuid::from_bytes(self.0).simple().encode_lower(buffer)
+    }
 }
 
 impl FromStr for AccountId {
@@ -76,7 +76,7 @@ impl FromStr for AccountId {
 
 impl fmt::Display for AccountId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(f, &self.0)
+        f.write_str(self.encode(&mut [0; 32]))
     }
 }
 
@@ -105,6 +105,11 @@ impl ServiceTokenId {
     /// The bytes, as a store keeps them.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
+    }
+
+    /// The text, written into `buffer`: for where formatting would be felt.
+    pub fn encode<'b>(&self, buffer: &'b mut [u8; 36]) -> &'b str {
+        self.0.as_hyphenated().encode_lower(buffer)
     }
 }
 
@@ -170,7 +175,7 @@ impl FromStr for ClientId {
 
 impl fmt::Display for ClientId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(f, &self.0)?;
+        f.write_str(Uuid::from_bytes(self.0).simple().encode_lower(&mut [0; 32]))?;
         f.write_str(Self::SUFFIX)
     }
 }

@@ -98,6 +98,7 @@ CREATE TABLE audit (
 ) STRICT;
 
 CREATE INDEX audit_by_account ON audit (account, revision);
+CREATE INDEX audit_by_token ON audit (token, revision) WHERE token IS NOT NULL;
 
 -- The earliest and the latest time in each 1,024 revisions that are complete, so that a query by time need not
 -- read the whole audit, even where the clock was turned back.

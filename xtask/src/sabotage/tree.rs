@@ -126,9 +126,12 @@ diff --git a/src/lib.rs b/src/lib.rs
         let root = tempfile::tempdir().expect("a directory");
         let origin = root.path();
         output_of(Command::new("git").args(["init", "--quiet"]).current_dir(origin)).expect("git init");
-        for (file, content) in
-            [(".gitignore", "/target\n"), ("src/lib.rs", "answer = 42\nthe end\n"), ("a.patch", PATCH)]
-        {
+        for (file, content) in [
+            (".gitignore", "/target\n"),
+            ("src/lib.rs", "answer = 42\nthe end\n"),
+            ("target/built.rs", ""),
+            ("a.patch", PATCH),
+        ] {
             let path = origin.join(file);
             fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
             fs::write(path, content).expect("a file");
@@ -145,7 +148,7 @@ diff --git a/src/lib.rs b/src/lib.rs
     fn broken_and_restored() {
         let (root, tree) = checkout();
         tree.restore().expect("a copy");
-        assert!(!tree.path().join("target").exists(), "what git ignores is not copied");
+        assert!(!tree.path().join("target").exists(), "what was built is not copied");
         tree.apply(&root.path().join("a.patch")).expect("applied");
         assert_eq!(content(&tree), "answer = 41\nthe end\n");
         tree.restore().expect("restored");

@@ -85,7 +85,9 @@ mod tests {
     #[test]
     fn one_failed_stage_fails_the_run() {
         assert!(!report([Outcome::Passed, Outcome::Passed], 1).has_failed());
-        let failed = report([Outcome::Passed, Outcome::Failed("broken".to_owned()), Outcome::NotRun], 1);
+        let broken = || Outcome::Failed("broken".to_owned());
+        assert!(report([Outcome::Passed, broken()], 1).has_failed());
+        let failed = report([Outcome::Passed, broken(), Outcome::NotRun], 1);
         assert!(failed.has_failed());
         let shown = failed.to_string();
         assert!(shown.contains("fmt            1:05  FAILED: broken\n"), "{shown}");

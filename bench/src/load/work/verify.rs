@@ -7,8 +7,8 @@ use crate::credentials::{self, Seeded};
 use crate::load::{RightAnswer, VerifyPlan};
 use crate::wire::request;
 
-/// Every request of the list, rendered one behind the other in the order in which they are sent: reading them is
-/// reading memory straight on, however many there are.
+/// Every request of the list, rendered one behind the other in the order in which they are sent: reading them
+/// is reading memory straight on, however many there are.
 pub(super) struct Verify {
     bytes: Vec<u8>,
     requests: Vec<Rendered>,

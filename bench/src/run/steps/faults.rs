@@ -23,8 +23,8 @@ pub(crate) fn revoke(bench: &mut Bench) -> Result<()> {
         once: false,
         right: RightAnswer::Judged,
     };
-    // Four connections keep the server busy and leave the generator's core to the one that counts. The load ends
-    // when the server stops.
+    // Four connections keep the server busy and leave the generator's core to the one that counts. The load
+    // ends when the server stops.
     let others = LanePlan { connections: 4, ..verify_lane(others, None) };
     let plan =
         Plan { until_closed: true, warm_up_ms: 0, measured_ms: 600_000, ..bench.plan(&server, vec![others]) };

@@ -14,8 +14,9 @@ use crate::run::scale::Scale;
 use crate::run::seed::{self, Seed};
 use crate::wire::request;
 
-/// S2: from the start in a directory that is not there to the first answer. R2: memory after verifying unknown
-/// tokens, and the size of the binary. Gives the memory in bytes; the second time in a round, that of the first.
+/// S2: from the start in a directory that is not there to the first answer. R2: memory after verifying
+/// unknown tokens, and the size of the binary. Gives the memory in bytes; the second time in a round, that of
+/// the first.
 pub(crate) fn empty(bench: &mut Bench) -> Result<u64> {
     if let Some(memory) = bench.round.empty_memory {
         return Ok(memory);
@@ -40,8 +41,8 @@ pub(crate) fn empty(bench: &mut Bench) -> Result<u64> {
     Ok(memory)
 }
 
-/// V3: V1 with a thousand and with a million tokens, each in terms of the hello before it. S1: from the start to
-/// the first granted token. R1: the memory that a token takes, after all of them were verified.
+/// V3: V1 with a thousand and with a million tokens, each in terms of the hello before it. S1: from the start
+/// to the first granted token. R1: the memory that a token takes, after all of them were verified.
 pub(crate) fn many(bench: &mut Bench) -> Result<()> {
     let without = empty(bench)?;
 

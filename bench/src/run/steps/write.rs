@@ -12,8 +12,9 @@ use crate::run::taken::Taken;
 /// Rows to a commit of the reference *group*.
 const GROUP: u32 = 100;
 
-/// W1: tokens created on 64 connections, beside *group*; and on a slow disk, beside *single* on the same. W2: on
-/// one connection, beside *single*. Gives W1's requests a second; the second time in a round, those of the first.
+/// W1: tokens created on 64 connections, beside *group*; and on a slow disk, beside *single* on the same. W2:
+/// on one connection, beside *single*. Gives W1's requests a second; the second time in a round, those of the
+/// first.
 pub(crate) fn create(bench: &mut Bench) -> Result<f64> {
     if let Some(creates) = bench.round.creates {
         return Ok(creates);

@@ -1,6 +1,7 @@
 //! `countersign access-token …`: what account-holders call APIs with.
 
 use std::io::Read as _;
+use std::num::NonZeroUsize;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -56,8 +57,8 @@ pub(crate) struct IssueArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     /// Most tokens to show
-    #[arg(long, default_value_t = 1_000)]
-    limit: usize,
+    #[arg(long, default_value = "1000")]
+    limit: NonZeroUsize,
 
     #[command(flatten)]
     target: InAccount,
@@ -134,10 +135,11 @@ fn issue(args: &IssueArgs) -> Result<(), Failure> {
 
 fn list(args: &ListArgs) -> Result<(), Failure> {
     let (client, account) = args.target.connect()?;
+    let limit = args.limit.get();
     let mut rows = Vec::new();
     let mut total = 0;
     loop {
-        let page = PAGE.min(args.limit - rows.len());
+        let page = PAGE.min(limit - rows.len());
         let filter = json!({"limit": page, "skip": rows.len()}).to_string();
         let query = form_urlencoded::Serializer::new(String::new()).append_pair("filter", &filter).finish();
         let answer = client.get(&format!("{}?{query}", path_of_all(account)))?;
@@ -145,7 +147,7 @@ fn list(args: &ListArgs) -> Result<(), Failure> {
         let found: Vec<Value> = read(answer.body)?;
         let is_last = found.len() < page;
         rows.extend(found);
-        if is_last || rows.len() >= args.limit {
+        if is_last || rows.len() >= limit {
             break;
         }
     }

@@ -1,5 +1,7 @@
 //! `countersign audit`: what was done, by whom, to what.
 
+use std::num::NonZeroUsize;
+
 use clap::Args;
 use countersign_domain::id::{AccountId, TokenRef};
 use serde::Deserialize;
@@ -38,8 +40,8 @@ pub(crate) struct AuditArgs {
     until: Option<String>,
 
     /// Most records to show, newest first
-    #[arg(long, default_value_t = 100)]
-    limit: usize,
+    #[arg(long, default_value = "100")]
+    limit: NonZeroUsize,
 
     #[command(flatten)]
     common: Common,
@@ -83,8 +85,9 @@ pub(crate) fn audit(args: &AuditArgs) -> Result<(), Failure> {
     let client = args.common.connect()?;
     let mut rows = Vec::new();
     let mut cursor = None;
-    while rows.len() < args.limit {
-        let page: Page = read(client.get(&args.path(cursor.as_deref(), args.limit - rows.len()))?.body)?;
+    while rows.len() < args.limit.get() {
+        let page: Page =
+            read(client.get(&args.path(cursor.as_deref(), args.limit.get() - rows.len()))?.body)?;
         rows.extend(page.entries);
         // A page may be short, even empty, and still have a successor.
         cursor = page.next_cursor;

@@ -8,6 +8,7 @@
 //! let server = Server::start(&data);      // the same store again
 //! ```
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -70,7 +71,7 @@ impl Launch {
     }
 
     /// One more variable of the environment.
-    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
@@ -81,14 +82,24 @@ impl Launch {
         self
     }
 
+    /// Lets a shell do something first, such as `ulimit -Sn 256`.
+    pub(crate) fn after(self, shell: &str) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{shell}; exec \"$@\""), "sh"]).env_clear().stdin(Stdio::null());
+        command.arg(self.command.get_program()).args(self.command.get_args());
+        command.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Self { command }
+    }
+
+    /// Starts it and does not wait: for those who do not let it come that far.
+    pub(crate) fn spawn(mut self) -> Child {
+        let command = self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("the binary can be started")
+    }
+
     /// Starts it and waits until it is ready.
-    pub(crate) fn start(mut self) -> Server {
-        let mut child = self
-            .command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary can be started");
+    pub(crate) fn start(self) -> Server {
+        let mut child = self.spawn();
         let log = Arc::new(Mutex::new(String::new()));
         let serving = follow(&mut child, Arc::clone(&log));
         let line = serving.recv_timeout(PATIENCE).unwrap_or_else(|_| {

@@ -48,7 +48,7 @@ fn the_last_uses_are_written_when_it_ends() {
 
     let server = Server::start(&data);
     let (status, usage) = server.get(&format!("/api/v1/usage?token={}", text(&token, "id")));
-    assert_eq!((status, usage["uses"][0]["count"].as_u64()), (200, Some(2)), "{usage}");
+    assert_eq!((status, usage["secrets"][0]["count"].as_u64()), (200, Some(2)), "{usage}");
 }
 
 #[test]

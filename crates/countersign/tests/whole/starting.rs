@@ -4,6 +4,8 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::server::{ACCOUNT, Data, Launch, Server, TOKEN, call, countersign, err, out};
 
 #[test]
@@ -31,14 +33,17 @@ fn without_a_terminal_the_root_token_goes_to_a_file() {
 #[test]
 fn on_a_terminal_the_first_command_works_when_pasted() {
     let data = Data::new();
+    let pid_file = data.path().with_file_name("pid");
     let serve = format!(
-        "{} serve --listen 127.0.0.1:0 --data {}",
+        "echo $$ > {}; exec {} serve --listen 127.0.0.1:0 --data {}",
+        pid_file.display(),
         env!("CARGO_BIN_EXE_countersign"),
         data.path().display()
     );
     // `script` gives it a terminal.
     let mut terminal = Command::new("script")
         .args(["--quiet", "--flush", "--return", "--command", &serve, "/dev/null"])
+        .env("SHELL", "/bin/sh")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -55,9 +60,10 @@ fn on_a_terminal_the_first_command_works_when_pasted() {
         command.push('\n');
     }
     let pasted = Command::new("sh").args(["-c", &command]).output().expect("a shell");
-    rustix::process::kill_process(rustix::process::Pid::from_child(&terminal), rustix::process::Signal::TERM)
-        .expect("it runs");
-    terminal.wait().expect("it ends");
+    let pid = std::fs::read_to_string(&pid_file).expect("the file");
+    let pid = pid.trim().parse().ok().and_then(Pid::from_raw).expect("a process id");
+    kill_process(pid, Signal::TERM).expect("it runs");
+    assert!(terminal.wait().expect("it ends").success());
     let answer: serde_json::Value = serde_json::from_str(&out(&pasted)).unwrap_or_default();
     assert_eq!(answer["result"]["name"], "first", "{command}\n{}{}", out(&pasted), err(&pasted));
 }
@@ -192,4 +198,15 @@ fn the_internal_listener_has_no_management() {
     assert_eq!(get("/authz"), 200, "the door");
     assert_eq!(get("/api/v1/audit"), 404);
     assert_eq!(get(&format!("/client/v4/accounts/{ACCOUNT}/access/service_tokens")), 404);
+}
+
+#[test]
+fn as_many_files_may_be_open_as_connections_need() {
+    let data = Data::new();
+    let server =
+        Launch::new(&data).env("COUNTERSIGN_LIMITS_CONNECTIONS", "400").after("ulimit -Sn 256").start();
+    let limits = format!("/proc/{}/limits", server.pid().as_raw_nonzero());
+    let limits = std::fs::read_to_string(limits).expect("the limits of a process");
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).expect("the limit");
+    assert_eq!(files.split_whitespace().nth(3), Some("464"), "{files}");
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use countersign_authority::Granted;
+use countersign_domain::id::TokenRef;
 use countersign_domain::scope::Scope;
 use countersign_domain::verdict::{Outgoing, Reason, Refusal};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
@@ -40,10 +41,10 @@ pub(super) fn granted(granted: &Granted) -> DoorResponse {
     let headers = response.headers_mut();
     headers.reserve(8);
     headers.insert(header::CACHE_CONTROL, NO_STORE);
-    headers.insert(&ACCOUNT, value(&fact.account.to_string()));
-    headers.insert(&TOKEN, value(&fact.token().to_string()));
+    headers.insert(&ACCOUNT, value(fact.account.encode(&mut [0; 32])));
+    headers.insert(&TOKEN, token(fact.token()));
     headers.insert(&KIND, HeaderValue::from_static(fact.kind().as_str()));
-    headers.insert(&NAME, value(&name(&fact.name)));
+    headers.insert(&NAME, name(&fact.name));
     headers.insert(&SCOPES, scopes(fact.scopes.stated()));
     headers.insert(&ORGANIZATIONS, NOTHING);
     if let Some(Outgoing { deprecated_at, sunset_at }) = granted.grant.outgoing {
@@ -95,9 +96,20 @@ fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or(NOTHING)
 }
 
-/// The name in printable ASCII, cut between characters.
-fn name(name: &str) -> String {
-    let mut text = String::with_capacity(name.len());
+fn token(token: TokenRef) -> HeaderValue {
+    match token {
+        TokenRef::Service(id) => value(id.encode(&mut [0; 36])),
+        TokenRef::Access(handle) => value(handle.as_str()),
+    }
+}
+
+/// The name in printable ASCII, cut between characters. Most names need neither.
+fn name(name: &str) -> HeaderValue {
+    let stays = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'%';
+    if name.len() <= LONGEST_NAME && name.bytes().all(stays) {
+        return value(name);
+    }
+    let mut text = String::with_capacity(LONGEST_NAME);
     for character in name.chars() {
         let mut buffer = [0; 4];
         let encoded = utf8_percent_encode(character.encode_utf8(&mut buffer), UNPRINTABLE);
@@ -108,7 +120,7 @@ fn name(name: &str) -> String {
             break;
         }
     }
-    text
+    value(&text)
 }
 
 /// `DEFAULT` for an unscoped credential, so that it cannot be mistaken for one that may do nothing.

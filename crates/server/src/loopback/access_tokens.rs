@@ -9,22 +9,23 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::auth::Asking;
 use super::body::{AccessTokenInput, AccessTokenOutput, Done};
-use super::error::{ErrorBody, answer};
+use super::error::{Failures, answer};
 use super::failure::Failure;
 use super::filter::Filter;
 use crate::App;
 
 static X_TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
-/// `POST …/accessTokens`: the token, its text in `id`.
+/// `POST …/accessTokens`: makes a token; its text is in `id`, this once.
+///
+/// Needs `countersign:access-tokens:write`; the new token is within the caller's in every dimension.
 #[utoipa::path(
     post,
     path = "/v1/Accounts/{id}/accessTokens",
     operation_id = "create_access_token",
     params(("id" = String, Path, description = "of the account: 32 hex digits, or `me`")),
     request_body = Option<AccessTokenInput>,
-    responses((status = 200, body = AccessTokenOutput),
-        (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)),
+    responses((status = 200, description = "the token", body = AccessTokenOutput), Failures),
     tag = "access_tokens"
 )]
 pub(super) async fn create(
@@ -37,16 +38,17 @@ pub(super) async fn create(
     Ok(answer(StatusCode::OK, &AccessTokenOutput::issued(&token, &text)))
 }
 
-/// `GET …/accessTokens`: live tokens in the order they were made, with their number in all.
+/// `GET …/accessTokens`: live tokens in the order they were made.
+///
+/// Needs `countersign:access-tokens:read`.
 #[utoipa::path(
     get,
     path = "/v1/Accounts/{id}/accessTokens",
     operation_id = "list_access_tokens",
     params(("id" = String, Path, description = "of the account: 32 hex digits, or `me`"),
         ("filter" = Option<String>, Query, description = "JSON: `limit` (at most 100) and `skip`")),
-    responses((status = 200, body = Vec<AccessTokenOutput>,
-            headers(("x-total-count" = u64, description = "how many there are in all"))),
-        (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)),
+    responses((status = 200, description = "a page", body = Vec<AccessTokenOutput>,
+            headers(("x-total-count" = u64, description = "how many there are in all"))), Failures),
     tag = "access_tokens"
 )]
 pub(super) async fn list(
@@ -61,14 +63,16 @@ pub(super) async fn list(
     Ok(response)
 }
 
-/// `DELETE …/accessTokens/{fk}`: the token ends before this is answered.
+/// `DELETE …/accessTokens/{fk}`: ends a token before this is answered.
+///
+/// Needs `countersign:access-tokens:write`, except for the token in use.
 #[utoipa::path(
     delete,
     path = "/v1/Accounts/{id}/accessTokens/{fk}",
     operation_id = "delete_access_token",
     params(("id" = String, Path, description = "of the account: 32 hex digits, or `me`"),
         ("fk" = String, Path, description = "the token's handle or its whole text")),
-    responses((status = 200, body = Done), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)),
+    responses((status = 200, description = "it is done", body = Done), Failures),
     tag = "access_tokens"
 )]
 pub(super) async fn delete(State(app): State<Arc<App>>, asking: Asking) -> Result<Response, Failure> {

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoResponses, ToSchema};
 
 use super::path::shown;
 use crate::wire::Problem;
@@ -20,6 +20,18 @@ const LONGEST_PATH: usize = 200;
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ErrorBody {
     error: ErrorObject,
+}
+
+/// What every operation of this wire can answer beside what it is for.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes what failures print")]
+pub(super) enum Failures {
+    /// The request is not good, or not allowed.
+    #[response(status = "4XX")]
+    Refused(ErrorBody),
+    /// A fault of the server's, or too much at once.
+    #[response(status = "5XX")]
+    Faulty(ErrorBody),
 }
 
 /// What is wrong. Faults of ours have neither `name` nor `code`, as in LoopBack, but the id of the request.

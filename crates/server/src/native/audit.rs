@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::auth::Asking;
 use super::failure::Failure;
-use super::problem::{ProblemBody, answer};
+use super::problem::{Failures, answer};
 use super::query::Parameters;
 use crate::App;
 use crate::time_text::{parse_rfc3339, rfc3339};
@@ -173,7 +173,9 @@ impl<S: Sync> FromRequestParts<S> for AuditQuery {
     }
 }
 
-/// `GET /api/v1/audit`: what was done in an account. Needs `countersign:audit:read`.
+/// `GET /api/v1/audit`: what was done in an account, newest first.
+///
+/// Needs `countersign:audit:read`.
 #[utoipa::path(
     get,
     path = "/api/v1/audit",
@@ -185,9 +187,7 @@ impl<S: Sync> FromRequestParts<S> for AuditQuery {
         ("until" = Option<String>, Query, description = "only before this time, RFC 3339"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
         ("limit" = Option<u32>, Query, description = "most entries, at most 1000; 50 when absent")),
-    responses((status = 200, body = AuditOutput),
-        (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = 200, description = "a page", body = AuditOutput), Failures),
     tag = "audit"
 )]
 pub(super) async fn list(

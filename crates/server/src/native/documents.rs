@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderValue, header};
 
-use super::problem::{ProblemBody, refuse};
+use super::problem::{Failures, refuse};
 use crate::openapi::documents;
 use crate::wire::Problem;
 
@@ -21,8 +21,7 @@ static DOCUMENTS: LazyLock<[(String, Bytes); 3]> =
     path = "/openapi/{document}",
     operation_id = "show_document",
     params(("document" = String, Path, description = "`cloudflare.json`, `loopback.json` or `native.json`")),
-    responses((status = 200, body = Object, content_type = "application/json"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = 200, description = "the document", body = Object, content_type = "application/json"), Failures),
     security(()),
     tag = "documents"
 )]

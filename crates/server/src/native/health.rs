@@ -8,7 +8,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::problem::{ProblemBody, answer, refuse};
+use super::problem::{Failures, answer, refuse};
 use crate::App;
 use crate::observe::arrival;
 use crate::wire::Problem;
@@ -35,7 +35,7 @@ fn unready(reason: &'static str) -> Response {
 }
 
 /// `GET /healthz`: the process lives.
-#[utoipa::path(get, path = "/healthz", responses((status = 200, body = HealthOutput)), security(()), tag = "health")]
+#[utoipa::path(get, path = "/healthz", responses((status = 200, description = "alive", body = HealthOutput)), security(()), tag = "health")]
 pub(super) async fn alive() -> Response {
     healthy()
 }
@@ -45,7 +45,8 @@ pub(super) async fn alive() -> Response {
     get,
     path = "/readyz",
     operation_id = "ready",
-    responses((status = 200, body = HealthOutput), (status = 503, body = HealthOutput)),
+    responses((status = 200, description = "ready", body = HealthOutput),
+        (status = 503, description = "not ready", body = HealthOutput)),
     security(()),
     tag = "health"
 )]
@@ -70,8 +71,8 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
     get,
     path = "/metrics",
     operation_id = "metrics",
-    responses((status = 200, body = String, content_type = "application/openmetrics-text"),
-        (status = "5XX", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = 200, description = "the numbers", body = String, content_type = "application/openmetrics-text"),
+        Failures),
     security(()),
     tag = "health"
 )]

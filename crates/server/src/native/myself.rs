@@ -5,16 +5,16 @@ use http::StatusCode;
 
 use super::auth::Recognised;
 use super::identity::Identity;
-use super::problem::{ProblemBody, answer};
+use super::problem::{Failures, answer};
 
-/// `GET /api/v1/self`: tells the bearer of a good credential of either kind whose it is and what it may be used for.
+/// `GET /api/v1/self`: tells a bearer about itself.
+///
+/// Any good credential of either kind will do; no scope is needed.
 #[utoipa::path(
     get,
     path = "/api/v1/self",
     operation_id = "show_self",
-    responses((status = 200, body = Identity),
-        (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = 200, description = "who it is", body = Identity), Failures),
     security(("bearer" = []), ("basic" = []), ("bare" = []), ("header" = []), ("client_id" = [], "client_secret" = [])),
     tag = "verification"
 )]

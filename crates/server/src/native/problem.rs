@@ -3,7 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::wire::Problem;
 
@@ -27,6 +27,18 @@ pub(super) struct ProblemBody {
     /// Finds the request in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
+}
+
+/// What every operation of this wire can answer beside what it is for.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes what failures print")]
+pub(super) enum Failures {
+    /// The request is not good, or not allowed.
+    #[response(status = "4XX", content_type = "application/problem+json")]
+    Refused(ProblemBody),
+    /// A fault of the server's, or too much at once.
+    #[response(status = "5XX", content_type = "application/problem+json")]
+    Faulty(ProblemBody),
 }
 
 impl ProblemBody {

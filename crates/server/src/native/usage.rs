@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::auth::Asking;
 use super::failure::Failure;
-use super::problem::{ProblemBody, answer};
+use super::problem::{Failures, answer};
 use super::query::Parameters;
 use crate::App;
 use crate::time_text::rfc3339;
@@ -111,16 +111,16 @@ impl<S: Sync> FromRequestParts<S> for UsageQuery {
     }
 }
 
-/// `GET /api/v1/usage`: uses and refusals of a token. Needs `countersign:audit:read`.
+/// `GET /api/v1/usage`: uses and refusals of a token.
+///
+/// Needs `countersign:audit:read`.
 #[utoipa::path(
     get,
     path = "/api/v1/usage",
     operation_id = "show_usage",
     params(("token" = String, Query, description = "an id or a handle"),
         ("account" = Option<String>, Query, description = "whose it is; the caller's own when absent")),
-    responses((status = 200, body = UsageOutput),
-        (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = 200, description = "what was recorded", body = UsageOutput), Failures),
     tag = "audit"
 )]
 pub(super) async fn show(

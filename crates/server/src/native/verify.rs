@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use super::auth::Asking;
 use super::failure::Failure;
 use super::identity::Identity;
-use super::problem::{ProblemBody, answer};
+use super::problem::{Failures, answer};
 use crate::App;
 use crate::doors::{BadDemand, DemandBuilder};
 use crate::json;
@@ -31,38 +31,45 @@ use crate::json;
 pub(super) struct VerifyInput {
     /// An access token; either this, or the pair.
     #[serde(default, deserialize_with = "stated")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = String, required = false)]
     token: Option<Zeroizing<String>>,
     /// Of a service token.
     #[serde(default, deserialize_with = "stated")]
+    #[schema(nullable = false)]
     client_id: Option<String>,
     /// Of a service token.
     #[serde(default, deserialize_with = "stated")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = String, required = false)]
     client_secret: Option<Zeroizing<String>>,
     /// All of them are needed; in each, `a|b` is one of the two.
     #[serde(default, deserialize_with = "stated")]
+    #[schema(nullable = false)]
     scope: Option<Vec<String>>,
     /// In which the bearer must be allowed to act.
     #[serde(default, deserialize_with = "stated")]
+    #[schema(nullable = false)]
     organization: Option<String>,
     /// To which, or below which, the credential must belong.
     #[serde(default, deserialize_with = "stated")]
+    #[schema(nullable = false)]
     account: Option<String>,
     /// `service` or `access`.
     #[serde(default, deserialize_with = "stated")]
+    #[schema(nullable = false)]
     kind: Option<String>,
     /// Of the request to be let in. No credential is bound to one yet, so it decides nothing.
     #[serde(default, deserialize_with = "stated")]
+    #[schema(nullable = false)]
     #[expect(dead_code, reason = "must be a text, and is judged once credentials are bound to requests")]
     method: Option<String>,
     /// Path and query of that request; likewise.
     #[serde(default, deserialize_with = "stated")]
+    #[schema(nullable = false)]
     #[expect(dead_code, reason = "must be a text, and is judged once credentials are bound to requests")]
     uri: Option<String>,
     /// Of the client, for last use.
     #[serde(default, deserialize_with = "stated")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = String, required = false)]
     address: Option<IpAddr>,
 }
 
@@ -96,16 +103,16 @@ impl VerifyOutput {
     }
 }
 
-/// `POST /api/v1/verify`: whether a credential is good for what is demanded. Needs `countersign:verify`. Speaks only
-/// of credentials of the caller's account and of accounts below it; any other is `unknown`.
+/// `POST /api/v1/verify`: whether a credential is good for what is demanded.
+///
+/// Needs `countersign:verify`. Speaks only of credentials of the caller's account and of accounts below it; any other
+/// is `unknown`.
 #[utoipa::path(
     post,
     path = "/api/v1/verify",
     operation_id = "verify",
     request_body = VerifyInput,
-    responses((status = 200, body = VerifyOutput),
-        (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = 200, description = "the verdict", body = VerifyOutput), Failures),
     tag = "verification"
 )]
 pub(super) async fn verify(

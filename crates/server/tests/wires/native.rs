@@ -66,6 +66,8 @@ async fn verify_tells_whose_it_is() {
         json!({"valid": true, "reason": null, "account": account, "token": &world.root[..22], "kind": "access",
             "name": null, "scopes": null, "organizations": [], "expires_at": null, "secret_version": 1}),
     );
+    let listed = world.access_token(json!({"scopes": ["a", "DEFAULT"]})).await;
+    assert_eq!(verify(&world, &json!({"token": listed})).await.json()["scopes"], Value::Null, "unscoped");
     let service = world.service_token(json!({"name": "ci ü", "duration": "1h"})).await;
     verify(&world, &json!({"client_id": service.client_id, "client_secret": service.secret})).await.assert(
         200,

@@ -1,8 +1,10 @@
 //! `countersign service-token list`: page after page until there is enough to show.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::Args;
+use countersign_domain::time::Timestamp;
 use serde_json::Value;
 
 use super::view::{Token, lines};
@@ -35,8 +37,8 @@ pub(crate) struct ListArgs {
     idle: Option<Duration>,
 
     /// Most tokens to show
-    #[arg(long, default_value_t = 1_000)]
-    limit: usize,
+    #[arg(long, default_value = "1000")]
+    limit: NonZeroUsize,
 
     #[command(flatten)]
     target: InAccount,
@@ -54,8 +56,7 @@ impl ListArgs {
         format!("{base}?{}", query.finish())
     }
 
-    fn wants(&self, token: &Token) -> bool {
-        let now = now();
+    fn wants(&self, token: &Token, now: Timestamp) -> bool {
         self.expiring.is_none_or(|span| token.expires_by(now, now.after(span)))
             && self.idle.is_none_or(|span| token.idle_since(now.before(span)))
     }
@@ -65,6 +66,7 @@ impl ListArgs {
 pub(super) fn list(args: &ListArgs) -> Result<(), Failure> {
     let (client, account) = args.target.connect()?;
     let base = path_of_all(account);
+    let (now, limit) = (now(), args.limit.get());
     let (mut tokens, mut rows) = (Vec::new(), Vec::new());
     for page in 1.. {
         let result = result_of(client.get(&args.path(&base, page))?);
@@ -74,22 +76,22 @@ pub(super) fn list(args: &ListArgs) -> Result<(), Failure> {
         let is_last = found.len() < PAGE;
         for row in found {
             let token: Token = read(row.clone())?;
-            if args.wants(&token) {
+            if args.wants(&token, now) {
                 tokens.push(token);
                 rows.push(row);
             }
         }
-        if is_last || tokens.len() > args.limit {
+        if is_last || tokens.len() > limit {
             break;
         }
     }
-    if tokens.len() > args.limit {
-        tokens.truncate(args.limit);
-        rows.truncate(args.limit);
-        output::note(&format!("countersign: there are more than these {}; see --limit", args.limit));
+    if tokens.len() > limit {
+        tokens.truncate(limit);
+        rows.truncate(limit);
+        output::note(&format!("countersign: there are more than these {limit}; see --limit"));
     }
     match args.target.json() {
         true => print_json(&Value::Array(rows)),
-        false => Ok(output::print(&lines(&tokens, now()))?),
+        false => Ok(output::print(&lines(&tokens, now))?),
     }
 }
