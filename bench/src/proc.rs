@@ -16,6 +16,9 @@ struct Core {
 }
 
 /// CPU time of every core since boot. What the host took away (steal) is neither busy nor idle.
+///
+/// The kernel samples it, some hundred times a second: it says whether a core was saturated, and nothing exact about
+/// work that comes in step with the samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Machine(Vec<Core>);
 
@@ -25,11 +28,6 @@ impl Machine {
         let cores: Vec<Core> = read("/proc/stat")?.lines().filter_map(parse_core).collect();
         anyhow::ensure!(!cores.is_empty(), "/proc/stat names no cores");
         Ok(Self(cores))
-    }
-
-    /// CPU time of all cores since `earlier`, in microseconds.
-    pub(crate) fn busy_micros_since(&self, earlier: &Self) -> u64 {
-        self.0.iter().zip(&earlier.0).map(|(now, then)| (now.busy - then.busy) * TICK_MICROS).sum()
     }
 
     /// The share of its time that each core was busy since `earlier`, 0 to 1.
@@ -55,13 +53,59 @@ fn parse_core(line: &str) -> Option<Core> {
 
 /// CPU time that this process and all its threads have used, in microseconds.
 pub(crate) fn cpu_micros(pid: u32) -> Result<u64> {
-    let stat = read(format!("/proc/{pid}/stat"))?;
-    // The second field, the name, may hold anything; it ends at the last parenthesis.
-    let fields = stat.rsplit_once(')').map(|(_, rest)| rest).context("/proc/<pid>/stat has no name")?;
-    let mut words = fields.split_ascii_whitespace().skip(11);
-    let mut ticks = || words.next().and_then(|word| word.parse::<u64>().ok());
-    let (user, system) = ticks().zip(ticks()).context("/proc/<pid>/stat has no times")?;
-    Ok((user + system) * TICK_MICROS)
+    let stat = Stat::parse(&read(format!("/proc/{pid}/stat"))?).context("/proc/<pid>/stat cannot be read")?;
+    Ok(stat.own_ticks * TICK_MICROS)
+}
+
+/// CPU time that all programs but this one and its children have used since boot, in microseconds.
+///
+/// A process counts with the children that it has waited for, so nothing is lost when one ends, and the difference of
+/// two calls is exactly what was used between them. Threads of the kernel are no programs.
+pub(crate) fn others_cpu_micros() -> Result<u64> {
+    let this = std::process::id();
+    let mut ticks = 0;
+    for entry in fs::read_dir("/proc")? {
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        // It may be gone by now.
+        let Ok(text) = fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
+        let stat = Stat::parse(&text).with_context(|| format!("/proc/{pid}/stat cannot be read"))?;
+        if is_other(pid, stat.parent, this) {
+            ticks += stat.own_ticks + stat.children_ticks;
+        }
+    }
+    Ok(ticks * TICK_MICROS)
+}
+
+/// Whether a process is neither `this` nor the kernel's nor a child of either.
+fn is_other(pid: u32, parent: u32, this: u32) -> bool {
+    /// `kthreadd`, the parent of all threads of the kernel.
+    const KERNEL: u32 = 2;
+    ![this, KERNEL].iter().any(|ours| pid == *ours || parent == *ours)
+}
+
+/// What we read of `/proc/<pid>/stat`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stat {
+    parent: u32,
+    own_ticks: u64,
+    /// Of the children that it has waited for, and theirs.
+    children_ticks: u64,
+}
+
+impl Stat {
+    fn parse(text: &str) -> Option<Self> {
+        // The second field, the name, may hold anything; it ends at the last parenthesis. State and parent follow.
+        let (_, rest) = text.rsplit_once(')')?;
+        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        let ticks = |field: usize| fields.get(field)?.parse::<u64>().ok();
+        Some(Self {
+            parent: fields.get(1)?.parse().ok()?,
+            own_ticks: ticks(11)? + ticks(12)?,
+            children_ticks: ticks(13)? + ticks(14)?,
+        })
+    }
 }
 
 /// Proportional set size of this process, in bytes.
@@ -109,7 +153,27 @@ mod tests {
         let then = Machine(vec![Core { busy: 100, idle: 100 }, Core { busy: 0, idle: 0 }]);
         let now = Machine(vec![Core { busy: 175, idle: 125 }, Core { busy: 0, idle: 100 }]);
         assert_eq!(now.shares_since(&then), [0.75, 0.0]);
-        assert_eq!(now.busy_micros_since(&then), 750_000);
+    }
+
+    #[test]
+    fn a_name_may_look_like_fields() {
+        let text = "7 (a) R 9 (b) S 3 0 0 0 -1 0 0 0 0 0 11 22 33 44 20 0 1 0";
+        assert_eq!(Stat::parse(text), Some(Stat { parent: 3, own_ticks: 33, children_ticks: 77 }));
+        assert_eq!(Stat::parse("7 (a) R"), None);
+    }
+
+    #[test]
+    fn others_are_neither_this_program_nor_its_children_nor_the_kernel() -> Result<()> {
+        let this = std::process::id();
+        let mut child = std::process::Command::new("sleep").arg("60").spawn()?;
+        let stat = read(format!("/proc/{}/stat", child.id()));
+        child.kill()?;
+        child.wait()?;
+        let parent = Stat::parse(&stat?).context("no parent")?.parent;
+        assert!(!is_other(child.id(), parent, this) && !is_other(this, 1, this));
+        assert!(!is_other(2, 0, this) && !is_other(77, 2, this), "threads of the kernel");
+        assert!(is_other(1, 0, this) && others_cpu_micros()? > 0);
+        Ok(())
     }
 
     #[test]

@@ -137,7 +137,6 @@ impl Engine {
             server_cpu_us: after.server_cpu_us.saturating_sub(before.server_cpu_us),
             server_file_reads: after.server_file_reads.saturating_sub(before.server_file_reads),
             generator_cpu_us: after.generator_cpu_us - before.generator_cpu_us,
-            machine_cpu_us: after.machine.busy_micros_since(&before.machine),
             cores_busy: after.machine.shares_since(&before.machine),
             lanes: lanes.collect::<Result<_>>()?,
         })

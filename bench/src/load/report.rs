@@ -13,8 +13,6 @@ pub(crate) struct Report {
     pub(crate) server_file_reads: u64,
     /// CPU time of the generator.
     pub(crate) generator_cpu_us: u64,
-    /// CPU time of the machine, the host's share left out.
-    pub(crate) machine_cpu_us: u64,
     /// The share of its time that each core was busy.
     pub(crate) cores_busy: Vec<f64>,
     /// Lane by lane, in the order of the plan.

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::countersign::{Countersign, Setting};
 use super::ledger::Ledger;
 use super::process::{GENERATOR_CORE, Pinned, SERVER_CORE, free_address, on_core};
-use super::quiet;
+use super::quiet::{self, Meter};
 use super::scale::Scale;
 use super::seed::{self, Seed};
 use super::taken::{SATURATED, Taken};
@@ -80,7 +80,7 @@ impl Bench {
 
     /// The results, and the runs that they come from.
     pub(crate) fn finish(mut self) -> (Ledger, Vec<Taken>) {
-        let disturbed = self.runs.iter().filter(|taken| taken.others() > quiet::OTHERS).count();
+        let disturbed = self.runs.iter().filter(|taken| taken.others > quiet::OTHERS).count();
         if disturbed > 0 {
             let (all, limit) = (self.runs.len(), quiet::OTHERS);
             self.ledger
@@ -191,10 +191,9 @@ impl Bench {
             if self.scale.quiet {
                 quiet::wait()?;
             }
-            let report = self.send(plan).with_context(|| label.to_owned())?;
-            let taken = Taken { label: label.into(), round: self.round.number, report };
+            let taken = self.taken(label, self.send_in_background(plan)?)?;
             left -= 1;
-            if taken.others() <= quiet::OTHERS || left == 0 {
+            if taken.others <= quiet::OTHERS || left == 0 {
                 self.record(taken.clone());
                 return Ok(taken);
             }
@@ -220,7 +219,7 @@ impl Bench {
 
     /// Runs the generator.
     pub(crate) fn send(&self, plan: &Plan) -> Result<Report> {
-        self.send_in_background(plan)?.report()
+        Ok(self.send_in_background(plan)?.report()?.0)
     }
 
     /// Starts the generator; [`Sending::report`] waits for its end.
@@ -229,14 +228,19 @@ impl Bench {
         let mut child = command.arg("load").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let input = child.stdin.take().context("the generator reads nothing")?;
         serde_json::to_writer(input, plan)?;
-        Ok(Sending(child))
+        Ok(Sending { child, others: Meter::start()? })
     }
 
     /// Waits for a load in the background, and records it.
     pub(crate) fn record_in_background(&mut self, label: &str, load: Sending) -> Result<()> {
-        let report = load.report().with_context(|| label.to_owned())?;
-        self.record(Taken { label: label.into(), round: self.round.number, report });
+        let taken = self.taken(label, load)?;
+        self.record(taken);
         Ok(())
+    }
+
+    fn taken(&self, label: &str, load: Sending) -> Result<Taken> {
+        let (report, others) = load.report().with_context(|| label.to_owned())?;
+        Ok(Taken { label: label.into(), round: self.round.number, report, others })
     }
 
     /// Revokes tokens of a file and verifies each at once.
@@ -281,12 +285,16 @@ impl Reference {
 }
 
 /// A generator at work.
-pub(crate) struct Sending(std::process::Child);
+pub(crate) struct Sending {
+    child: std::process::Child,
+    others: Meter,
+}
 
 impl Sending {
-    /// Waits for its end.
-    pub(crate) fn report(self) -> Result<Report> {
-        json_of(self.0)
+    /// Waits for its end. Gives its report, and how many cores other programs used meanwhile.
+    fn report(self) -> Result<(Report, f64)> {
+        let report = json_of(self.child)?;
+        Ok((report, self.others.cores()?))
     }
 }
 

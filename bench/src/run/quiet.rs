@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::proc::Machine;
+use crate::proc;
 
 /// How much of a core other programs may use.
 pub(crate) const OTHERS: f64 = 0.12;
@@ -16,12 +16,30 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) fn wait() -> Result<()> {
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
-        let (before, at) = (Machine::now()?, Instant::now());
+        let meter = Meter::start()?;
         std::thread::sleep(Duration::from_secs(1));
-        let busy = Machine::now()?.busy_micros_since(&before) as f64 / 1e6;
-        if busy / at.elapsed().as_secs_f64() < OTHERS {
+        if meter.cores()? < OTHERS {
             break;
         }
     }
     Ok(())
+}
+
+/// Measures what other programs use.
+pub(crate) struct Meter {
+    start: Instant,
+    micros: u64,
+}
+
+impl Meter {
+    /// From now on.
+    pub(crate) fn start() -> Result<Self> {
+        Ok(Self { start: Instant::now(), micros: proc::others_cpu_micros()? })
+    }
+
+    /// How many cores they have used since, on average.
+    pub(crate) fn cores(&self) -> Result<f64> {
+        let micros = proc::others_cpu_micros()?.saturating_sub(self.micros);
+        Ok(micros as f64 / 1e6 / self.start.elapsed().as_secs_f64())
+    }
 }

@@ -66,7 +66,7 @@ fn of_run(taken: &Taken) -> [String; 6] {
         format!("{:.2}", taken.cpu_us()),
         format!("{:.2}", taken.core_busy()),
         format!("{:.2}", taken.generator_us()),
-        format!("{:.2}", taken.others()),
+        format!("{:.2}", taken.others),
     ]
 }
 

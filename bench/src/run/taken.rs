@@ -17,6 +17,8 @@ pub(crate) struct Taken {
     pub(crate) round: u32,
     /// What was measured.
     pub(crate) report: Report,
+    /// Cores that other programs used meanwhile.
+    pub(crate) others: f64,
 }
 
 impl Taken {
@@ -49,12 +51,6 @@ impl Taken {
     /// How far the server's core was from saturated, 0 to 1.
     pub(crate) fn core_busy(&self) -> f64 {
         self.report.cores_busy.get(SERVER_CORE).copied().unwrap_or(0.0)
-    }
-
-    /// Cores that other programs used.
-    pub(crate) fn others(&self) -> f64 {
-        let ours = self.report.server_cpu_us + self.report.generator_cpu_us;
-        self.report.machine_cpu_us.saturating_sub(ours) as f64 / 1e6 / self.report.seconds
     }
 
     /// What was wrong, lane by lane.

@@ -77,8 +77,9 @@ where
     let mut stopped = std::pin::pin!(wait(stopped));
     loop {
         tokio::select! {
-            _ = ticks.tick() => {}
+            biased;
             () = &mut stopped => return,
+            _ = ticks.tick() => {}
         }
         if let Err(error) = work().await {
             tracing::warn!(what, cause = %chain(&error), "background work failed; it will be tried again");

@@ -78,9 +78,9 @@ async fn run(config: Config, root: RootSettings) -> anyhow::Result<()> {
         connections: config.connections,
     };
     let app = App::new(Arc::clone(&authority), settings, gauges::of(Arc::clone(&store), config.queue));
-    let addresses = listeners.addresses()?;
+    // Before the first answer: who sees that it is ready finds the root token where it belongs.
+    announce(&config, &outcome, listeners.addresses()?, &authority, started)?;
     let server = Server::start(&app, &authority, listeners);
-    announce(&config, &outcome, addresses, &authority, started)?;
 
     server.run_until(signals, config.shutdown_delay).await?;
     let flushed = authority.flush_all_usage().await;

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -35,15 +35,6 @@ impl TrustedProxies {
     /// the entry that counts cannot be read: an address that may be forged is no address (design 2.4).
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
         let mut lines = headers.get_all(&X_FORWARDED_FOR).iter();
-        self.client_of(peer, &mut lines)
-    }
-
-    /// As [`TrustedProxies::client`], over header lines already found, in their order.
-    pub(crate) fn client_of<'h>(
-        &self,
-        peer: IpAddr,
-        lines: &mut dyn DoubleEndedIterator<Item = &'h HeaderValue>,
-    ) -> Option<IpAddr> {
         let mut nearest = peer.to_canonical();
         while let Some(line) = lines.next_back() {
             for entry in line.to_str().ok()?.rsplit(',') {
@@ -61,6 +52,8 @@ impl TrustedProxies {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     fn client(peer: &str, lines: &[&str]) -> Option<String> {

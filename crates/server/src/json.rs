@@ -6,6 +6,8 @@ use axum::body::{Body, to_bytes};
 use bytes::Bytes;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use crate::wire::abridged;
+
 /// Largest body (design 5, invariant 9).
 pub(crate) const LARGEST_BODY: usize = 100 * 1024;
 /// Deepest nesting.
@@ -152,7 +154,8 @@ impl<'de> Visitor<'de> for Shape<'_> {
         self.check_depth()?;
         let mut seen = std::collections::HashSet::new();
         while let Some(key) = entries.next_key::<String>()? {
-            let pointer = format!("{}/{}", self.pointer, key.replace('~', "~0").replace('/', "~1"));
+            let name = abridged(&key).replace('~', "~0").replace('/', "~1");
+            let pointer = format!("{}/{name}", self.pointer);
             if !seen.insert(key) {
                 return Err(self.refuse(BodyFault::Field { pointer, reason: "is given twice".into() }));
             }
@@ -166,18 +169,23 @@ impl<'de> Visitor<'de> for Shape<'_> {
 fn pointer_of(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     let segment = |segment: &Segment| match segment {
-        Segment::Map { key } => format!("/{key}"),
+        Segment::Map { key } => format!("/{}", abridged(key)),
         Segment::Seq { index } => format!("/{index}"),
         Segment::Enum { .. } | Segment::Unknown => String::new(),
     };
     path.iter().map(segment).collect()
 }
 
-/// serde's message without the place in the text, as a fragment that follows the field's name.
+/// serde's message without the place in the text and without the client's own words, as a fragment that follows the
+/// field's name.
 fn reason_of(message: &str) -> String {
     let message = message.rsplit_once(" at line ").map_or(message, |(before, _)| before);
-    match message.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected ")) {
-        Some((_, expected)) => format!("must be {expected}"),
+    let expected_instead_of = |fault: &str| Some(message.strip_prefix(fault)?.split_once(", expected ")?.1);
+    if let Some(expected) = expected_instead_of("unknown field ") {
+        return format!("is not known; expected {expected}");
+    }
+    match expected_instead_of("invalid type: ").or_else(|| expected_instead_of("invalid value: ")) {
+        Some(expected) => format!("must be {expected}"),
         None => message.to_owned(),
     }
 }
@@ -207,6 +215,10 @@ mod tests {
         assert_eq!(fault(r#"{"name":"a","name":"b"}"#), field("/name", "is given twice"));
         assert_eq!(fault(r#"{"x":[{"a/b":1,"a/b":2}]}"#), field("/x/0/a~1b", "is given twice"));
         assert_eq!(fault(r#"{"n\u0061me":"a","name":"b"}"#), field("/name", "is given twice"));
+        // Where a key should stand may stand a secret.
+        let secret = "csst_0123456789abcdefghijklmnopqrstuvwxyzABCD01234567";
+        let text = format!("{{\"{secret}\":1,\"{secret}\":2}}");
+        assert_eq!(fault(&text), field("/csst_012…", "is given twice"));
     }
 
     #[test]

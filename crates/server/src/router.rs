@@ -10,7 +10,7 @@ use axum::response::Response;
 use tower::ServiceExt;
 
 use crate::listener::Exposure;
-use crate::observe::observe;
+use crate::observe::{method_word, observe};
 use crate::wire::{Problem, Wire};
 use crate::{App, cloudflare, loopback, native};
 
@@ -49,6 +49,6 @@ async fn no_route(request: Request) -> Response {
 }
 
 async fn wrong_method(request: Request) -> Response {
-    let method = request.method().as_str();
+    let method = method_word(request.method());
     Wire::of(request.uri().path()).refuse(&Problem::WrongMethod { method })
 }

@@ -21,7 +21,7 @@ pub(crate) fn parse_rfc3339(text: &str) -> Option<Timestamp> {
 /// An HTTP date (RFC 9110, 5.6.7), for `Sunset`.
 pub(crate) fn http_date(time: Timestamp) -> Option<String> {
     let time = jiff::Timestamp::from_second(time.as_seconds()).ok()?;
-    Some(jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&time).ok()?)
+    jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&time).ok()
 }
 
 #[cfg(test)]

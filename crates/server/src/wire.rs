@@ -1,5 +1,6 @@
 //! Which wire a path belongs to, and the answers that every wire must be able to give in its own shape.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,21 @@ use countersign_domain::error::Error;
 use http::{HeaderValue, header};
 
 use crate::{cloudflare, loopback, native};
+
+/// Longest word of a client's own that an answer repeats whole: every credential is longer.
+const LONGEST_ECHO: usize = 22;
+/// Of a longer word, this much is repeated.
+const SHORT_ECHO: usize = 8;
+
+/// A word of a client's own, such as a part of a path or a key in a body, as an answer may repeat it: clients do put
+/// secrets in such places. Words that look like names of ours stay whole.
+pub(crate) fn abridged(word: &str) -> Cow<'_, str> {
+    let is_name = word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    if is_name || word.chars().count() <= LONGEST_ECHO {
+        return Cow::Borrowed(word);
+    }
+    Cow::Owned(word.chars().take(SHORT_ECHO).chain(['…']).collect())
+}
 
 /// A family of routes with one error shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -47,10 +47,10 @@ impl Connection {
         let mut request = request.into_bytes();
         request.extend_from_slice(body);
         self.stream.get_mut().write_all(&request)?;
-        self.answer()
+        self.answer(method == "HEAD")
     }
 
-    fn answer(&mut self) -> io::Result<Answer> {
+    fn answer(&mut self, without_body: bool) -> io::Result<Answer> {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
             if self.stream.read_line(&mut head)? == 0 {
@@ -60,8 +60,8 @@ impl Connection {
         let status = head.get(9..12).and_then(|digits| digits.parse().ok());
         let status = status.ok_or(io::ErrorKind::InvalidData)?;
         let mut answer = Answer { status, head, body: Vec::new() };
-        let length = answer.header("content-length").and_then(|value| value.parse().ok()).unwrap_or(0);
-        answer.body.resize(length, 0);
+        let stated = answer.header("content-length").and_then(|value| value.parse().ok());
+        answer.body.resize(stated.filter(|_| !without_body).unwrap_or(0), 0);
         self.stream.read_exact(&mut answer.body)?;
         Ok(answer)
     }

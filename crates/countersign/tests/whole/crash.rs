@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::ledger::Ledger;
 use crate::random::Random;
-use crate::server::Server;
+use crate::server::{Data, Launch, Server};
 
 /// How many managers work at once.
 const CLERKS: u64 = 6;
@@ -21,28 +21,28 @@ const LONGEST_BIRTH: u64 = 40;
 #[test]
 fn a_killed_server_has_done_what_it_acknowledged_and_nothing_by_halves() {
     let kills = std::env::var(KILLS_VARIABLE).map_or(KILLS, |text| text.parse().expect("a number"));
-    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
-    let (data, log) = (directory.path().join("data"), directory.path().join("log"));
+    let data = Data::new();
     let mut random = Random::seeded(kills);
     let mut ledger = Ledger::new(CLERKS);
     for kill in 1..=kills {
         if kill % 4 == 1 {
             // While it starts: the first time without a database, later with a log to recover.
-            let mut server = Server::spawn(&data, &[], &log);
+            let mut server = Launch::new(&data).spawn();
             sleep(Duration::from_millis(random.below(LONGEST_BIRTH)));
-            server.kill();
+            server.kill().expect("it runs");
+            server.wait().expect("it ends");
             continue;
         }
-        let mut server = Server::start(&data, &[], &log);
-        ledger.check(server.office());
+        let server = Server::start(&data);
+        ledger.check(server.address());
         let life = Duration::from_millis(random.below(LONGEST_LIFE));
-        ledger.work(server.office(), |_| {
+        ledger.work(server.address(), |_| {
             sleep(life);
             server.kill();
         });
     }
-    let server = Server::start(&data, &[], &log);
-    ledger.check_everything(server.office());
+    let server = Server::start(&data);
+    ledger.check_everything(server.address());
     let (done, not_done) = (ledger.done_in_doubt, ledger.not_done);
     println!(
         "{kills} kills: {} acknowledged; of the rest {done} done, {not_done} not",

@@ -6,6 +6,8 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use crate::server::{ACCOUNT, Launch, TOKEN};
+
 /// Where the C sources are.
 const SHIM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/shim");
 
@@ -54,8 +56,18 @@ impl Disk {
         self.path("live")
     }
 
-    /// What makes a process use this disk.
-    pub(crate) fn environment(&self) -> [(&'static str, PathBuf); 4] {
+    /// A server whose data directory is on it.
+    pub(crate) fn launch(&self) -> Launch {
+        let root = [("COUNTERSIGN_ROOT_ACCOUNT_ID", ACCOUNT), ("COUNTERSIGN_ROOT_TOKEN", TOKEN)];
+        let launch = root
+            .into_iter()
+            .fold(Launch::bare(&self.live()), |launch, (name, value)| launch.env(name, value));
+        let disk = self.environment();
+        disk.iter().fold(launch, |launch, (name, path)| launch.env(name, path.to_str().expect("UTF-8")))
+    }
+
+    /// What makes a process use it.
+    fn environment(&self) -> [(&'static str, PathBuf); 4] {
         [
             ("LD_PRELOAD", self.library()),
             ("COUNTERSIGN_DISK_LIVE", self.live()),
@@ -94,11 +106,6 @@ impl Disk {
     /// The library that makes a process use it.
     pub(crate) fn library(&self) -> PathBuf {
         self.path("disk.so")
-    }
-
-    /// Where the log of its process goes.
-    pub(crate) fn log(&self) -> PathBuf {
-        self.path("log")
     }
 
     fn path(&self, name: &str) -> PathBuf {

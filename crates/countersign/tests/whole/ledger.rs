@@ -79,21 +79,6 @@ pub(crate) struct Ledger {
     pub(crate) not_done: usize,
 }
 
-/// Where and as whom to manage.
-#[derive(Clone, Copy)]
-pub(crate) struct Office<'a> {
-    pub(crate) address: SocketAddr,
-    pub(crate) account: &'a str,
-    pub(crate) token: &'a str,
-}
-
-impl Office<'_> {
-    /// A connection to it.
-    pub(crate) fn manager(&self) -> Manager {
-        Manager::connect(self.address, self.account, self.token).expect("a connection")
-    }
-}
-
 impl Deed {
     fn action(self) -> &'static str {
         match self {
@@ -337,23 +322,37 @@ impl Ledger {
 
     /// Every clerk works, each on a connection of its own, for as long as `meanwhile` goes on, or until the server is
     /// gone.
-    pub(crate) fn work(&mut self, office: Office<'_>, meanwhile: impl FnOnce(&Progress)) {
+    pub(crate) fn work(&mut self, server: SocketAddr, meanwhile: impl FnOnce(&Progress)) {
         let (progress, stop) = (&self.progress, &AtomicBool::new(false));
         let clerks = &mut self.clerks;
         thread::scope(|scope| {
             let _stop = Stop(stop);
             for clerk in clerks {
-                let mut manager = office.manager();
+                let mut manager = Manager::connect(server);
                 scope.spawn(move || clerk.work(&mut manager, progress, stop));
             }
             meanwhile(progress);
         });
     }
 
+    /// The id of a token that something can be done to.
+    pub(crate) fn live_token(&self) -> String {
+        self.clerks.iter().find_map(|clerk| clerk.live.first()).expect("a live token").clone()
+    }
+
+    /// Knocks at the door with what was changed since it was last asked and is not in doubt.
+    pub(crate) fn check_doors(&self, server: SocketAddr) {
+        let mut manager = Manager::connect(server);
+        let tokens = self.clerks.iter().flat_map(|clerk| &clerk.tokens);
+        for (id, token) in tokens.filter(|(_, token)| token.touched && token.doubt.is_none()) {
+            token.check_door(id, &mut manager);
+        }
+    }
+
     /// Compares everything with what the server says: the list, the audit, and the door where something was done since
     /// it was last asked.
-    pub(crate) fn check(&mut self, office: Office<'_>) {
-        let mut manager = office.manager();
+    pub(crate) fn check(&mut self, server: SocketAddr) {
+        let mut manager = Manager::connect(server);
         let list = listed_by_id(&mut manager);
         let last = self.audit.last().map_or(0, |entry| entry.revision);
         self.audit.extend(manager.audit_after(last));
@@ -367,14 +366,14 @@ impl Ledger {
     }
 
     /// As [`Ledger::check`], for every token that ever was, and the audit from its beginning.
-    pub(crate) fn check_everything(&mut self, office: Office<'_>) {
-        self.check(office);
+    pub(crate) fn check_everything(&mut self, server: SocketAddr) {
+        self.check(server);
         self.clerks
             .iter_mut()
             .flat_map(|clerk| clerk.tokens.values_mut())
             .for_each(|token| token.touched = true);
-        assert_eq!(office.manager().audit_after(0), self.audit, "the audit has changed");
-        self.check(office);
+        assert_eq!(Manager::connect(server).audit_after(0), self.audit, "the audit has changed");
+        self.check(server);
     }
 
     fn check_tokens(&mut self, list: &BTreeMap<String, Listed>, manager: &mut Manager) {
@@ -395,8 +394,8 @@ impl Ledger {
     }
 }
 
-/// Stops the clerks, also when the test fails meanwhile.
-struct Stop<'a>(&'a AtomicBool);
+/// Stops others when dropped, also when the test fails meanwhile.
+pub(crate) struct Stop<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for Stop<'_> {
     fn drop(&mut self) {

@@ -3,9 +3,31 @@
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod disk_full;
+#[cfg(test)]
+mod leak;
+#[cfg(test)]
+mod power_loss;
+#[cfg(test)]
+mod race;
+#[cfg(test)]
 mod serving;
 #[cfg(test)]
 mod starting;
 
+#[cfg(test)]
+mod connection;
+#[cfg(test)]
+mod disk;
+#[cfg(test)]
+mod journal;
+#[cfg(test)]
+mod ledger;
+#[cfg(test)]
+mod manager;
+#[cfg(test)]
+mod random;
 #[cfg(test)]
 mod server;

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 
 use crate::connection::{Answer, Connection};
+use crate::server::{ACCOUNT, TOKEN};
 
 /// An overlap that outlives every test.
 pub(crate) const FAR_AWAY: &str = "2100-01-01T00:00:00Z";
@@ -13,11 +14,9 @@ pub(crate) const FAR_AWAY: &str = "2100-01-01T00:00:00Z";
 /// A well-formed secret that nobody was given.
 pub(crate) const STRANGE_SECRET: &str = "csst_0000000000000000000000000000000000000000963fbb8e";
 
-/// A connection and what it takes to be let in.
+/// A connection on which the root account manages its tokens.
 pub(crate) struct Manager {
     connection: Connection,
-    authorization: String,
-    tokens: String,
 }
 
 /// A token that was made just now.
@@ -63,18 +62,15 @@ impl From<io::Error> for Unconfirmed {
 }
 
 impl Manager {
-    /// Connects with an access token.
-    pub(crate) fn connect(address: SocketAddr, account: &str, token: &str) -> io::Result<Self> {
-        Ok(Self {
-            connection: Connection::open(address)?,
-            authorization: format!("Bearer {token}"),
-            tokens: format!("/accounts/{account}/access/service_tokens"),
-        })
+    /// Connects as the root account.
+    pub(crate) fn connect(server: SocketAddr) -> Self {
+        Self { connection: Connection::open(server).expect("a connection") }
     }
 
-    /// Sends a request with the manager's access token.
+    /// Sends a request with the root token.
     pub(crate) fn ask(&mut self, method: &str, target: &str, body: &Value) -> io::Result<Answer> {
-        let headers = [("authorization", &*self.authorization), ("content-type", "application/json")];
+        let authorization = format!("Bearer {TOKEN}");
+        let headers = [("authorization", &*authorization), ("content-type", "application/json")];
         let body = if body.is_null() { String::new() } else { body.to_string() };
         self.connection.ask(method, target, &headers, body.as_bytes())
     }
@@ -88,8 +84,7 @@ impl Manager {
     }
 
     pub(crate) fn issue(&mut self, name: &str) -> Result<Issued, Unconfirmed> {
-        let tokens = self.tokens.clone();
-        let result = self.confirmed("POST", &tokens, &json!({ "name": name }))?;
+        let result = self.confirmed("POST", &tokens(), &json!({ "name": name }))?;
         Ok(Issued {
             id: text(&result["id"]),
             client_id: text(&result["client_id"]),
@@ -100,35 +95,24 @@ impl Manager {
     /// Gives the new secret. The old one ends now, or far away.
     pub(crate) fn rotate(&mut self, id: &str, overlap: bool) -> Result<String, Unconfirmed> {
         let end = if overlap { json!({ "previous_client_secret_expires_at": FAR_AWAY }) } else { json!({}) };
-        let result = self.confirmed("POST", &format!("{}/{id}/rotate", self.tokens), &end)?;
+        let result = self.confirmed("POST", &format!("{}/{id}/rotate", tokens()), &end)?;
         Ok(text(&result["client_secret"]))
     }
 
     pub(crate) fn set_enabled(&mut self, id: &str, enabled: bool) -> Result<(), Unconfirmed> {
-        let target = format!("{}/{id}", self.tokens);
+        let target = format!("{}/{id}", tokens());
         self.confirmed("PUT", &target, &json!({ "enabled": enabled })).map(|_| ())
     }
 
     pub(crate) fn revoke(&mut self, id: &str) -> Result<(), Unconfirmed> {
-        self.confirmed("DELETE", &format!("{}/{id}", self.tokens), &Value::Null).map(|_| ())
-    }
-
-    /// The token as `GET` shows it; `None` when there is none.
-    pub(crate) fn find(&mut self, id: &str) -> Option<Listed> {
-        let target = format!("{}/{id}", self.tokens);
-        let answer = self.ask("GET", &target, &Value::Null).expect("an answer");
-        match answer.status {
-            200 => Some(listed(&answer.json()["result"])),
-            404 => None,
-            _ => panic!("{target}: {answer:?}"),
-        }
+        self.confirmed("DELETE", &format!("{}/{id}", tokens()), &Value::Null).map(|_| ())
     }
 
     /// Every token of the account.
     pub(crate) fn list(&mut self) -> Vec<Listed> {
         let mut all = Vec::new();
         for page in 1.. {
-            let target = format!("{}?page={page}", self.tokens);
+            let target = format!("{}?page={page}", tokens());
             let answer = self.ask("GET", &target, &Value::Null).expect("an answer");
             assert_eq!(answer.status, 200, "{}", answer.text());
             let body = answer.json();
@@ -179,6 +163,11 @@ impl Manager {
             _ => panic!("verify: {}", answer.text()),
         }
     }
+}
+
+/// Where service tokens are.
+pub(crate) fn tokens() -> String {
+    format!("/client/v4/accounts/{ACCOUNT}/access/service_tokens")
 }
 
 fn text(value: &Value) -> String {

@@ -19,24 +19,25 @@ fn a_power_cut_undoes_nothing_that_was_acknowledged() {
     let mut ledger = Ledger::new(CLERKS);
     let mut disk = Disk::new();
     for cut in 1..=CUTS {
-        let mut server = Server::start(&disk.live(), &disk.environment(), &disk.log());
+        let server = disk.launch().start();
         assert!(uses(&server, &disk), "the server does not use the disk of this test");
-        ledger.check(server.office());
+        ledger.check(server.address());
         let began = log_generation(&disk.live());
-        ledger.work(server.office(), |progress| {
+        ledger.work(server.address(), |progress| {
             assert!(progress.until_acknowledged(OPERATIONS), "{}", server.log());
             server.kill();
         });
         assert_ne!(began, log_generation(&disk.live()), "cut {cut}: the log did not begin anew");
         disk = disk.cut();
     }
-    let server = Server::start(&disk.live(), &disk.environment(), &disk.log());
-    ledger.check_everything(server.office());
+    let server = disk.launch().start();
+    ledger.check_everything(server.address());
 }
 
 /// Whether the library is in the process; in a static program it would not be.
 fn uses(server: &Server, disk: &Disk) -> bool {
-    let mapped = fs::read_to_string(format!("/proc/{}/maps", server.pid())).expect("the server's memory");
+    let mapped = fs::read_to_string(format!("/proc/{}/maps", server.pid().as_raw_nonzero()))
+        .expect("the server's memory");
     mapped.contains(disk.library().to_str().expect("UTF-8"))
 }
 

@@ -5,7 +5,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::wire::Problem;
+use crate::wire::{Problem, abridged};
 
 /// The envelope. On success `errors` and `messages` stay empty: some clients type them as lists of strings.
 #[derive(Debug, Serialize)]
@@ -126,7 +126,8 @@ pub(crate) fn refuse(problem: &Problem<'_>) -> Response {
 
 /// 404 with the gateway's two errors.
 pub(super) fn no_route(path: &str) -> Response {
-    let shown: String = path.chars().take(200).collect();
+    let shown = path.split('/').map(abridged).collect::<Vec<_>>().join("/");
+    let shown: String = shown.chars().take(200).collect();
     let first = format!("Could not route to {shown}, perhaps your object identifier is invalid?");
     let errors = vec![ErrorItem::new(7003, first), ErrorItem::new(7000, "No route for that URI")];
     failure(StatusCode::NOT_FOUND, errors)

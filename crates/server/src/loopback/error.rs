@@ -11,6 +11,7 @@ use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
 use super::path::shown;
+use crate::observe::method_word;
 use crate::wire::Problem;
 
 /// Longest path that an answer repeats, in characters.
@@ -128,7 +129,7 @@ pub(super) fn unauthorized(message: &str, code: &'static str) -> Response {
 pub(super) async fn no_method(request: Request) -> Response {
     let path = request.uri().path();
     let below = path.strip_prefix("/v1").filter(|rest| !rest.is_empty()).unwrap_or("/");
-    not_handled(&format!("{} {}", request.method(), shown_path(below)))
+    not_handled(&format!("{} {}", method_word(request.method()), shown_path(below)))
 }
 
 /// What can go wrong whatever the route.

@@ -1,0 +1,385 @@
+//! Design invariants 1 and 11: a secret is in the one answer that shows it and nowhere else: not in another answer, the
+//! data directory, the log, the metrics, the audit or the usage, however clumsily it was presented.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::journal::{Journal, ServiceToken};
+use crate::manager::{FAR_AWAY, tokens};
+use crate::server::{ACCOUNT, Data, Launch, Server, TOKEN};
+
+/// A name that must be found where secrets must not: nothing is found in what is not read.
+const WITNESS: &str = "a name that is no secret";
+/// The file of a root token that was made at the first start.
+const ROOT_TOKEN_FILE: &str = "root-token";
+/// Fewer operations than there are in the documents.
+const FEWEST_OPERATIONS: usize = 15;
+
+#[test]
+fn secrets_are_shown_once_with_a_stated_root_token() {
+    let data = Data::new();
+    let server = Launch::new(&data).env("COUNTERSIGN_LOG_LEVEL", "debug").start();
+    let journal = do_everything(&server, TOKEN);
+    check_files(&journal, &data.path(), None);
+    let ended = server.stop();
+    assert_eq!(ended.stdout, "", "nothing is told of a root token that the operator stated");
+    check_log(&journal, &ended.log);
+    check_files(&journal, &data.path(), None);
+}
+
+#[test]
+fn secrets_are_shown_once_with_a_root_token_that_was_made() {
+    let data = Data::new();
+    let launch = Launch::bare(&data.path()).env("COUNTERSIGN_ROOT_ACCOUNT_ID", ACCOUNT);
+    let server = launch.env("COUNTERSIGN_LOG_LEVEL", "trace").start();
+    let file = data.path().join(ROOT_TOKEN_FILE);
+    let root = fs::read_to_string(&file).expect("the root token");
+    assert_eq!(fs::metadata(&file).expect("the file").permissions().mode() & 0o777, 0o600);
+    let journal = do_everything(&server, root.trim_end());
+    check_files(&journal, &data.path(), Some(ROOT_TOKEN_FILE));
+    let ended = server.stop();
+    journal.check("standard output", &ended.stdout);
+    check_log(&journal, &ended.log);
+    check_files(&journal, &data.path(), Some(ROOT_TOKEN_FILE));
+}
+
+/// All there is to do, well and badly, by HTTP and from the command line.
+fn do_everything(server: &Server, root: &str) -> Journal {
+    let mut journal = Journal::begin(server.address(), root);
+    live_tokens(&mut journal);
+    let service = journal.issue_service_token(WITNESS);
+    let access = journal.issue_access_token(json!({}));
+    present_in_every_form(&mut journal, &service, &access);
+    ask_for_verification(&mut journal, &service, &access);
+    for secret in [service.secret.as_str(), &access] {
+        put_into_urls(&mut journal, secret);
+        put_into_bodies(&mut journal, secret);
+        try_documented_operations(&mut journal, secret);
+    }
+    use_command_line(&mut journal, server, root);
+    read_what_was_recorded(&mut journal, &service, &access);
+    journal.check_answers();
+    journal
+}
+
+/// Every operation that shows or ends a secret.
+fn live_tokens(journal: &mut Journal) {
+    let ServiceToken { id, .. } = journal.issue_service_token("lives through everything");
+    let one = format!("{}/{id}", tokens());
+    let rotate = format!("{one}/rotate");
+    journal.manage_secret("POST", &rotate, json!({ "previous_client_secret_expires_at": FAR_AWAY }));
+    journal.manage_secret("POST", &rotate, json!({}));
+    journal.repeat_rotation(&rotate);
+    journal.manage_secret("PUT", &one, json!({ "client_secret_version": 9 }));
+    journal.manage("POST", &format!("{one}/refresh"), json!({}));
+    journal.manage("PUT", &one, json!({ "name": "another", "enabled": false }));
+    journal.manage("PUT", &one, json!({ "enabled": true }));
+    journal.manage("GET", &one, Value::Null);
+    journal.manage("GET", &tokens(), Value::Null);
+    journal.manage("DELETE", &one, Value::Null);
+
+    let access = journal.issue_access_token(json!({ "scopes": ["countersign:verify"], "ttl": 60 }));
+    journal.manage("GET", "/v1/Accounts/me/accessTokens", Value::Null);
+    journal.manage("DELETE", &format!("/v1/Accounts/me/accessTokens/{access}"), Value::Null);
+}
+
+/// Right and wrong, whole and in halves, once and twice, at the door and at every API.
+fn present_in_every_form(journal: &mut Journal, service: &ServiceToken, access: &str) {
+    let ServiceToken { client_id, secret, .. } = service;
+    let mut credentials = service_credentials(journal, client_id, secret, access);
+    credentials.extend(access_credentials(journal, access, secret));
+    let tokens = tokens();
+    let places = [
+        "/authz",
+        "/authz?scope=a&kind=service",
+        "/authz/some/path",
+        "/api/v1/self",
+        "/v1/Accounts/me/accessTokens",
+        "/nothing/here",
+        &tokens,
+    ];
+    for credential in &credentials {
+        let headers: Vec<(&str, &str)> = credential.iter().map(|(name, value)| (*name, &**value)).collect();
+        for place in places {
+            journal.ask("GET", place, &headers, "");
+        }
+    }
+}
+
+/// The headers of a request.
+type Headers = Vec<(&'static str, String)>;
+
+/// The last character is not what it was.
+fn broken(text: &str) -> String {
+    format!("{}!", &text[..text.len() - 1])
+}
+
+fn service_credentials(journal: &mut Journal, client_id: &str, secret: &str, access: &str) -> Vec<Headers> {
+    let mut credentials = Vec::new();
+    for secret in [secret.to_owned(), broken(secret), access.to_owned()] {
+        let id = ("cf-access-client-id", client_id.to_owned());
+        let header = ("cf-access-client-secret", secret.clone());
+        let json = json!({ "cf-access-client-id": client_id, "cf-access-client-secret": secret }).to_string();
+        credentials.extend([
+            vec![id.clone(), header.clone()],
+            vec![header.clone()],
+            vec![id.clone(), header.clone(), header.clone()],
+            vec![("cf-access-client-id", secret.clone()), header.clone()],
+            vec![id, header, ("authorization", format!("Bearer {access}"))],
+            vec![("authorization", json)],
+            vec![("authorization", journal.basic(client_id, &secret))],
+        ]);
+    }
+    credentials
+}
+
+fn access_credentials(journal: &mut Journal, access: &str, secret: &str) -> Vec<Headers> {
+    let mut credentials = Vec::new();
+    for text in [access.to_owned(), broken(access), secret.to_owned()] {
+        for form in ["", "Bearer ", "Token ", "Bearer x "] {
+            credentials.push(vec![("authorization", format!("{form}{text}"))]);
+        }
+        for (user, password) in [("", &*text), (&*text, ""), ("anybody", &*text)] {
+            credentials.push(vec![("authorization", journal.basic(user, password))]);
+        }
+        credentials.extend([
+            vec![("x-access-token", text.clone())],
+            vec![("x-auth-email", "root@localhost".to_owned()), ("x-auth-key", text.clone())],
+            vec![("x-auth-email", text.clone()), ("x-auth-key", text)],
+        ]);
+    }
+    credentials
+}
+
+fn ask_for_verification(journal: &mut Journal, service: &ServiceToken, access: &str) {
+    let ServiceToken { client_id, secret, .. } = service;
+    for question in [
+        json!({ "client_id": client_id, "client_secret": secret }),
+        json!({ "client_id": client_id, "client_secret": access }),
+        json!({ "client_id": secret, "client_secret": client_id }),
+        json!({ "client_secret": secret }),
+        json!({ "token": access }),
+        json!({ "token": secret }),
+        json!({ "token": [access] }),
+        json!({ "token": access, "client_secret": secret }),
+        json!({ "token": access, "scope": secret }),
+        json!({ "token": access, "scope": [secret], "account": secret, "kind": secret, "address": secret }),
+    ] {
+        journal.ask_as_root("POST", "/api/v1/verify", &question.to_string());
+    }
+}
+
+/// Clients do put secrets into our URLs.
+fn put_into_urls(journal: &mut Journal, secret: &str) {
+    let tokens = tokens();
+    for target in [
+        format!("/v1/Accounts/me/accessTokens?access_token={secret}"),
+        format!("/v1/Accounts/{ACCOUNT}/accessTokens?access_token={secret}&access_token=x{secret}"),
+        format!("{tokens}?access_token={secret}"),
+        format!("/authz?access_token={secret}"),
+        format!("/authz?{secret}=1"),
+        format!("/authz?scope={secret}&account={secret}"),
+        format!("/authz/{secret}?token={secret}"),
+        format!("/{secret}"),
+        format!("/console?token={secret}"),
+    ] {
+        for method in ["GET", "POST"] {
+            journal.ask(method, &target, &[], "");
+        }
+    }
+    for target in [
+        format!("/v1/Accounts/{ACCOUNT}/accessTokens/{secret}"),
+        format!("/v1/Accounts/{ACCOUNT}/accesstokens/%22{secret}%22"),
+        format!("/V1/accounts/{secret}/accessTokens/{secret}/"),
+        format!("/v1/Accounts/me/accessTokens?filter=%7B%22where%22:%22{secret}%22%7D"),
+        format!("/v1/Accounts/me/accessTokens?filter={secret}"),
+        format!("/v1/{secret}"),
+        format!("/v1/Accounts/me/accessTokens/%{secret}"),
+        format!("{tokens}/{secret}"),
+        format!("{tokens}/{secret}/rotate"),
+        format!("{tokens}?page={secret}"),
+        format!("{tokens}?search={secret}&per_page={secret}"),
+        format!("/accounts/{secret}/access/service_tokens/{secret}/refresh"),
+        format!("/client/v4/{secret}"),
+        format!("/api/v1/{secret}"),
+        format!("/api/v1/audit?token={secret}"),
+        format!("/api/v1/audit?{secret}=1"),
+        format!("/api/v1/usage?token={secret}"),
+        format!("/oauth2/introspect?token={secret}"),
+        format!("/openapi/{secret}"),
+    ] {
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", secret] {
+            journal.ask_as_root(method, &target, "");
+        }
+    }
+    // Proxies say where their clients wanted to go.
+    let wanted = format!("/app?token={secret}");
+    for header in
+        ["x-original-uri", "x-original-url", "x-forwarded-uri", "x-countersign-demand", "connection"]
+    {
+        journal.ask("GET", "/authz", &[(header, &wanted), ("x-original-method", secret)], "");
+    }
+}
+
+/// Bodies that are no JSON, not the right JSON, and have the secret where nobody expects it.
+fn put_into_bodies(journal: &mut Journal, secret: &str) {
+    let one = format!("{}/0192f3c4-a5b6-7c8d-9e0f-1a2b3c4d5e6f", tokens());
+    for (method, target) in [
+        ("POST", tokens()),
+        ("PUT", one.clone()),
+        ("POST", format!("{one}/rotate")),
+        ("POST", format!("{one}/refresh")),
+        ("POST", "/v1/Accounts/me/accessTokens".to_owned()),
+        ("POST", "/api/v1/verify".to_owned()),
+    ] {
+        for body in [
+            format!("{{\"name\":\"{secret}"),
+            format!("{{{secret}}}"),
+            format!("\"{secret}\""),
+            format!("[\"{secret}\"]"),
+            format!("token={secret}"),
+            format!("\u{feff}{{\"name\":\"{secret}\"}}"),
+            format!("{{\"name\":\"x\",\"{secret}\":1,\"{secret}\":2}}"),
+            format!("{{\"{secret}\":{{\"a\":1,\"a\":2}}}}"),
+            format!("{{\"{secret}\":1}}"),
+            format!("{{\"name\":{{\"{secret}\":1}}}}"),
+        ] {
+            journal.ask_as_root(method, &target, &body);
+        }
+    }
+}
+
+/// Whatever the documents describe, with the secret as each parameter and as each property, so that an operation that
+/// is added is tried as well.
+fn try_documented_operations(journal: &mut Journal, secret: &str) {
+    let mut operations = 0;
+    for wire in ["cloudflare", "loopback", "native"] {
+        let document = journal.ask_as_root("GET", &format!("/openapi/{wire}.json"), "").json();
+        let prefix = document["servers"][0]["url"].as_str().unwrap_or_default();
+        for (path, item) in document["paths"].as_object().expect("paths") {
+            let target = format!("{prefix}{}", with_parameters(path, secret));
+            for (method, operation) in item.as_object().expect("operations") {
+                operations += 1;
+                let method = method.to_uppercase();
+                journal.ask_as_root(&method, &target, "");
+                for parameter in query_parameters(operation) {
+                    journal.ask_as_root(&method, &format!("{target}?{parameter}={secret}"), "");
+                }
+                for body in bodies(&document, operation, secret) {
+                    journal.ask_as_root(&method, &target, &body.to_string());
+                }
+            }
+        }
+    }
+    assert!(operations >= FEWEST_OPERATIONS, "only {operations} operations");
+}
+
+/// The first parameter of a path is the account.
+fn with_parameters(path: &str, secret: &str) -> String {
+    let mut values = [ACCOUNT, secret].into_iter();
+    let part = |part: &str| match part.starts_with('{') {
+        true => values.next().unwrap_or(secret).to_owned(),
+        false => part.to_owned(),
+    };
+    path.split('/').map(part).collect::<Vec<_>>().join("/")
+}
+
+fn query_parameters(operation: &Value) -> impl Iterator<Item = &str> {
+    let parameters = operation["parameters"].as_array().into_iter().flatten();
+    parameters
+        .filter(|parameter| parameter["in"] == "query")
+        .filter_map(|parameter| parameter["name"].as_str())
+}
+
+/// Bodies that have the secret in one property, in every form that a value can have.
+fn bodies(document: &Value, operation: &Value, secret: &str) -> Vec<Value> {
+    let request = operation["requestBody"].to_string();
+    let schemas = document["components"]["schemas"].as_object().into_iter().flatten();
+    let inputs = schemas.filter(|(name, _)| request.contains(&format!("/{name}\"")));
+    let properties =
+        inputs.filter_map(|(_, schema)| schema["properties"].as_object()).flat_map(|all| all.keys());
+    let mut bodies = Vec::new();
+    for property in properties {
+        bodies.extend([json!({ property: [secret] }), json!({ property: { secret: secret } })]);
+        // Whoever calls a token by a secret has published it.
+        if property != "name" {
+            bodies.push(json!({ property: secret }));
+        }
+    }
+    bodies
+}
+
+fn use_command_line(journal: &mut Journal, server: &Server, root: &str) {
+    let run = |journal: &mut Journal, arguments: &[&str], stdin: &str| {
+        let output = server.cli_as(root, arguments.iter().copied(), stdin);
+        journal.note_output(&arguments.join(" "), &output)
+    };
+    let issued = run(journal, &["service-token", "issue", "--name", "by command", "--json"], "");
+    let token = journal.json_with_secret(&issued, "client_secret");
+    let text = |field: &str| token[field].as_str().expect("a text").to_owned();
+    let (id, client_id, secret) = (text("id"), text("client_id"), text("client_secret"));
+    let rotated = run(journal, &["service-token", "rotate", &id, "--overlap", "1h"], "");
+    journal.only_secret(&rotated);
+    let issued = run(journal, &["access-token", "issue", "--ttl", "60"], "");
+    let access = journal.only_secret(&issued);
+    for (arguments, stdin) in [
+        (&["verify", "--client-id", &client_id][..], &*secret),
+        (&["verify", "--client-id", &client_id, "--json"], &secret),
+        (&["verify", "--client-id", &client_id], &broken(&secret)),
+        (&["verify", "--token-stdin"], &access),
+        (&["service-token", "list"], ""),
+        (&["service-token", "list", "--json"], ""),
+        (&["service-token", "show", &id], ""),
+        (&["access-token", "list"], ""),
+        (&["access-token", "revoke", "-"], &access),
+        (&["service-token", "revoke", &id], ""),
+        (&["audit"], ""),
+        (&["audit", "--json"], ""),
+        (&["config", "show"], ""),
+    ] {
+        run(journal, arguments, stdin);
+    }
+    // As somebody whose token is none.
+    let output = server.cli_as(&secret, ["service-token", "list"], "");
+    journal.note_output("service-token list, as a stranger", &output);
+}
+
+fn read_what_was_recorded(journal: &mut Journal, service: &ServiceToken, access: &str) {
+    for token in [service.id.as_str(), &access[..22]] {
+        journal.ask_as_root("GET", &format!("/api/v1/usage?token={token}"), "");
+    }
+    let mut target = "/api/v1/audit?limit=1000".to_owned();
+    while let Some(cursor) = journal.ask_as_root("GET", &target, "").json()["next_cursor"].as_str() {
+        target = format!("/api/v1/audit?limit=1000&cursor={cursor}");
+    }
+    let metrics = journal.ask("GET", "/metrics", &[], "");
+    assert!(metrics.text().contains("# EOF"), "{}", metrics.text());
+    journal.ask("GET", "/readyz", &[], "");
+}
+
+fn check_log(journal: &Journal, log: &str) {
+    assert!(
+        log.contains("refused at the door") && log.contains("accessTokens/{fk}"),
+        "nothing is in the log"
+    );
+    journal.check("the log", log);
+}
+
+/// No secret is in any file, but the root token in its own.
+fn check_files(journal: &Journal, data: &Path, root_token_file: Option<&str>) {
+    let mut all = String::new();
+    for entry in fs::read_dir(data).expect("the data directory") {
+        let path = entry.expect("a file").path();
+        let text = String::from_utf8_lossy(&fs::read(&path).expect("a file")).into_owned();
+        if root_token_file.is_some_and(|name| path.ends_with(name)) {
+            assert_eq!(text, format!("{}\n", journal.root()));
+            continue;
+        }
+        journal.check(&path.display().to_string(), &text);
+        all.push_str(&text);
+    }
+    assert!(all.contains(WITNESS), "not even what must be there was found");
+}
