@@ -92,6 +92,9 @@ impl fmt::Debug for AccountId {
 pub struct ServiceTokenId(Uuid);
 
 impl ServiceTokenId {
+    /// The nil UUID (RFC 9562, 5.9), which is no token's: what stands for an id that cannot be read.
+    pub const OF_NONE: Self = Self(Uuid::nil());
+
     /// A new id, sorted by `now`.
     pub fn mint(now: Timestamp, entropy: &dyn Entropy) -> Self {
         Self(uuid_v7(now, entropy))

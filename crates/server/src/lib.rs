@@ -14,6 +14,7 @@ mod metrics;
 mod native;
 mod observe;
 mod openapi;
+mod request_id;
 mod router;
 mod sampler;
 mod time_text;
@@ -54,6 +55,8 @@ pub struct App {
     pub(crate) metrics: Arc<Metrics>,
     /// Bounds the log lines that strangers can cause.
     pub(crate) refusal_lines: sampler::Sampler,
+    /// Names requests.
+    pub(crate) request_ids: request_id::RequestIds,
     /// Whether the process is about to end.
     draining: AtomicBool,
 }
@@ -62,10 +65,12 @@ impl App {
     /// Puts the parts together. `store` is asked for the store's own numbers whenever metrics are read.
     pub fn new(authority: Arc<Authority>, settings: Settings, store: Arc<StoreGauges>) -> Arc<Self> {
         let metrics = Arc::new(Metrics::new(Arc::clone(&authority), store));
+        let request_ids = request_id::RequestIds::new(&authority);
         Arc::new(Self {
             authority,
             settings,
             metrics,
+            request_ids,
             refusal_lines: sampler::Sampler::default(),
             draining: AtomicBool::new(false),
         })

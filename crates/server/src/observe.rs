@@ -52,7 +52,7 @@ impl Arrival {
 /// The middleware.
 pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let request_id = request_id(&app);
+    let request_id = app.request_ids.next();
     let wire = Wire::of(request.uri().path());
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
@@ -79,7 +79,8 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
     let route = route.as_ref().map_or("unmatched", |route| route.as_str());
     let method = method_word(&method);
     app.metrics.count_api(route, method, status, took);
-    tracing::info!(%request_id, method, route, status, micros = took.as_micros() as u64, "request");
+    // Changes are in the audit, refusals and faults have lines of their own: this one is for finding out.
+    tracing::debug!(%request_id, method, route, status, micros = took.as_micros() as u64, "request");
     response
 }
 
@@ -109,13 +110,6 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 fn client(app: &App, request: &Request) -> Option<IpAddr> {
     let Peer(peer) = request.extensions().get::<Peer>().copied()?;
     app.settings.trusted_proxies.client(peer, request.headers())
-}
-
-/// 16 random hex digits: enough to find a request in a day's log.
-fn request_id(app: &App) -> String {
-    let mut bytes = [0; 8];
-    app.authority.random(&mut bytes);
-    format!("{:016x}", u64::from_be_bytes(bytes))
 }
 
 /// A method as a label; strangers can invent methods, labels must stay few and hold nothing of theirs.

@@ -39,9 +39,9 @@ impl Asking {
         Asked { caller: &self.caller, account: self.account, origin: &self.origin }
     }
 
-    /// The token in the path. What is no id is no token either: clients depend on the 404.
-    pub(super) fn token(&self) -> Result<ServiceTokenId, Failure> {
-        self.token.as_deref().and_then(|text| text.parse().ok()).ok_or(Failure::NotFound)
+    /// The token in the path. What is no id is no token either, which the authority says only to those who may know.
+    pub(super) fn token(&self) -> ServiceTokenId {
+        self.token.as_deref().and_then(|text| text.parse().ok()).unwrap_or(ServiceTokenId::OF_NONE)
     }
 }
 
@@ -49,6 +49,7 @@ impl FromRequestParts<Arc<App>> for Asking {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
+        app.check_loaded()?;
         let arrival = arrival(&parts.extensions);
         let caller = authenticate(app, &parts.headers, &arrival).await?;
         let path = RawPathParams::from_request_parts(parts, app).await.map_err(|_| Failure::Denied)?;

@@ -22,7 +22,11 @@ use crate::App;
     path = "/accounts/{account_id}/access/service_tokens",
     params(("account_id" = String, Path, description = "32 hex digits")),
     request_body = ServiceTokenInput,
-    responses((status = 201, body = TokenAnswer), (status = "4XX", body = Failed), (status = "5XX", body = Failed)),
+    responses(
+        (status = 201, description = "the token", body = TokenAnswer),
+        (status = "4XX", description = "refused; nothing has changed", body = Failed),
+        (status = "5XX", description = "a fault of ours; safe to send again", body = Failed)
+    ),
     tag = "service_tokens"
 )]
 pub(super) async fn create(
@@ -44,7 +48,11 @@ pub(super) async fn create(
         ("search" = Option<String>, Query, description = "substring of name, id or client id"),
         ("page" = Option<u64>, Query, description = "from 1"),
         ("per_page" = Option<u32>, Query, description = "at most 1000")),
-    responses((status = 200, body = TokenPage), (status = "4XX", body = Failed), (status = "5XX", body = Failed)),
+    responses(
+        (status = 200, description = "a page of tokens", body = TokenPage),
+        (status = "4XX", description = "refused; nothing has changed", body = Failed),
+        (status = "5XX", description = "a fault of ours; safe to send again", body = Failed)
+    ),
     tag = "service_tokens"
 )]
 pub(super) async fn list(
@@ -70,11 +78,15 @@ pub(super) async fn list(
     path = "/accounts/{account_id}/access/service_tokens/{service_token_id}",
     params(("account_id" = String, Path, description = "32 hex digits"),
         ("service_token_id" = String, Path, description = "UUID")),
-    responses((status = 200, body = TokenAnswer), (status = "4XX", body = Failed), (status = "5XX", body = Failed)),
+    responses(
+        (status = 200, description = "the token", body = TokenAnswer),
+        (status = "4XX", description = "refused; nothing has changed", body = Failed),
+        (status = "5XX", description = "a fault of ours; safe to send again", body = Failed)
+    ),
     tag = "service_tokens"
 )]
 pub(super) async fn show(State(app): State<Arc<App>>, asking: Asking) -> Result<Response, Failure> {
-    let view = app.authority.load_service_token(asking.asked(), asking.token()?).await?;
+    let view = app.authority.load_service_token(asking.asked(), asking.token()).await?;
     Ok(token(&view, None))
 }
 
@@ -85,7 +97,11 @@ pub(super) async fn show(State(app): State<Arc<App>>, asking: Asking) -> Result<
     params(("account_id" = String, Path, description = "32 hex digits"),
         ("service_token_id" = String, Path, description = "UUID")),
     request_body = ServiceTokenInput,
-    responses((status = 200, body = TokenAnswer), (status = "4XX", body = Failed), (status = "5XX", body = Failed)),
+    responses(
+        (status = 200, description = "the token", body = TokenAnswer),
+        (status = "4XX", description = "refused; nothing has changed", body = Failed),
+        (status = "5XX", description = "a fault of ours; safe to send again", body = Failed)
+    ),
     tag = "service_tokens"
 )]
 pub(super) async fn update(
@@ -93,7 +109,7 @@ pub(super) async fn update(
     asking: Asking,
     Json(input): Json<ServiceTokenInput>,
 ) -> Result<Response, Failure> {
-    let (id, patch) = (asking.token()?, input.patch()?);
+    let (id, patch) = (asking.token(), input.patch()?);
     let (view, secret) =
         app.authority.update_service_token(asking.asked(), id, patch, asking.is_retry).await?;
     Ok(token(&view, secret.as_ref()))
@@ -105,11 +121,15 @@ pub(super) async fn update(
     path = "/accounts/{account_id}/access/service_tokens/{service_token_id}",
     params(("account_id" = String, Path, description = "32 hex digits"),
         ("service_token_id" = String, Path, description = "UUID")),
-    responses((status = 200, body = TokenAnswer), (status = "4XX", body = Failed), (status = "5XX", body = Failed)),
+    responses(
+        (status = 200, description = "the token", body = TokenAnswer),
+        (status = "4XX", description = "refused; nothing has changed", body = Failed),
+        (status = "5XX", description = "a fault of ours; safe to send again", body = Failed)
+    ),
     tag = "service_tokens"
 )]
 pub(super) async fn delete(State(app): State<Arc<App>>, asking: Asking) -> Result<Response, Failure> {
-    let view = app.authority.revoke_service_token(asking.asked(), asking.token()?).await?;
+    let view = app.authority.revoke_service_token(asking.asked(), asking.token()).await?;
     Ok(token(&view, None))
 }
 
@@ -119,7 +139,11 @@ pub(super) async fn delete(State(app): State<Arc<App>>, asking: Asking) -> Resul
     path = "/accounts/{account_id}/access/service_tokens/{service_token_id}/refresh",
     params(("account_id" = String, Path, description = "32 hex digits"),
         ("service_token_id" = String, Path, description = "UUID")),
-    responses((status = 200, body = TokenAnswer), (status = "4XX", body = Failed), (status = "5XX", body = Failed)),
+    responses(
+        (status = 200, description = "the token", body = TokenAnswer),
+        (status = "4XX", description = "refused; nothing has changed", body = Failed),
+        (status = "5XX", description = "a fault of ours; safe to send again", body = Failed)
+    ),
     tag = "service_tokens"
 )]
 pub(super) async fn refresh(
@@ -127,7 +151,7 @@ pub(super) async fn refresh(
     asking: Asking,
     Json(NoInput {}): Json<NoInput>,
 ) -> Result<Response, Failure> {
-    let view = app.authority.refresh_service_token(asking.asked(), asking.token()?).await?;
+    let view = app.authority.refresh_service_token(asking.asked(), asking.token()).await?;
     Ok(token(&view, None))
 }
 
@@ -138,7 +162,11 @@ pub(super) async fn refresh(
     params(("account_id" = String, Path, description = "32 hex digits"),
         ("service_token_id" = String, Path, description = "UUID")),
     request_body = Option<RotateInput>,
-    responses((status = 200, body = TokenAnswer), (status = "4XX", body = Failed), (status = "5XX", body = Failed)),
+    responses(
+        (status = 200, description = "the token", body = TokenAnswer),
+        (status = "4XX", description = "refused; nothing has changed", body = Failed),
+        (status = "5XX", description = "a fault of ours; safe to send again", body = Failed)
+    ),
     tag = "service_tokens"
 )]
 pub(super) async fn rotate(
@@ -146,7 +174,7 @@ pub(super) async fn rotate(
     asking: Asking,
     Json(input): Json<RotateInput>,
 ) -> Result<Response, Failure> {
-    let (id, overlap_until) = (asking.token()?, input.overlap_until()?);
+    let (id, overlap_until) = (asking.token(), input.overlap_until()?);
     let (view, secret) =
         app.authority.rotate_service_token(asking.asked(), id, overlap_until, asking.is_retry).await?;
     Ok(token(&view, Some(&secret)))

@@ -96,6 +96,7 @@ async fn wrong_values_are_named_and_change_nothing() {
         (with("enabled", r#""yes""#), "/enabled"),
         (with("enabled", "1"), "/enabled"),
         (with("scopes", r#""read""#), "/scopes"),
+        (with("scopes", "{}"), "/scopes"),
         (with("scopes", r#"["a","b c"]"#), "/scopes/1"),
         (with("scopes", r#"["a",1]"#), "/scopes/1"),
         (with("scopes", &format!("[{}]", vec![r#""a""#; 33].join(","))), "/scopes"),

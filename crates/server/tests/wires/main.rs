@@ -1,7 +1,10 @@
 //! The wires as clients see them: the real router over the model store, with a clock and randomness of the tests'
 //! own.
 
-#![expect(clippy::unwrap_used, reason = "a helper that cannot go on fails its test, as the test itself would")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that cannot go on fails its test, as the test itself would"
+)]
 
 mod cloudflare;
 mod documents;
