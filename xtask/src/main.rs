@@ -5,6 +5,7 @@
 
 mod deny;
 mod imports;
+mod long;
 mod sabotage;
 mod sources;
 mod suite;
@@ -45,6 +46,18 @@ enum Command {
         /// Patches to apply, without `.patch`; all when none is named.
         names: Vec<String>,
     },
+    /// Measure beside references, on a quiet machine: about 20 minutes.
+    Bench {
+        /// For the bench, such as `--quick` or `--only V1,W1`; `--help` tells all.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Kill the server many more times than the tests do.
+    Soak {
+        /// How often.
+        #[arg(default_value_t = 400)]
+        kills: u32,
+    },
 }
 
 fn main() -> ExitCode {
@@ -64,6 +77,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Imports => check_imports(&workspace)?,
         Command::Deny => check_dependencies(&workspace)?,
         Command::Sabotage { names } => sabotage::run(&workspace, &names)?,
+        Command::Bench { arguments } => long::bench(&workspace, &arguments)?,
+        Command::Soak { kills } => long::soak(&workspace, kills)?,
     }
     Ok(ExitCode::SUCCESS)
 }
