@@ -1,8 +1,12 @@
 //! The contract of the [`Store`](countersign_domain::store::Store) port as tests, and what tests stand on (tests
 //! only).
 //!
-//! [`model`] is the store as simple as it can be, and the double for tests of other crates; [`doubles`] are the
-//! other ports.
+//! [`suite`] has a test for each promise and [`ops`] random lists of operations; both compare a store with [`model`],
+//! the store as simple as it can be, which is also the double for tests of other crates. [`doubles`] are the other
+//! ports, [`world`] is a store with what a test needs around it.
 
 pub mod doubles;
 pub mod model;
+pub mod ops;
+pub mod suite;
+pub mod world;

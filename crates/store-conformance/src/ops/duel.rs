@@ -1,0 +1,311 @@
+//! The same operations on the model and on another store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_domain::access_token::AccessToken;
+use countersign_domain::account::Account;
+use countersign_domain::change::{Change, Guard, Mutation};
+use countersign_domain::id::{AccountId, ChangeId, ClientId, Handle, ServiceTokenId, TokenRef};
+use countersign_domain::lifetime::{Lifetime, Ttl};
+use countersign_domain::name::Name;
+use countersign_domain::scope::{Scope, Scopes};
+use countersign_domain::secret::{Digest, SecretPrefix};
+use countersign_domain::service_token::{CurrentSecret, Rotation, ServiceToken};
+use countersign_domain::store::{SharedStore, StoreError, Version};
+use countersign_domain::time::Timestamp;
+use countersign_domain::usage::{Door, Refusals, Usage, UsageBatch};
+use countersign_domain::verdict::Reason;
+
+use super::{ACCOUNTS, Flaw, GuardBy, How, Step, Token, dump};
+use crate::doubles::{RecordingSink, SeededEntropy};
+use crate::model::ModelStore;
+use crate::world::{Made, Make, audit_entry, must};
+
+/// Does the steps on the model and on the store that `make` makes. Panics where they differ: in an answer, in what was
+/// published, or in anything that can be read afterwards. Gives the store, for what a test has to do with it yet.
+pub async fn duel(steps: &[Step], make: Make<'_>) -> Made {
+    let (model_sink, other_sink) = (Arc::new(RecordingSink::default()), Arc::new(RecordingSink::default()));
+    let model: SharedStore = Arc::new(ModelStore::new(model_sink.clone()));
+    let made = make(other_sink.clone());
+    let mut director = Director { model: Arc::clone(&model), entropy: SeededEntropy::new(3), seconds: 0 };
+    for step in steps {
+        let operation = director.prepare(step).await;
+        let expected = perform(&model, operation.clone()).await;
+        let found = perform(&made.store, operation.clone()).await;
+        if std::env::var("SHOW").is_ok() { eprintln!("STEP {} {:?}", format!("{step:?}").split(' ').next().unwrap_or(""), expected.as_ref().map(|_| ())); }
+        assert_eq!(found, expected, "the answer to {operation:#?}");
+        assert_eq!(other_sink.take(), model_sink.take(), "what was published by {operation:#?}");
+    }
+    assert_eq!(dump(&made.store).await, dump(&model).await, "what is stored in the end");
+    made
+}
+
+/// What a store is asked to do.
+#[derive(Debug, Clone)]
+enum Operation {
+    Apply(Box<Change>),
+    Record(UsageBatch),
+    SweepAccess(Timestamp, u32),
+    SweepRefusals(Timestamp, u32),
+}
+
+/// The answer, as text where it is an error, since errors cannot be compared.
+async fn perform(store: &SharedStore, operation: Operation) -> Result<u64, String> {
+    let answer = match operation {
+        Operation::Apply(change) => store.apply(*change).await.map(|revision| revision.0),
+        Operation::Record(batch) => store.record_usage(batch).await.map(|()| 0),
+        Operation::SweepAccess(before, limit) => {
+            store.sweep_access_tokens(before, limit).await.map(u64::from)
+        }
+        Operation::SweepRefusals(before, limit) => store.sweep_refusals(before, limit).await.map(u64::from),
+    };
+    answer.map_err(|error: StoreError| error.to_string())
+}
+
+/// `seconds` after the start.
+pub(super) fn at(seconds: u8) -> Timestamp {
+    Timestamp::from_micros(1_795_255_200_000_000).after(Duration::from_secs(seconds.into()))
+}
+
+pub(super) fn account_id(number: u8) -> AccountId {
+    AccountId::from_bytes([number + 1; 16])
+}
+
+pub(super) fn token_id(number: u8) -> ServiceTokenId {
+    ServiceTokenId::from_bytes([number + 1; 16])
+}
+
+pub(super) fn handle(number: u8) -> Handle {
+    must(format!("handle{number:016}").parse())
+}
+
+fn name(number: u8) -> Name {
+    must(Name::parse(&format!("name {number}")))
+}
+
+/// Makes operations of steps, in the light of what the model holds.
+struct Director {
+    model: SharedStore,
+    entropy: SeededEntropy,
+    seconds: u8,
+}
+
+impl Director {
+    async fn prepare(&mut self, step: &Step) -> Operation {
+        self.seconds = self.seconds.wrapping_add(1);
+        let (guard, mutation) = match step {
+            Step::Record { uses, refusals } => return Operation::Record(record(uses, refusals)),
+            Step::SweepAccess { before, limit } => {
+                return Operation::SweepAccess(at(*before), (*limit).into());
+            }
+            Step::SweepRefusals { before, limit } => {
+                return Operation::SweepRefusals(minute(*before), (*limit).into());
+            }
+            Step::CreateAccount { account, parent, email, enabled } => {
+                (GuardBy::System, create_account(*account, *parent, *email, *enabled))
+            }
+            Step::Issue { guard, token, account, created, name, limit } => {
+                let token = service_token(*token, *account, at(*created), *name);
+                (*guard, Mutation::IssueServiceToken { token, limit: (*limit).into() })
+            }
+            Step::Replace { guard, token, how, flaw } => (*guard, self.replace(*token, *how, *flaw).await),
+            Step::Revoke { guard, token, flaw } => (*guard, self.revoke(*token, *flaw).await),
+            Step::IssueAccess { guard, token, account, ttl, limit } => {
+                let token = access_token(*token, *account, *ttl);
+                (*guard, Mutation::IssueAccessToken { token, limit: (*limit).into() })
+            }
+            Step::RevokeAccess { guard, token, flaw } => (*guard, self.revoke_access(*token, *flaw).await),
+            Step::SetRoot { token, account, retire, flaw } => {
+                let retire = if *retire { self.live_root_token(*flaw).await } else { None };
+                (GuardBy::System, Mutation::SetRootToken { token: access_token(*token, *account, 0), retire })
+            }
+        };
+        let guard = self.guard(guard).await;
+        let id = ChangeId::mint(at(self.seconds), &self.entropy);
+        let audit = audit_entry(id, at(self.seconds % 7), &mutation);
+        Operation::Apply(Box::new(Change { guard, mutation, audit }))
+    }
+
+    async fn guard(&self, by: GuardBy) -> Guard {
+        let (number, outdated) = match by {
+            GuardBy::System => return Guard::System,
+            GuardBy::Token(number) => (number, false),
+            GuardBy::Outdated(number) => (number, true),
+        };
+        let version = self.stored_access(number).await.version;
+        Guard::Token { handle: handle(number), version: if outdated { version.next() } else { version } }
+    }
+
+    /// The service token of this number, wherever it is; one that is not stored when it is nowhere.
+    async fn stored(&self, number: u8) -> ServiceToken {
+        for account in 0..ACCOUNTS {
+            let found = self.model.find_service_token(account_id(account), token_id(number)).await;
+            if let Some(token) = must(found) {
+                return token;
+            }
+        }
+        service_token(number, 0, at(0), 0)
+    }
+
+    /// As [`Director::stored`], of access tokens.
+    async fn stored_access(&self, number: u8) -> AccessToken {
+        for account in 0..ACCOUNTS {
+            let found = self.model.find_access_token(account_id(account), handle(number)).await;
+            if let Some(token) = must(found) {
+                return token;
+            }
+        }
+        access_token(number, 0, 0)
+    }
+
+    async fn replace(&self, number: u8, how: How, flaw: Flaw) -> Mutation {
+        let stored = self.stored(number).await;
+        let expected = stored.version;
+        let mut token = self.changed(stored, how);
+        token.account = flawed_account(token.account, flaw);
+        Mutation::ReplaceServiceToken { expected: flawed_version(expected, flaw), token }
+    }
+
+    fn changed(&self, mut token: ServiceToken, how: How) -> ServiceToken {
+        let now = at(self.seconds);
+        match how {
+            How::Rotate(overlap) => {
+                let overlap_until = Some(now.after(Duration::from_secs(overlap.into())));
+                let (by, prefix) = (handle(0), &SecretPrefix::default());
+                let rotation = Rotation { by, overlap_until, prefix, entropy: &self.entropy, now };
+                return must(token.rotate(&rotation)).0;
+            }
+            How::Refresh => return token.refresh(now),
+            How::Rename(number) => token.name = name(number),
+            How::Enable(enabled) => token.enabled = enabled,
+            How::Restrict(0) => token.scopes = Scopes::FULL,
+            How::Restrict(count) => {
+                let scope = |number| must(Scope::parse(&format!("scope:{number}")));
+                token.scopes = must(Scopes::list((1..count).map(scope).collect()));
+            }
+        }
+        token.updated_at = now;
+        token.version = token.version.next();
+        token
+    }
+
+    async fn revoke(&self, number: u8, flaw: Flaw) -> Mutation {
+        let token = self.stored(number).await;
+        Mutation::RevokeServiceToken {
+            account: flawed_account(token.account, flaw),
+            id: token.id,
+            client_id: token.client_id,
+            expected: flawed_version(token.version, flaw),
+        }
+    }
+
+    async fn revoke_access(&self, number: u8, flaw: Flaw) -> Mutation {
+        let token = self.stored_access(number).await;
+        Mutation::RevokeAccessToken {
+            account: flawed_account(token.account, flaw),
+            handle: token.handle,
+            expected: flawed_version(token.version, flaw),
+        }
+    }
+
+    async fn live_root_token(&self, flaw: Flaw) -> Option<(Handle, Version)> {
+        let last = must(self.model.find_root_token().await)?;
+        Some((last.handle, flawed_version(last.live?, flaw)))
+    }
+}
+
+fn flawed_version(version: Version, flaw: Flaw) -> Version {
+    if flaw == Flaw::Version { version.next() } else { version }
+}
+
+fn flawed_account(account: AccountId, flaw: Flaw) -> AccountId {
+    let other = if account == account_id(0) { account_id(1) } else { account_id(0) };
+    if flaw == Flaw::Account { other } else { account }
+}
+
+fn create_account(number: u8, parent: u8, email: u8, enabled: bool) -> Mutation {
+    Mutation::CreateAccount(Account {
+        id: account_id(number),
+        parent: (parent != number).then(|| account_id(parent)),
+        email: format!("{email}@example.com").into(),
+        enabled,
+        created_at: at(number),
+        version: Version::FIRST,
+    })
+}
+
+fn service_token(number: u8, account: u8, created_at: Timestamp, name_number: u8) -> ServiceToken {
+    let lifetime = Lifetime::year();
+    ServiceToken {
+        id: token_id(number),
+        account: account_id(account),
+        name: name(name_number),
+        client_id: ClientId::from_bytes([number; 16]),
+        expires_at: lifetime.expiry(created_at, created_at),
+        lifetime,
+        enabled: true,
+        scopes: Scopes::FULL,
+        current: CurrentSecret {
+            version: 1,
+            digest: Digest::from_bytes([number; 32]),
+            created_at,
+            rotated_by: None,
+        },
+        previous: None,
+        created_at,
+        updated_at: created_at,
+        minted_by: number.is_multiple_of(2).then(|| handle(number)),
+        version: Version::FIRST,
+    }
+}
+
+fn access_token(number: u8, account: u8, seconds: u8) -> AccessToken {
+    let ttl = if seconds == 0 { Ttl::Eternal } else { Ttl::Seconds(seconds.into()) };
+    AccessToken {
+        handle: handle(number),
+        digest: Digest::from_bytes([number; 32]),
+        account: account_id(account),
+        ttl,
+        scopes: Scopes::default(),
+        created_at: at(number % 3),
+        expires_at: ttl.expiry(at(number % 3)),
+        minted_by: None,
+        version: Version::FIRST,
+    }
+}
+
+fn minute(number: u8) -> Timestamp {
+    Timestamp::from_micros(i64::from(number) * 60_000_000)
+}
+
+fn token_ref(token: Token) -> TokenRef {
+    match token {
+        Token::Service(number) => TokenRef::Service(token_id(number)),
+        Token::Access(number) => TokenRef::Access(handle(number)),
+    }
+}
+
+fn record(uses: &[(Token, u8, u8)], refusals: &[(Token, u8, u8)]) -> UsageBatch {
+    let use_of = |(token, version, count): &(Token, u8, u8)| Usage {
+        token: token_ref(*token),
+        secret_version: (*version).into(),
+        count: (*count).into(),
+        first_at: at(*count),
+        last_at: at(count.wrapping_mul(5) % 4),
+        address: (*count > 1).then(|| [10, 0, 0, *count].into()),
+        user_agent: format!("agent {count}").into(),
+        door: Door::ALL[usize::from(*count) % Door::ALL.len()],
+    };
+    let refusals_of = |(token, number, count): &(Token, u8, u8)| Refusals {
+        token: token_ref(*token),
+        reason: Reason::ALL[usize::from(*count) % Reason::ALL.len()],
+        minute: minute(*number),
+        count: (*count).into(),
+        address: (*count > 1).then(|| [10, 0, 0, *count].into()),
+    };
+    UsageBatch {
+        uses: uses.iter().map(use_of).collect(),
+        refusals: refusals.iter().map(refusals_of).collect(),
+    }
+}

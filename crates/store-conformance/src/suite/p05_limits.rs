@@ -1,0 +1,66 @@
+//! Promise 5: an account holds no more tokens than it may; there are no tokens without an account.
+
+use countersign_domain::change::Mutation;
+use countersign_domain::lifetime::Ttl;
+use countersign_domain::store::StoreError;
+
+use crate::world::{LIMIT, Make, World, assert_refused, must};
+
+/// Promise 5.
+pub async fn promise_05(make: Make<'_>) {
+    up_to_the_limit(make).await;
+    kinds_and_accounts_count_apart(make).await;
+    at_once(make).await;
+    without_an_account(make).await;
+}
+
+async fn up_to_the_limit(make: Make<'_>) {
+    let world = World::new(make).await;
+    let account = world.create_account(&world.root).await;
+    let issue = || world.issue_exactly(world.service_token(&account, "one of two"), 2);
+    let first = world.service_token(&account, "first");
+    must(world.issue_exactly(first.clone(), 2).await);
+    must(issue().await);
+    assert_refused!(issue().await, StoreError::LimitReached { limit: 2 });
+    must(world.revoke(&first).await);
+    must(issue().await);
+    assert_refused!(issue().await, StoreError::LimitReached { limit: 2 });
+    assert_eq!(world.page(&account, 0, 10).await.total, 2);
+    let none = world.service_token(&account, "not one");
+    assert_refused!(world.issue_exactly(none, 0).await, StoreError::LimitReached { limit: 0 });
+}
+
+async fn kinds_and_accounts_count_apart(make: Make<'_>) {
+    let world = World::new(make).await;
+    let (one, other) = (world.create_account(&world.root).await, world.create_account(&world.root).await);
+    must(world.issue_exactly(world.service_token(&one, "service"), 1).await);
+    must(world.issue_exactly(world.service_token(&other, "service"), 1).await);
+    let access = world.access_token(&one, Ttl::DEFAULT);
+    must(world.issue_access_exactly(access.clone(), 1).await);
+    let second = || world.issue_access_exactly(world.access_token(&one, Ttl::DEFAULT), 1);
+    assert_refused!(second().await, StoreError::LimitReached { limit: 1 });
+    must(world.revoke_access(&access).await);
+    must(second().await);
+}
+
+/// Changes that reach a store at once count each other.
+async fn at_once(make: Make<'_>) {
+    let world = World::new(make).await;
+    let account = world.create_account(&world.root).await;
+    let issue = || world.issue_exactly(world.service_token(&account, "one of three"), 3);
+    let (a, b, c, d, e) = tokio::join!(issue(), issue(), issue(), issue(), issue());
+    let made = [a, b, c, d, e].iter().filter(|result| result.is_ok()).count();
+    assert_eq!((made, world.page(&account, 0, 10).await.total), (3, 3));
+}
+
+async fn without_an_account(make: Make<'_>) {
+    let world = World::new(make).await;
+    let absent = world.account(&world.root);
+    let token = world.service_token(&absent, "homeless");
+    assert_refused!(world.issue_exactly(token, LIMIT).await, StoreError::NotFound);
+    let token = world.access_token(&absent, Ttl::DEFAULT);
+    assert_refused!(world.issue_access_exactly(token, LIMIT).await, StoreError::NotFound);
+    let below = world.account(&absent);
+    assert_refused!(world.apply(Mutation::CreateAccount(below)).await, StoreError::NotFound);
+    assert_eq!(world.page(&absent, 0, 10).await.total, 0);
+}

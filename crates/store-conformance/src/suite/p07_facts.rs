@@ -1,0 +1,76 @@
+//! Promise 7: `load_facts` gives everything, and the revision at which it stands.
+
+use std::collections::BTreeSet;
+
+use countersign_domain::account::AccountFact;
+use countersign_domain::change::{FactChange, Mutation};
+use countersign_domain::fact::Fact;
+use countersign_domain::lifetime::Ttl;
+use countersign_domain::scope::{Scope, Scopes};
+use countersign_domain::store::Revision;
+
+use crate::world::{LIMIT, Make, World, must};
+
+/// Promise 7.
+pub async fn promise_07(make: Make<'_>) {
+    nothing(make).await;
+    everything(make).await;
+}
+
+async fn nothing(make: Make<'_>) {
+    let world = World::empty(make);
+    assert_eq!(world.facts().await, (Vec::new(), Revision(0)));
+    assert_eq!(must(world.store.find_root_account().await), None);
+    assert_eq!(must(world.store.find_root_token().await), None);
+}
+
+async fn everything(make: Make<'_>) {
+    let world = World::new(make).await;
+    let account = world.create_account(&world.root).await;
+    let list =
+        |texts: &[&str]| must(Scopes::list(texts.iter().map(|text| must(Scope::parse(text))).collect()));
+
+    let plain = world.issue(&account, "plain").await;
+    let rotated = world.rotated(plain.clone());
+    must(world.replace(plain.version, &rotated).await);
+    let mut disabled = world.service_token(&account, "disabled, nothing allowed");
+    disabled.enabled = false;
+    disabled.scopes = list(&[]);
+    must(world.issue_exactly(disabled.clone(), LIMIT).await);
+    let mut expired = world.service_token(&world.root, "expired");
+    expired.scopes = list(&["a:*", "b", "a:*"]);
+    expired.expires_at = expired.created_at;
+    must(world.issue_exactly(expired.clone(), LIMIT).await);
+    let mut access = world.access_token(&account, Ttl::Seconds(1));
+    access.scopes = list(&["DEFAULT"]);
+    must(world.issue_access_exactly(access.clone(), LIMIT).await);
+    let gone = world.issue(&account, "gone").await;
+    let last = must(world.revoke(&gone).await);
+
+    let (facts, revision) = world.facts().await;
+    assert_eq!(revision, last);
+    let accounts = facts.iter().take_while(|fact| matches!(fact, FactChange::Account(_))).count();
+    assert_eq!(accounts, 2, "accounts come first: {facts:#?}");
+    let expected = [
+        FactChange::Account(AccountFact::from(&world.root)),
+        FactChange::Account(AccountFact::from(&account)),
+        FactChange::Credential(Fact::from(&rotated)),
+        FactChange::Credential(Fact::from(&disabled)),
+        FactChange::Credential(Fact::from(&expired)),
+        FactChange::Credential(Fact::from(&access)),
+        FactChange::Credential(Fact::from(&world.root_token)),
+    ];
+    for fact in &expected {
+        assert!(facts.contains(fact), "{fact:?} is missing");
+    }
+    assert_eq!(facts.len(), expected.len());
+    revisions_go_on(&world, revision).await;
+}
+
+async fn revisions_go_on(world: &World, last: Revision) {
+    let account = world.account(&world.root);
+    let next = must(world.apply(Mutation::CreateAccount(account)).await);
+    assert_eq!(next, Revision(last.0 + 1));
+    let revisions: BTreeSet<_> = world.sink.published().into_iter().map(|(revision, _)| revision).collect();
+    assert_eq!(revisions.last(), Some(&next));
+}

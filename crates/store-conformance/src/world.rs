@@ -1,0 +1,326 @@
+//! A store with what a test needs around it: a clock, randomness, a record of what was published, a root account.
+
+use std::any::Any;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_domain::access_token::AccessToken;
+use countersign_domain::account::Account;
+use countersign_domain::audit::{Action, Actor, AuditEntry, AuditRecord, Origin, Subject};
+use countersign_domain::change::{Change, FactChange, Guard, Mutation};
+use countersign_domain::id::{AccountId, ChangeId, ServiceTokenId, TokenRef};
+use countersign_domain::lifetime::{Lifetime, Ttl};
+use countersign_domain::name::Name;
+use countersign_domain::scope::Scopes;
+use countersign_domain::secret::SecretPrefix;
+use countersign_domain::service_token::{NewServiceToken, Rotation, ServiceToken};
+use countersign_domain::store::{
+    AccessTokenQuery, AuditQuery, ChangeSink, Page, Revision, ServiceTokenQuery, SharedStore, StoreError,
+    Version,
+};
+use countersign_domain::time::{Clock as _, Timestamp};
+
+use crate::doubles::{ManualClock, RecordingSink, SeededEntropy};
+
+/// An empty store, and what must outlive it, such as the guard of a temporary directory.
+pub struct Made {
+    /// The store.
+    pub store: SharedStore,
+    /// Dropped after the store.
+    pub keep: Box<dyn Any + Send + Sync>,
+}
+
+/// Makes an empty store that publishes to the sink.
+pub type Make<'m> = &'m dyn Fn(Arc<dyn ChangeSink>) -> Made;
+
+/// Most tokens of an account where a test is not about limits.
+pub const LIMIT: u32 = 1_000_000;
+
+/// What a result holds; a test that meets an error ends.
+#[track_caller]
+pub fn must<T, E: Debug>(result: Result<T, E>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => panic!("refused: {error:?}"),
+    }
+}
+
+/// Fails unless a result is the refusal of this pattern.
+macro_rules! assert_refused {
+    ($result:expr, $pattern:pat) => {{
+        let result = $result;
+        assert!(matches!(result, Err($pattern)), "{result:?} is not {}", stringify!($pattern));
+    }};
+}
+pub(crate) use assert_refused;
+
+/// A store and its surroundings.
+pub struct World {
+    /// The store.
+    pub store: SharedStore,
+    /// What it published.
+    pub sink: Arc<RecordingSink>,
+    /// The time; moves on by a millisecond with everything that is made.
+    pub clock: ManualClock,
+    /// Where ids and secrets come from.
+    pub entropy: SeededEntropy,
+    /// The root account.
+    pub root: Account,
+    /// The root token.
+    pub root_token: AccessToken,
+    _keep: Box<dyn Any + Send + Sync>,
+}
+
+impl World {
+    /// A store that holds a root account and a root token.
+    pub async fn new(make: Make<'_>) -> Self {
+        let world = Self::empty(make);
+        must(world.apply(Mutation::CreateAccount(world.root.clone())).await);
+        let token = world.root_token.clone();
+        must(world.apply(Mutation::SetRootToken { token, retire: None }).await);
+        world.sink.take();
+        world
+    }
+
+    /// A store that holds nothing, with a root account and a root token that could be put into it.
+    pub fn empty(make: Make<'_>) -> Self {
+        let sink = Arc::new(RecordingSink::default());
+        let (clock, entropy) = (ManualClock::default(), SeededEntropy::new(1));
+        let now = clock.now();
+        let id = AccountId::mint(now, &entropy);
+        let (email, version) = ("root@localhost".into(), Version::FIRST);
+        let root = Account { id, parent: None, email, enabled: true, created_at: now, version };
+        let (root_token, _) = AccessToken::issue(id, Ttl::Eternal, Scopes::FULL, None, &entropy, now);
+        let Made { store, keep } = make(sink.clone());
+        Self { store, sink, clock, entropy, root, root_token, _keep: keep }
+    }
+
+    /// The next moment.
+    pub fn tick(&self) -> Timestamp {
+        self.clock.advance(Duration::from_millis(1))
+    }
+
+    /// Applies a mutation in nobody's name, with an audit entry that fits.
+    pub async fn apply(&self, mutation: Mutation) -> Result<Revision, StoreError> {
+        self.apply_as(Guard::System, mutation).await
+    }
+
+    /// Applies a mutation under a guard, with an audit entry that fits.
+    pub async fn apply_as(&self, guard: Guard, mutation: Mutation) -> Result<Revision, StoreError> {
+        self.store.apply(self.change(guard, mutation)).await
+    }
+
+    /// Applies many mutations from 64 tasks, each in the order given.
+    pub async fn apply_all(&self, mutations: impl IntoIterator<Item = Mutation>) {
+        let mut shares = vec![Vec::new(); 64];
+        for (index, mutation) in mutations.into_iter().enumerate() {
+            shares[index % 64].push(self.change(Guard::System, mutation));
+        }
+        let apply = |share: Vec<Change>| {
+            let store = self.store.clone();
+            tokio::spawn(async move {
+                for change in share {
+                    must(store.apply(change).await);
+                }
+            })
+        };
+        let tasks: Vec<_> = shares.into_iter().map(apply).collect();
+        for task in tasks {
+            must(task.await);
+        }
+    }
+
+    /// A change with an audit entry that fits.
+    pub fn change(&self, guard: Guard, mutation: Mutation) -> Change {
+        let id = ChangeId::mint(self.tick(), &self.entropy);
+        let audit = audit_entry(id, self.clock.now(), &mutation);
+        Change { guard, mutation, audit }
+    }
+
+    /// An account that is not stored yet.
+    pub fn account(&self, parent: &Account) -> Account {
+        let id = AccountId::mint(self.tick(), &self.entropy);
+        let (created_at, version) = (self.clock.now(), Version::FIRST);
+        let email = format!("{id}@example.com").into();
+        Account { id, parent: Some(parent.id), email, enabled: true, created_at, version }
+    }
+
+    /// Stores a new account below `parent`.
+    pub async fn create_account(&self, parent: &Account) -> Account {
+        let account = self.account(parent);
+        must(self.apply(Mutation::CreateAccount(account.clone())).await);
+        account
+    }
+
+    /// A service token that is not stored yet.
+    pub fn service_token(&self, account: &Account, name: &str) -> ServiceToken {
+        let new = NewServiceToken {
+            name: must(Name::parse(name)),
+            lifetime: Lifetime::year(),
+            enabled: true,
+            scopes: None,
+            secret_version: 1,
+        };
+        let minted_by = Some(self.root_token.handle);
+        let (prefix, now) = (SecretPrefix::default(), self.tick());
+        ServiceToken::issue(account.id, new, Scopes::FULL, minted_by, &prefix, &self.entropy, now).0
+    }
+
+    /// Stores a new service token.
+    pub async fn issue(&self, account: &Account, name: &str) -> ServiceToken {
+        let token = self.service_token(account, name);
+        must(self.issue_exactly(token.clone(), LIMIT).await);
+        token
+    }
+
+    /// Stores this service token.
+    pub async fn issue_exactly(&self, token: ServiceToken, limit: u32) -> Result<Revision, StoreError> {
+        self.apply(Mutation::IssueServiceToken { token, limit }).await
+    }
+
+    /// The token with a new secret; the one before it is good for an hour.
+    pub fn rotated(&self, token: ServiceToken) -> ServiceToken {
+        let now = self.tick();
+        let rotation = Rotation {
+            by: self.root_token.handle,
+            overlap_until: Some(now.after(Duration::from_secs(3600))),
+            prefix: &SecretPrefix::default(),
+            entropy: &self.entropy,
+            now,
+        };
+        must(token.rotate(&rotation)).0
+    }
+
+    /// Puts the next state in the place of `before`.
+    pub async fn replace(&self, before: Version, token: &ServiceToken) -> Result<Revision, StoreError> {
+        self.apply(Mutation::ReplaceServiceToken { expected: before, token: token.clone() }).await
+    }
+
+    /// Ends a service token.
+    pub async fn revoke(&self, token: &ServiceToken) -> Result<Revision, StoreError> {
+        self.apply(revocation(token)).await
+    }
+
+    /// An access token that is not stored yet.
+    pub fn access_token(&self, account: &Account, ttl: Ttl) -> AccessToken {
+        let (minted_by, now) = (Some(self.root_token.handle), self.tick());
+        AccessToken::issue(account.id, ttl, Scopes::FULL, minted_by, &self.entropy, now).0
+    }
+
+    /// Stores a new access token.
+    pub async fn issue_access(&self, account: &Account, ttl: Ttl) -> AccessToken {
+        let token = self.access_token(account, ttl);
+        must(self.issue_access_exactly(token.clone(), LIMIT).await);
+        token
+    }
+
+    /// Stores this access token.
+    pub async fn issue_access_exactly(&self, token: AccessToken, limit: u32) -> Result<Revision, StoreError> {
+        self.apply(Mutation::IssueAccessToken { token, limit }).await
+    }
+
+    /// Ends an access token.
+    pub async fn revoke_access(&self, token: &AccessToken) -> Result<Revision, StoreError> {
+        let (account, handle, expected) = (token.account, token.handle, token.version);
+        self.apply(Mutation::RevokeAccessToken { account, handle, expected }).await
+    }
+
+    /// The service token as it is stored.
+    pub async fn stored(&self, token: &ServiceToken) -> Option<ServiceToken> {
+        must(self.store.find_service_token(token.account, token.id).await)
+    }
+
+    /// A part of an account's service tokens.
+    pub async fn page(&self, account: &Account, offset: u64, limit: u32) -> Page<ServiceToken> {
+        must(self.store.list_service_tokens(all_of(account, offset, limit)).await)
+    }
+
+    /// A part of an account's access tokens, the expired ones included.
+    pub async fn access_page(&self, account: &Account, offset: u64, limit: u32) -> Page<AccessToken> {
+        let live_at = Timestamp::from_micros(i64::MIN);
+        let query = AccessTokenQuery { account: account.id, live_at, offset, limit };
+        must(self.store.list_access_tokens(query).await)
+    }
+
+    /// The whole audit, newest first, read by pages of `limit`.
+    pub async fn audit(&self, query: AuditQuery) -> Vec<AuditRecord> {
+        read_audit(&self.store, query).await
+    }
+
+    /// Everything that `load_facts` gives.
+    pub async fn facts(&self) -> (Vec<FactChange>, Revision) {
+        load_facts(&self.store).await
+    }
+}
+
+/// The query for a part of all service tokens of an account.
+pub fn all_of(account: &Account, offset: u64, limit: u32) -> ServiceTokenQuery {
+    ServiceTokenQuery { account: account.id, name: None, search: None, offset, limit }
+}
+
+/// The query for the whole audit.
+pub fn whole_audit(limit: u32) -> AuditQuery {
+    AuditQuery { account: None, token: None, action: None, since: None, until: None, before: None, limit }
+}
+
+/// What an audit query finds, read page by page.
+pub async fn read_audit(store: &SharedStore, mut query: AuditQuery) -> Vec<AuditRecord> {
+    let mut records = Vec::new();
+    loop {
+        let page = must(store.list_audit(query.clone()).await);
+        assert!(page.records.len() <= query.limit as usize, "a page is longer than asked for");
+        records.extend(page.records);
+        let Some(next) = page.next else { return records };
+        assert!(query.before.is_none_or(|before| next < before), "the audit goes on where it was");
+        query.before = Some(next);
+    }
+}
+
+/// Everything that `load_facts` gives.
+pub async fn load_facts(store: &SharedStore) -> (Vec<FactChange>, Revision) {
+    let facts = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = Arc::clone(&facts);
+    let revision = store.load_facts(Box::new(move |fact| crate::doubles::lock(&seen).push(fact))).await;
+    (std::mem::take(&mut *crate::doubles::lock(&facts)), must(revision))
+}
+
+/// The mutation that ends a service token.
+pub fn revocation(token: &ServiceToken) -> Mutation {
+    Mutation::RevokeServiceToken {
+        account: token.account,
+        id: token.id,
+        client_id: token.client_id,
+        expected: token.version,
+    }
+}
+
+/// An audit entry that fits a mutation.
+pub fn audit_entry(id: ChangeId, at: Timestamp, mutation: &Mutation) -> AuditEntry {
+    let service = |id: ServiceTokenId| Subject::Token(TokenRef::Service(id));
+    let (action, account, subject) = match mutation {
+        Mutation::CreateAccount(account) => {
+            (Action::CreateAccount, account.parent.unwrap_or(account.id), Subject::Account(account.id))
+        }
+        Mutation::IssueServiceToken { token, .. } => {
+            (Action::IssueServiceToken, token.account, service(token.id))
+        }
+        Mutation::ReplaceServiceToken { token, .. } => {
+            (Action::UpdateServiceToken, token.account, service(token.id))
+        }
+        Mutation::RevokeServiceToken { account, id, .. } => {
+            (Action::RevokeServiceToken, *account, service(*id))
+        }
+        Mutation::IssueAccessToken { token, .. } => {
+            (Action::IssueAccessToken, token.account, Subject::Token(TokenRef::Access(token.handle)))
+        }
+        Mutation::RevokeAccessToken { account, handle, .. } => {
+            (Action::RevokeAccessToken, *account, Subject::Token(TokenRef::Access(*handle)))
+        }
+        Mutation::SetRootToken { token, .. } => {
+            (Action::SetRootToken, token.account, Subject::Token(TokenRef::Access(token.handle)))
+        }
+    };
+    let origin = Origin { address: Some([192, 0, 2, 1].into()), request_id: Some("a-request".into()) };
+    AuditEntry { id, at, actor: Actor::System, action, account, subject, origin, changes: Vec::new() }
+}
