@@ -1,7 +1,5 @@
 //! What verification needs to know of a credential, and no more.
 
-use std::sync::Arc;
-
 use crate::access_token::AccessToken;
 use crate::id::{AccountId, ClientId, Handle, ServiceTokenId, TokenRef};
 use crate::scope::Scopes;
@@ -73,7 +71,7 @@ pub struct Fact {
     /// The secret before the current one; boxed because few tokens are in rotation.
     pub previous: Option<Box<PreviousFact>>,
     /// What people call it; empty for access tokens.
-    pub name: Arc<str>,
+    pub name: Box<str>,
     /// What it may be used for.
     pub scopes: Scopes,
 }

@@ -306,6 +306,17 @@ mod tests {
     }
 
     #[test]
+    fn digests_that_differ_in_one_bit_differ() {
+        let digest = Digest::from_bytes([7; 32]);
+        assert_eq!(digest, Digest::from_bytes([7; 32]));
+        for bit in 0..256 {
+            let mut bytes = [7; 32];
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert_ne!(digest, Digest::from_bytes(bytes), "bit {bit}");
+        }
+    }
+
+    #[test]
     fn base62_is_fair() {
         let text = random_base62(62_000, &Bytes(Mutex::new(7)));
         for digit in BASE62 {
