@@ -1,6 +1,6 @@
 //! The root of a store: what the operator says about it, and what the operator is told.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -70,7 +70,9 @@ fn write_token(data: &Path, token: &Secret) -> anyhow::Result<PathBuf> {
         }
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         writeln!(file, "{}", token.reveal())?;
-        file.sync_all()
+        file.sync_all()?;
+        // Its name too: after a power cut nothing else would have the token.
+        File::open(data)?.sync_all()
     };
     write().with_context(|| {
         format!(

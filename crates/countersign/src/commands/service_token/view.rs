@@ -59,8 +59,7 @@ impl Token {
 
     /// Whether it was there at `since` and has not been used from then on.
     pub(super) fn idle_since(&self, since: Timestamp) -> bool {
-        let last_sign_of_life = self.last_seen_at.unwrap_or(self.created_at);
-        self.created_at.0 <= since && last_sign_of_life.0 <= since
+        self.last_seen_at.unwrap_or(self.created_at).0 <= since
     }
 }
 
