@@ -1,5 +1,7 @@
 //! Reading what was done, and what was used.
 
+use std::cmp::Reverse;
+
 use countersign_domain::account::Account;
 use countersign_domain::audit::Action;
 use countersign_domain::caller::{Caller, Permission};
@@ -7,10 +9,9 @@ use countersign_domain::error::Error;
 use countersign_domain::id::{AccountId, TokenRef};
 use countersign_domain::store::{AuditPage, AuditQuery, Revision, TokenUsage};
 use countersign_domain::time::Timestamp;
-use countersign_domain::usage::Usage;
+use countersign_domain::usage::Refusals;
 
 use crate::Authority;
-use crate::usage::overlay;
 
 /// Which audit records are wanted.
 #[derive(Debug, Clone, Default)]
@@ -48,7 +49,7 @@ impl Authority {
         Ok(self.store.list_audit(query).await?)
     }
 
-    /// What was recorded about a token of an account, pending uses included.
+    /// What was recorded about a token of an account, with what waits to be written laid over it.
     pub async fn load_usage(
         &self,
         caller: &Caller,
@@ -59,20 +60,24 @@ impl Authority {
         if !self.holds(account, token).await? {
             return Err(Error::NotFound);
         }
-        let stored = self.store.find_usage(token).await?;
-        let mut uses: Vec<Usage> = Vec::with_capacity(stored.uses.len());
-        for usage in stored.uses {
-            let pending = self.usage.pending(token, usage.secret_version);
-            uses.extend(overlay(Some(usage), pending));
+        let mut usage = self.store.find_usage(token).await?;
+        for pending in self.usage.pending_of(token) {
+            match usage.uses.iter_mut().find(|stored| stored.secret_version == pending.secret_version) {
+                Some(stored) => stored.add(&pending),
+                None => usage.uses.push(pending),
+            }
         }
-        let unstored = self.usage.pending_of(token).into_iter();
-        uses.extend(
-            unstored
-                .filter(|p| uses.iter().all(|u| u.secret_version != p.secret_version))
-                .collect::<Vec<_>>(),
-        );
-        uses.sort_by_key(|usage| std::cmp::Reverse(usage.secret_version));
-        Ok(TokenUsage { uses, refusals: stored.refusals })
+        usage.uses.sort_by_key(|usage| Reverse(usage.secret_version));
+        for pending in self.usage.pending_refusals(token) {
+            let same =
+                |stored: &&mut Refusals| (stored.reason, stored.minute) == (pending.reason, pending.minute);
+            match usage.refusals.iter_mut().find(same) {
+                Some(stored) => stored.count += pending.count,
+                None => usage.refusals.push(pending),
+            }
+        }
+        usage.refusals.sort_by_key(|refusals| Reverse(refusals.minute));
+        Ok(usage)
     }
 
     /// The caller's own account.

@@ -162,6 +162,12 @@ impl UsageLog {
         shards.flat_map(|shard| of_token(&shard.lock().unwrap_or_else(PoisonError::into_inner))).collect()
     }
 
+    /// Refusals of this token that wait.
+    pub(crate) fn pending_refusals(&self, token: TokenRef) -> Vec<Refusals> {
+        let refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        refusals.values().filter(|refusals| refusals.token == token).cloned().collect()
+    }
+
     /// Whether a use since `time` may have gone unnoticed.
     pub(crate) fn may_have_missed_since(&self, time: Timestamp) -> bool {
         self.dropped_at.load(Ordering::Relaxed) >= time.as_micros()
@@ -235,12 +241,10 @@ fn readable(user_agent: &[u8]) -> Box<str> {
 /// What is stored of a secret's uses with what waits laid over it.
 pub(crate) fn overlay(stored: Option<Usage>, pending: Option<Usage>) -> Option<Usage> {
     match (stored, pending) {
-        (Some(stored), Some(pending)) => Some(Usage {
-            count: stored.count + pending.count,
-            first_at: stored.first_at.min(pending.first_at),
-            last_at: stored.last_at.max(pending.last_at),
-            ..pending
-        }),
+        (Some(mut stored), Some(pending)) => {
+            stored.add(&pending);
+            Some(stored)
+        }
         (stored, pending) => pending.or(stored),
     }
 }

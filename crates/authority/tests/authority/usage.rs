@@ -62,9 +62,10 @@ async fn a_refusal_does_not_move_last_seen_and_is_recorded_by_minute() {
     world.authority.flush_usage().await.unwrap();
     let view = world.authority.load_service_token(world.asked(&caller), token.id).await.unwrap();
     assert_eq!(view.last_seen_at(), None);
+    assert_eq!(world.shown(&token, &foreign), Err(Reason::WrongSecret));
     let usage = world.authority.load_usage(&caller, world.root, TokenRef::Service(token.id)).await.unwrap();
     let refusals: Vec<_> = usage.refusals.iter().map(|refusals| (refusals.reason, refusals.count)).collect();
-    assert_eq!(refusals, [(Reason::WrongSecret, 3)]);
+    assert_eq!(refusals, [(Reason::WrongSecret, 4)], "three are written and one waits");
 }
 
 #[tokio::test]
