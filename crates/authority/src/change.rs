@@ -51,6 +51,10 @@ impl Authority {
         deed: Deed,
         now: Timestamp,
     ) -> Result<(), Error> {
+        // The caller was judged before its body was read, which may have taken a while.
+        if asked.caller.expires_at <= now {
+            return Err(Error::Unauthenticated);
+        }
         let audit = AuditEntry {
             id: ChangeId::mint(now, self.entropy.as_ref()),
             at: now,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use countersign_domain::store::StoreError;
 use countersign_domain::time::Timestamp;
-use countersign_domain::usage::UsageBatch;
+use countersign_domain::usage::{Refusals, Usage, UsageBatch};
 
 use crate::Authority;
 
@@ -26,8 +26,7 @@ const KEEP_EXPIRED: Duration = Duration::from_secs(24 * 3600);
 const KEEP_REFUSALS: Duration = Duration::from_secs(30 * 24 * 3600);
 
 impl Authority {
-    /// Writes uses and refusals that are due. When the store fails they are lost, and the error says so: last use
-    /// may then lag by a minute, never a secret.
+    /// Writes uses and refusals that are due. What the store does not take waits for the next call.
     pub async fn flush_usage(&self) -> Result<(), StoreError> {
         self.flush_due(self.clock.now()).await.map(|_| ())
     }
@@ -44,13 +43,23 @@ impl Authority {
         if uses.is_empty() && refusals.is_empty() {
             return Ok(false);
         }
+        let written = self.write_usage(&uses, &refusals).await;
+        if written.is_err() {
+            self.usage.put_back(refusals);
+        }
+        written.map(|()| true)
+    }
+
+    async fn write_usage(&self, uses: &[Usage], refusals: &[Refusals]) -> Result<(), StoreError> {
         for uses in uses.chunks(USES_A_COMMIT) {
             self.store.record_usage(UsageBatch { uses: uses.to_vec(), refusals: Vec::new() }).await?;
+            self.usage.settle(uses);
         }
         if !refusals.is_empty() {
-            self.store.record_usage(UsageBatch { uses: Vec::new(), refusals }).await?;
+            let batch = UsageBatch { uses: Vec::new(), refusals: refusals.to_vec() };
+            self.store.record_usage(batch).await?;
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Removes what is past its time, in small batches so that changes are not delayed. Gives how many rows.

@@ -36,6 +36,9 @@ type Key = (TokenRef, SecretVersion);
 #[derive(Default)]
 pub struct UsageLog {
     uses: UseShards,
+    /// Uses that are being written: still to be seen by readers, and put back when writing fails. Locked before any
+    /// shard.
+    in_flight: Mutex<HashMap<Key, Pending, RandomState>>,
     refusals: Mutex<HashMap<(TokenRef, Reason, Timestamp), Refusals, RandomState>>,
     /// How many uses wait, over all shards.
     pending: AtomicUsize,
@@ -130,36 +133,85 @@ impl UsageLog {
         }
     }
 
-    /// Takes out what may be written now, at most `most` uses; everything when `now` is [`Timestamp::NEVER`].
+    /// Takes out what may be written now, at most `most` uses; everything when `now` is [`Timestamp::NEVER`]. What
+    /// is taken is either settled or put back.
     pub(crate) fn take_due(&self, now: Timestamp, most: usize) -> UsageBatch {
-        let mut uses = Vec::new();
+        let mut in_flight = self.in_flight();
         for shard in &self.uses.maps {
             let mut map = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            let room = most - uses.len();
-            let due = map.extract_if(|_, pending| pending.due <= now).take(room).map(|(_, pending)| pending);
-            uses.extend(due.map(Pending::written));
+            let room = most.saturating_sub(in_flight.len());
+            in_flight.extend(map.extract_if(|_, pending| pending.due <= now).take(room));
         }
-        self.pending.fetch_sub(uses.len(), Ordering::Relaxed);
+        let mut uses: Vec<Usage> = in_flight.values().map(|pending| pending.usage.clone()).collect();
         // Rows that lie together are written together.
         uses.sort_unstable_by_key(|usage: &Usage| (usage.token, usage.secret_version));
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         UsageBatch { uses, refusals: refusals.drain().map(|(_, refusals)| refusals).collect() }
     }
 
-    /// What waits for this secret.
-    pub(crate) fn pending(&self, token: TokenRef, secret_version: SecretVersion) -> Option<Usage> {
-        let key = (token, secret_version);
-        self.uses.lock(&key).get(&key).map(|pending| pending.usage.clone())
+    /// These uses are stored.
+    pub(crate) fn settle(&self, stored: &[Usage]) {
+        let mut in_flight = self.in_flight();
+        for usage in stored {
+            if let Some(pending) = in_flight.remove(&(usage.token, usage.secret_version)) {
+                pending.mark_written();
+                self.pending.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
     }
 
-    /// What waits for any secret of this token.
+    /// What was taken and not settled waits again, and so do these refusals.
+    pub(crate) fn put_back(&self, refusals: Vec<Refusals>) {
+        for (key, pending) in self.in_flight().drain() {
+            let mut map = self.uses.lock(&key);
+            match map.get_mut(&key) {
+                Some(newer) => {
+                    newer.usage.add(&pending.usage);
+                    self.pending.fetch_sub(1, Ordering::Relaxed);
+                }
+                None => {
+                    map.insert(key, pending);
+                }
+            }
+        }
+        let mut waiting = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        for refusals in refusals.into_iter().take(MOST_REFUSALS) {
+            let key = (refusals.token, refusals.reason, refusals.minute);
+            waiting.entry(key).and_modify(|newer| newer.count += refusals.count).or_insert(refusals);
+        }
+    }
+
+    fn in_flight(&self) -> MutexGuard<'_, HashMap<Key, Pending, RandomState>> {
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What waits for this secret, or is being written. While it is, the store may have it already: then a count is
+    /// too high for a moment, but no use is ever overlooked.
+    pub(crate) fn pending(&self, token: TokenRef, secret_version: SecretVersion) -> Option<Usage> {
+        let key = (token, secret_version);
+        let in_flight = self.in_flight();
+        let being_written = in_flight.get(&key).map(|pending| pending.usage.clone());
+        let waiting = self.uses.lock(&key).get(&key).map(|pending| pending.usage.clone());
+        overlay(being_written, waiting)
+    }
+
+    /// As [`UsageLog::pending`], for every secret of this token.
     pub(crate) fn pending_of(&self, token: TokenRef) -> Vec<Usage> {
         let of_token = |map: &HashMap<Key, Pending, RandomState>| -> Vec<Usage> {
             let matching = map.iter().filter(|(key, _)| key.0 == token);
             matching.map(|(_, pending)| pending.usage.clone()).collect()
         };
-        let shards = self.uses.maps.iter();
-        shards.flat_map(|shard| of_token(&shard.lock().unwrap_or_else(PoisonError::into_inner))).collect()
+        let in_flight = self.in_flight();
+        let mut uses = of_token(&in_flight);
+        for shard in &self.uses.maps {
+            for waiting in of_token(&shard.lock().unwrap_or_else(PoisonError::into_inner)) {
+                match uses.iter_mut().find(|known| known.secret_version == waiting.secret_version) {
+                    Some(known) => known.add(&waiting),
+                    None => uses.push(waiting),
+                }
+            }
+        }
+        uses
     }
 
     /// Refusals of this token that wait.
@@ -221,10 +273,9 @@ impl Pending {
     }
 
     /// Marks the secret as written at its last use.
-    fn written(self) -> Usage {
+    fn mark_written(&self) {
         let seconds = u32::try_from(self.usage.last_at.as_seconds()).unwrap_or(u32::MAX);
         self.known.written_cell(self.usage.secret_version).store(seconds, Ordering::Relaxed);
-        self.usage
     }
 }
 

@@ -34,7 +34,8 @@ pub(crate) fn serve(args: &ConfigArgs) -> anyhow::Result<()> {
     let config = load(args, &environment::of_process)?.config;
     let root = root::settings(&environment::of_process)?;
     telemetry::start(&config.log)?;
-    raise_file_limit(config.connections);
+    let listeners = 1 + usize::from(config.internal_listen.is_some());
+    raise_file_limit(config.connections.saturating_mul(listeners));
     runtime()?.block_on(run(config, root))
 }
 

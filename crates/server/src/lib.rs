@@ -7,6 +7,7 @@ mod address;
 mod cloudflare;
 mod credential;
 mod doors;
+mod health;
 mod json;
 mod listener;
 mod loopback;
@@ -26,6 +27,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use countersign_authority::Authority;
+use countersign_domain::caller::Caller;
+use countersign_domain::demand::Presented;
 use countersign_domain::error::Error;
 use countersign_domain::store::StoreError;
 use countersign_domain::usage::Door;
@@ -57,6 +60,8 @@ pub struct App {
     pub(crate) refusal_lines: sampler::Sampler,
     /// Names requests.
     pub(crate) request_ids: request_id::RequestIds,
+    /// What `/readyz` says of the store.
+    pub(crate) health: health::Health,
     /// Whether the process is about to end.
     draining: AtomicBool,
 }
@@ -72,6 +77,7 @@ impl App {
             metrics,
             request_ids,
             refusal_lines: sampler::Sampler::default(),
+            health: health::Health::default(),
             draining: AtomicBool::new(false),
         })
     }
@@ -89,6 +95,18 @@ impl App {
     /// Counts what the doors know, for metrics. Walks over everything: call it about once a minute.
     pub fn take_census(&self) {
         self.metrics.record_census(self.authority.directory().census(self.authority.now()));
+    }
+
+    /// The caller of an operation of the API; counts who is let in. A refusal is counted and logged by
+    /// [`App::log_refused_caller`].
+    pub(crate) fn authenticate(
+        &self,
+        presented: &Presented<'_>,
+        arrival: &observe::Arrival,
+    ) -> Result<Caller, Reason> {
+        let caller = self.authority.authenticate(presented, arrival.sighting())?;
+        self.metrics.count_verdict(Door::Api, None);
+        Ok(caller)
     }
 
     /// One line, as far as the rate allows, for a caller of the API whose credential was not good.

@@ -13,10 +13,11 @@ use axum::body::Body;
 use http::{Request, Response};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::App;
@@ -24,8 +25,11 @@ use crate::doors;
 use crate::observe::Peer;
 use crate::router::Service;
 
-/// Longest time for a request's head to arrive.
-const HEAD_DEADLINE: Duration = Duration::from_secs(10);
+/// Longest time for a request's head to arrive, from when the connection is free for it. Also how long an idle
+/// connection is kept: longer than the 60 s of nginx's pools, so that the proxy closes it and not we.
+const HEAD_DEADLINE: Duration = Duration::from_secs(75);
+/// Longest time for a client to take in what it was sent.
+const SEND_DEADLINE: Duration = Duration::from_secs(30);
 /// Largest request head; more is 431.
 const LARGEST_HEAD: usize = 64 * 1024;
 /// Most headers of a request; more is 431.
@@ -77,11 +81,10 @@ pub async fn serve(
             },
             () = &mut shutdown => break,
         };
-        // Answers are small: waiting to fill a packet would only delay them.
-        let _ = stream.set_nodelay(true);
+        tune(&stream);
         let handler =
             Handler { app: Arc::clone(&app), service: service.clone(), peer: peer.ip().to_canonical() };
-        let connection = builder.serve_connection(TokioIo::new(stream), handler).into_owned();
+        let connection = builder.serve_connection(TokioIo::new(stream), handler);
         let connection = connections.watch(connection);
         tokio::spawn(async move {
             // Errors here are the client's: it went away, or sent what is not HTTP and has had its 400.
@@ -96,20 +99,22 @@ pub async fn serve(
     Ok(())
 }
 
-fn builder() -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+/// Sets what a connection needs of the system; a connection on which that fails is about to fail anyway.
+fn tune(stream: &TcpStream) {
+    // Answers are small: waiting to fill a packet would only delay them.
+    let _ = stream.set_nodelay(true);
+    // A client that does not take in its answers would keep its place for ever.
+    let _ = SockRef::from(stream).set_tcp_user_timeout(Some(SEND_DEADLINE));
+}
+
+/// HTTP/1.1 alone: what is not needed cannot be held open.
+fn builder() -> http1::Builder {
+    let mut builder = http1::Builder::new();
     builder
-        .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_DEADLINE)
         .max_buf_size(LARGEST_HEAD)
-        .max_headers(MOST_HEADERS)
-        .pipeline_flush(true);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(256)
-        .max_header_list_size(LARGEST_HEAD as u32);
+        .max_headers(MOST_HEADERS);
     builder
 }
 

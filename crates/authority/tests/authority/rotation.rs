@@ -110,3 +110,14 @@ async fn revoked_and_disabled_are_refused_at_once() {
     let again = world.authority.revoke_service_token(world.asked(&caller), token.id).await;
     assert!(matches!(again, Err(Error::NotFound)));
 }
+
+#[tokio::test]
+async fn a_caller_that_expires_on_the_way_leaves_no_successor() {
+    let world = World::new().await;
+    let text = world.issue_access(2, None).await;
+    let caller = world.caller(text.reveal()).unwrap();
+    world.advance(2);
+    let eternal = countersign_domain::lifetime::Ttl::Eternal;
+    let issued = world.authority.issue_access_token(world.asked(&caller), eternal, None).await;
+    assert!(matches!(issued, Err(Error::Unauthenticated)));
+}

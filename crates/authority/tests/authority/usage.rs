@@ -92,3 +92,31 @@ async fn what_waits_is_bounded_and_says_so() {
     world.authority.flush_all_usage().await.unwrap();
     assert_eq!(world.authority.usage_stats().pending, 0);
 }
+
+#[tokio::test]
+async fn what_the_store_does_not_take_is_not_lost() {
+    let world = World::new().await;
+    let caller = world.root_caller();
+    let (token, secret) = world.issue("1h").await;
+    let (_, foreign) = world.issue("1h").await;
+    world.shown(&token, &secret).unwrap();
+    world.shown(&token, &foreign).unwrap_err();
+    world.store.set_failing(true);
+    assert!(world.authority.flush_usage().await.is_err());
+    world.shown(&token, &secret).unwrap();
+    assert!(world.authority.flush_usage().await.is_err());
+    world.store.set_failing(false);
+    let counts = async || {
+        let usage =
+            world.authority.load_usage(&caller, world.root, TokenRef::Service(token.id)).await.unwrap();
+        (
+            usage.uses.iter().map(|usage| usage.count).sum::<u64>(),
+            usage.refusals.iter().map(|r| r.count).sum::<u64>(),
+        )
+    };
+    assert_eq!(counts().await, (2, 1), "what waits is seen");
+    world.authority.flush_usage().await.unwrap();
+    assert_eq!(counts().await, (2, 1), "and written");
+    world.authority.flush_all_usage().await.unwrap();
+    assert_eq!(world.authority.usage_stats().pending, 0);
+}

@@ -23,6 +23,9 @@ use super::{Config, ConfigArgs, KEYS, LogFormat, LogSettings, variable_of};
 use crate::duration;
 use crate::environment::{Lookup, find_text};
 
+/// More connections than any system gives a process.
+const MOST_CONNECTIONS: usize = 1_000_000;
+
 /// The defaults and the reference of every key.
 pub(super) const DEFAULTS: &str = include_str!("../../config.default.toml");
 
@@ -190,7 +193,11 @@ impl Layers {
             public_url: stated.public_url.map(|url| self.check_url(&url)).transpose()?,
             trusted_proxies: self.check_proxies(stated.trusted_proxies)?,
             shutdown_delay: self.check_delay(&stated.shutdown_delay)?,
-            connections: self.check_within("limits.connections", stated.limits.connections, usize::MAX)?,
+            connections: self.check_within(
+                "limits.connections",
+                stated.limits.connections,
+                MOST_CONNECTIONS,
+            )?,
             queue: self.check_within("store.queue", stated.store.queue, LONGEST_QUEUE)?,
             policy: self.check_policy(&stated.limits, &stated.secrets)?,
             log: self.check_log(&stated.log)?,

@@ -98,7 +98,7 @@ fn judge(app: &App, text: &str, header: CredentialHeader, arrival: &Arrival) -> 
         return Err(Failure::MalformedHeader(header));
     }
     let presented = Presented::access(text).ok_or(Failure::UnknownToken)?;
-    app.authority.authenticate(&presented, arrival.sighting()).map_err(|reason| {
+    app.authenticate(&presented, arrival).map_err(|reason| {
         app.log_refused_caller(reason, arrival);
         Failure::UnknownToken
     })

@@ -77,7 +77,7 @@ fn authenticate(app: &App, parts: &Parts, arrival: &Arrival) -> Result<Caller, F
     };
     let text = one_text(app, parts).map_err(refused)?.ok_or(Failure::Denied)?;
     let presented = Presented::access(&text).ok_or_else(|| refused(Reason::Malformed))?;
-    app.authority.authenticate(&presented, arrival.sighting()).map_err(refused)
+    app.authenticate(&presented, arrival).map_err(refused)
 }
 
 /// The one token that is given, be it in several places. Two different ones are refused: who is meant is anybody's

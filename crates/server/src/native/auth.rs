@@ -31,7 +31,7 @@ impl FromRequestParts<Arc<App>> for Asking {
         let arrival = arrival(&parts.extensions);
         let caller = shown(app, &parts.headers).and_then(|shown| {
             let presented = shown.presented().ok_or(Reason::Malformed)?;
-            app.authority.authenticate(&presented, arrival.sighting())
+            app.authenticate(&presented, &arrival)
         });
         let caller = caller.map_err(|reason| refused(app, reason, parts))?;
         Ok(Self { caller })

@@ -57,13 +57,7 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
     if !app.authority.directory().is_ready() {
         return unready("directory_not_loaded");
     }
-    match app.authority.check().await {
-        Ok(()) => healthy(),
-        Err(error) => {
-            tracing::warn!(%error, "not ready: the store cannot be read and written");
-            unready("store_unavailable")
-        }
-    }
+    if app.health.is_good(&app.authority).await { healthy() } else { unready("store_unavailable") }
 }
 
 /// `GET /metrics`: for Prometheus, in OpenMetrics text.

@@ -353,9 +353,9 @@ async fn usage() {
     verify(&world, &pair(&other.secret)).await;
     let uses = json!([{"version": 1, "count": 2, "first_seen_at": "2026-11-21T10:00:00Z",
         "last_seen_at": "2026-11-21T10:01:30Z", "address": "192.0.2.7", "user_agent": "", "door": "verify"}]);
-    show().await.assert(200, json!({"token": service.id, "secrets": uses, "refusals": []}));
-    world.authority.flush_all_usage().await.unwrap();
     let refusals = json!([{"minute": "2026-11-21T10:01:00Z", "reason": "wrong_secret", "count": 1, "address": "192.0.2.7"}]);
+    show().await.assert(200, json!({"token": service.id, "secrets": uses, "refusals": refusals}));
+    world.authority.flush_all_usage().await.unwrap();
     show().await.assert(200, json!({"token": service.id, "secrets": uses, "refusals": refusals}));
 
     let bad =
@@ -376,8 +376,11 @@ async fn health() {
     assert_eq!(world.call("HEAD", "/healthz").send().await.status, 200);
     world.store.set_failing(true);
     world.get("/healthz").send().await.assert(200, json!({"status": "ok"}));
+    world.get("/readyz").send().await.assert(200, json!({"status": "ok"}));
+    world.clock.advance(Duration::from_secs(1));
     world.get("/readyz").send().await.assert(503, unavailable("store_unavailable"));
     world.store.set_failing(false);
+    world.clock.advance(Duration::from_secs(1));
     world.get("/readyz").send().await.assert(200, json!({"status": "ok"}));
     world.app.drain();
     world.get("/readyz").send().await.assert(503, unavailable("draining"));
