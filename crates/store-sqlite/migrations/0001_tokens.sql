@@ -98,14 +98,13 @@ CREATE TABLE audit (
 ) STRICT;
 
 CREATE INDEX audit_by_account ON audit (account, revision);
-CREATE INDEX audit_by_token ON audit (token, revision) WHERE token IS NOT NULL;
-
--- The earliest and the latest time in each 1,024 revisions that are complete, so that a query by time need not
--- read the whole audit, even where the clock was turned back.
+-- What is known of each 1,024 revisions that are complete: the earliest and the latest time, and four bytes of each
+-- token's id. It takes the place of indexes by time and by token (see src/audit/spans.rs).
 CREATE TABLE audit_spans (
     span INTEGER PRIMARY KEY,
     earliest INTEGER NOT NULL,
-    latest INTEGER NOT NULL
+    latest INTEGER NOT NULL,
+    tokens BLOB NOT NULL
 ) STRICT;
 
 -- The last revision that has no audit record: of a sweep.

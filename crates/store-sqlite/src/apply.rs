@@ -220,7 +220,8 @@ fn find_service_token_row(
     let row = find(connection, sql::FIND_SERVICE_TOKEN_ROW, [id.as_bytes()], |row| {
         let mut cells = Cells::of(row, "service_tokens");
         let rowid = cells.integer("rowid")?;
-        let is_wanted = cells.account_id("account")? == account && cells.client_id("client_id")? == client_id;
+        let (of, with) = (cells.account_id("account")?, cells.client_id("client_id")?);
+        let is_wanted = of == account && with == client_id;
         let version = cells.version("version")?;
         let key = Key { created_at: cells.time("created_at")?, id };
         let row = ServiceTokenRow { rowid, key, name: cells.text("name")?.into() };

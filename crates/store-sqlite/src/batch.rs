@@ -127,7 +127,7 @@ impl<'c> Batch<'c> {
     fn finish(&mut self) -> rusqlite::Result<()> {
         std::mem::take(&mut self.tally)
             .enter(self.connection)
-            .and_then(|()| audit::complete_spans(self.connection, self.first, self.last))
+            .and_then(|()| audit::complete(self.connection, self.first, self.last))
             .map_err(Failure::into_sqlite)
     }
 }

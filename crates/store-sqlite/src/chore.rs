@@ -7,6 +7,7 @@ use countersign_domain::store::{Revision, StoreError};
 use countersign_domain::time::Timestamp;
 use countersign_domain::usage::UsageBatch;
 use rusqlite::{Connection, params};
+use tokio::sync::oneshot;
 
 use crate::apply::{AccessTokenRow, delete_access_token};
 use crate::batch::Batch;
@@ -14,10 +15,13 @@ use crate::failure::Failure;
 use crate::row::Cells;
 use crate::sql;
 use crate::usage;
-use crate::writer::{Reply, Writer};
+use crate::writer::Writer;
 
 /// Receives facts while they are loaded.
 pub(crate) type Visit = Box<dyn FnMut(FactChange) + Send>;
+
+/// Where the answer to background work goes.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// A piece of background work and where its answer goes. Each is small, so that a change that comes meanwhile waits
 /// for milliseconds; only loading, which happens before a server serves, is not.

@@ -23,13 +23,17 @@ const WRITER_CACHE: i64 = 8 * 1024;
 /// Kilobytes of pages that a reader keeps.
 const READER_CACHE: i64 = 1024;
 
+/// Makes a connection fail.
+#[cfg(test)]
+pub(crate) type Sabotage = Box<dyn Fn(&mut Connection) + Send + Sync>;
+
 /// Where the database is.
 pub(crate) struct Database {
     pub(crate) path: PathBuf,
     pub(crate) counters: Arc<Counters>,
     /// Called with every new connection of the writer, to make it fail.
     #[cfg(test)]
-    pub(crate) sabotage: Option<Box<dyn Fn(&mut Connection) + Send + Sync>>,
+    pub(crate) sabotage: Option<Sabotage>,
 }
 
 impl Database {
@@ -139,9 +143,13 @@ pub(crate) fn checkpoint_waiting(connection: &Connection) -> rusqlite::Result<Ch
     checkpointed
 }
 
-/// Moves everything from the log into the database and empties the log. An error when it cannot.
+/// Moves everything from the log into the database and empties the log. An error when a reader keeps it from that for
+/// more than a moment.
 pub(crate) fn checkpoint_to_nothing(connection: &Connection) -> rusqlite::Result<()> {
-    let Checkpointed { kept, pages, moved } = checkpoint_by(connection, sql::CHECKPOINT_TO_NOTHING)?;
+    connection.busy_timeout(READERS_TIMEOUT)?;
+    let checkpointed = checkpoint_by(connection, sql::CHECKPOINT_TO_NOTHING);
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    let Checkpointed { kept, pages, moved } = checkpointed?;
     if kept || pages != moved {
         let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
         return Err(rusqlite::Error::SqliteFailure(busy, None));

@@ -4,6 +4,7 @@
 //! what the batch adds to counts is entered once ([`tally`], [`pages`]). [`readers`] have connections of their own;
 //! [`checkpoint`] keeps SQLite's log short. The statements are in [`sql`], the schema in `migrations/`.
 
+mod answers;
 mod apply;
 mod audit;
 mod batch;
@@ -25,6 +26,11 @@ mod store;
 mod tally;
 mod usage;
 mod writer;
+
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod plans;
 
 pub use open::{OpenError, SqliteOptions};
 pub use stats::{Histogram, WriterStats};

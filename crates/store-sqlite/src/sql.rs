@@ -151,7 +151,7 @@ statements! {
         "SELECT ", access_token_columns!(), " FROM access_tokens WHERE handle = ?1 AND account = ?2"
     );
     COUNT_EXPIRED_ACCESS_TOKENS =
-        "SELECT count(*) FROM access_tokens \
+        "SELECT count(*) FROM access_tokens INDEXED BY access_tokens_by_expiry \
          WHERE expires_at < 9223372036854775807 AND expires_at <= ?2 AND account = ?1";
     LIST_ACCESS_TOKENS = concat!(
         "SELECT ", access_token_columns!(), " FROM access_tokens \
@@ -173,11 +173,13 @@ statements! {
         "INSERT INTO audit (", audit_columns!(), ") VALUES \
          (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
     );
-    INSERT_AUDIT_SPAN =
-        "INSERT INTO audit_spans (span, earliest, latest) \
-         SELECT ?1, min(at), max(at) FROM audit WHERE revision BETWEEN ?2 AND ?3 HAVING count(*) > 0";
+    READ_AUDIT_SPAN = "SELECT at, token FROM audit WHERE revision BETWEEN ?1 AND ?2";
+    INSERT_AUDIT_SPAN = "INSERT INTO audit_spans (span, earliest, latest, tokens) VALUES (?1, ?2, ?3, ?4)";
     FIND_AUDIT_SPANS =
         "SELECT min(span), max(span) FROM audit_spans WHERE latest >= ?1 AND earliest < ?2";
+    LIST_AUDIT_SPANS =
+        "SELECT span, tokens FROM audit_spans \
+         WHERE span <= ?1 AND latest >= ?2 AND earliest < ?3 ORDER BY span DESC";
     LIST_AUDIT = concat!(
         "SELECT ", audit_columns!(), " FROM audit WHERE revision BETWEEN ?1 AND ?2 ORDER BY revision DESC"
     );

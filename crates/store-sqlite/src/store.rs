@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use crate::apply::{find, handle_bytes};
 use crate::audit;
 use crate::checkpoint::Pacer;
-use crate::chore::Chore;
+use crate::chore::{Chore, Reply};
 use crate::connection::{Database, last_revision};
 use crate::lists;
 use crate::open::{Directory, OpenError, SqliteOptions, migrate};
@@ -32,7 +32,7 @@ use crate::row;
 use crate::sql;
 use crate::stats::{Counters, WriterStats};
 use crate::usage;
-use crate::writer::{Reply, Write, WriteQueue, Writer};
+use crate::writer::{Write, WriteQueue, Writer};
 
 /// Most rows of one piece of background work. A longer one is done in several, so that no change waits for all of it.
 const CHORE_ROWS: u32 = 1_000;
@@ -59,15 +59,26 @@ struct Running {
 impl SqliteStore {
     /// Opens the store in a directory, makes it when there is none, and publishes to `sink` what is committed.
     pub fn open(options: SqliteOptions, sink: Arc<dyn ChangeSink>) -> Result<Self, OpenError> {
+        Self::open_with(options, sink, |_| {})
+    }
+
+    /// As [`SqliteStore::open`]; `prepare` is where tests reach the connections.
+    pub(crate) fn open_with(
+        options: SqliteOptions,
+        sink: Arc<dyn ChangeSink>,
+        prepare: impl FnOnce(&mut Database),
+    ) -> Result<Self, OpenError> {
         let directory = Directory::take(&options.directory)?;
         let path = directory.database.clone();
         let counters = Arc::new(Counters::new());
-        let database = Arc::new(Database::new(path.clone(), Arc::clone(&counters)));
+        let mut database = Database::new(path.clone(), Arc::clone(&counters));
+        prepare(&mut database);
         let failed = |cause| OpenError::database(&path, cause);
         let mut connection = database.connect_writer().map_err(failed)?;
         migrate(&path, &mut connection)?;
         let revision = last_revision(&connection).map_err(|failure| failed(failure.into_sqlite()))?;
 
+        let database = Arc::new(database);
         let queue = Arc::new(Queue::new(options.queue));
         let pacer = Arc::new(Pacer::new());
         let writer = Writer::new(
@@ -79,11 +90,11 @@ impl SqliteStore {
             Arc::clone(&counters),
             Arc::clone(&pacer),
         );
+        let writer = start_thread("writer", move || writer.run())?;
         let checkpointer = {
             let (pacer, database) = (Arc::clone(&pacer), Arc::clone(&database));
-            start_thread("checkpointer", move || pacer.run(&database))?
+            start_thread("checkpointer", move || pacer.run(&database)).inspect_err(|_| queue.close())?
         };
-        let writer = start_thread("writer", move || writer.run())?;
         let running = Mutex::new(Some(Running { writer, checkpointer, _directory: directory }));
         let readers = Arc::new(Readers::new(database, options.readers));
         Ok(Self { queue, readers, counters, pacer, running })
@@ -146,7 +157,7 @@ impl Store for SqliteStore {
     async fn apply(&self, change: Change) -> Result<Revision, StoreError> {
         let (reply, answer) = oneshot::channel();
         self.queue.push(Write { change, reply }).map_err(rejected)?;
-        answer.await.map_err(|_| writer_gone())?
+        answer.await.map_err(|_| writer_gone())?.take()
     }
 
     async fn load_facts(&self, visit: Box<dyn FnMut(FactChange) + Send>) -> Result<Revision, StoreError> {

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use countersign_domain::change::{Change, FactChange};
 use countersign_domain::store::{ChangeSink, Revision, StoreError};
 use rusqlite::Connection;
-use tokio::sync::oneshot;
 
+use crate::answers::{Callers, Reply};
 use crate::batch::{Applied, Batch, Fault};
 use crate::checkpoint::Pacer;
 use crate::chore::Chore;
@@ -31,13 +31,10 @@ const SETTLING_PAUSE: Duration = Duration::from_millis(50);
 /// After so many attempts the callers are told that the store is not available.
 const SETTLING_ATTEMPTS: u32 = 40;
 
-/// Where an answer goes. The caller may have gone away meanwhile.
-pub(crate) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
-
 /// A change on its way to the writer.
 pub(crate) struct Write {
     pub(crate) change: Change,
-    pub(crate) reply: Reply<Revision>,
+    pub(crate) reply: Reply,
 }
 
 /// The way to the writer.
@@ -92,12 +89,12 @@ impl Writer {
     fn write(&mut self, writes: Vec<Write>) {
         let started = Instant::now();
         let (changes, replies): (Vec<_>, Vec<_>) = writes.into_iter().map(|w| (w.change, w.reply)).unzip();
-        let mut answers = Answers(replies.into_iter().map(Some).collect());
-        let results = match self.commit(&changes, &mut answers) {
+        let mut callers = Callers::new(replies);
+        let results = match self.commit(&changes, &mut callers) {
             Ok(results) => results,
             Err(error) => {
                 self.note_failure(&error);
-                return answers.refuse(&error);
+                return callers.refuse(&error);
             }
         };
         self.note_commit(&results, started.elapsed());
@@ -106,16 +103,16 @@ impl Writer {
                 self.sink.publish(*revision, change.mutation.fact_changes());
             }
         }
-        answers.give(results);
+        callers.answer(results);
     }
 
     /// Makes the accepted ones of these changes durable; gives what became of each. `Err`: nothing of them is there.
-    fn commit(&mut self, changes: &[Change], answers: &mut Answers) -> rusqlite::Result<Vec<Applied>> {
+    fn commit(&mut self, changes: &[Change], callers: &mut Callers) -> rusqlite::Result<Vec<Applied>> {
         let connection = self.database.reconnect(&mut self.connection)?;
         let mut batch = Batch::begin(connection, self.revision)?;
         let results = changes.iter().map(|change| batch.apply(change)).collect::<rusqlite::Result<_>>()?;
         let committed = batch.commit();
-        self.conclude(committed, answers)?;
+        self.conclude(committed, callers)?;
         Ok(results)
     }
 
@@ -140,7 +137,7 @@ impl Writer {
         let mut batch = Batch::begin(connection, self.revision)?;
         let (answer, facts) = work(&mut batch)?;
         let committed = batch.commit();
-        self.conclude(committed, &mut Answers(Vec::new()))?;
+        self.conclude(committed, &mut Callers::new(Vec::new()))?;
         self.healthy = true;
         if !facts.is_empty() {
             self.sink.publish(self.revision, facts);
@@ -152,7 +149,7 @@ impl Writer {
     fn conclude(
         &mut self,
         committed: Result<Revision, Fault>,
-        answers: &mut Answers,
+        callers: &mut Callers,
     ) -> rusqlite::Result<()> {
         let (error, last) = match committed {
             Ok(last) => {
@@ -162,7 +159,7 @@ impl Writer {
             Err(Fault::BeforeCommit(error)) => return Err(error),
             Err(Fault::FromCommit { error, last }) => (error, last),
         };
-        if last == self.revision || !self.is_durable(last, &error, answers) {
+        if last == self.revision || !self.is_durable(last, &error, callers) {
             return Err(error);
         }
         self.revision = last;
@@ -174,7 +171,7 @@ impl Writer {
     /// To see it is not enough. SQLite may have written all of it to its log and then failed to make the log durable,
     /// and what the system failed to write once it may never write again. So everything that can be seen is first
     /// moved out of the log into the database and made durable there.
-    fn is_durable(&mut self, last: Revision, error: &rusqlite::Error, answers: &mut Answers) -> bool {
+    fn is_durable(&mut self, last: Revision, error: &rusqlite::Error, callers: &mut Callers) -> bool {
         tracing::error!(%error, revision = %last, "a commit failed; finding out what became of it");
         for attempt in 1.. {
             self.connection = None;
@@ -185,7 +182,7 @@ impl Writer {
             }
             if attempt >= SETTLING_ATTEMPTS {
                 // Nobody shall wait for a disk that does not come back.
-                answers.refuse(error);
+                callers.refuse(error);
                 self.queue.clear();
             }
             thread::sleep(SETTLING_PAUSE);
@@ -235,25 +232,6 @@ impl Writer {
         let Some(connection) = &self.connection else { return };
         if let Err(error) = self.pacer.after_commit(connection, self.counters.wal_pages()) {
             tracing::warn!(%error, "a checkpoint failed; the log grows until one does not");
-        }
-    }
-}
-
-/// Where the answers to a batch go; `None` once given.
-struct Answers(Vec<Option<Reply<Revision>>>);
-
-impl Answers {
-    fn give(self, results: Vec<Applied>) {
-        for (reply, result) in self.0.into_iter().zip(results) {
-            if let Some(reply) = reply {
-                let _ = reply.send(result);
-            }
-        }
-    }
-
-    fn refuse(&mut self, error: &rusqlite::Error) {
-        for reply in self.0.iter_mut().filter_map(Option::take) {
-            let _ = reply.send(Err(StoreError::Unavailable(error.to_string().into())));
         }
     }
 }

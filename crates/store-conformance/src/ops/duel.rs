@@ -17,7 +17,7 @@ use countersign_domain::time::Timestamp;
 use countersign_domain::usage::{Door, Refusals, Usage, UsageBatch};
 use countersign_domain::verdict::Reason;
 
-use super::{ACCOUNTS, Flaw, GuardBy, How, Step, Token, dump};
+use super::{ACCOUNTS, Flaw, GuardBy, How, Step, TOKENS, Token, dump};
 use crate::doubles::{RecordingSink, SeededEntropy};
 use crate::model::ModelStore;
 use crate::world::{Made, Make, audit_entry, must};
@@ -33,7 +33,6 @@ pub async fn duel(steps: &[Step], make: Make<'_>) -> Made {
         let operation = director.prepare(step).await;
         let expected = perform(&model, operation.clone()).await;
         let found = perform(&made.store, operation.clone()).await;
-        if std::env::var("SHOW").is_ok() { eprintln!("STEP {} {:?}", format!("{step:?}").split(' ').next().unwrap_or(""), expected.as_ref().map(|_| ())); }
         assert_eq!(found, expected, "the answer to {operation:#?}");
         assert_eq!(other_sink.take(), model_sink.take(), "what was published by {operation:#?}");
     }
@@ -133,14 +132,14 @@ impl Director {
             GuardBy::Token(number) => (number, false),
             GuardBy::Outdated(number) => (number, true),
         };
-        let version = self.stored_access(number).await.version;
-        Guard::Token { handle: handle(number), version: if outdated { version.next() } else { version } }
+        let AccessToken { handle, version, .. } = self.stored_access(number).await;
+        Guard::Token { handle, version: if outdated { version.next() } else { version } }
     }
 
-    /// The service token of this number, wherever it is; one that is not stored when it is nowhere.
+    /// The first stored service token from this number on; one that is not stored when there is none.
     async fn stored(&self, number: u8) -> ServiceToken {
-        for account in 0..ACCOUNTS {
-            let found = self.model.find_service_token(account_id(account), token_id(number)).await;
+        for (token, account) in everywhere(number) {
+            let found = self.model.find_service_token(account_id(account), token_id(token)).await;
             if let Some(token) = must(found) {
                 return token;
             }
@@ -150,8 +149,8 @@ impl Director {
 
     /// As [`Director::stored`], of access tokens.
     async fn stored_access(&self, number: u8) -> AccessToken {
-        for account in 0..ACCOUNTS {
-            let found = self.model.find_access_token(account_id(account), handle(number)).await;
+        for (token, account) in everywhere(number) {
+            let found = self.model.find_access_token(account_id(account), handle(token)).await;
             if let Some(token) = must(found) {
                 return token;
             }
@@ -213,6 +212,12 @@ impl Director {
         let last = must(self.model.find_root_token().await)?;
         Some((last.handle, flawed_version(last.live?, flaw)))
     }
+}
+
+/// Every place where a token can be, beginning with those of this number.
+fn everywhere(number: u8) -> impl Iterator<Item = (u8, u8)> {
+    let tokens = (0..TOKENS).map(move |offset| (number + offset) % TOKENS);
+    tokens.flat_map(|token| (0..ACCOUNTS).map(move |account| (token, account)))
 }
 
 fn flawed_version(version: Version, flaw: Flaw) -> Version {

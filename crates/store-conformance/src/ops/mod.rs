@@ -176,9 +176,9 @@ pub fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
 fn step() -> impl Strategy<Value = Step> {
     let count = || 0u8..4;
     prop_oneof![
-        2 => (0..ACCOUNTS, 0..ACCOUNTS, 0..ACCOUNTS, prop::bool::weighted(0.9))
+        1 => (0..ACCOUNTS, 0..ACCOUNTS, 0..ACCOUNTS, prop::bool::weighted(0.9))
             .prop_map(|(account, parent, email, enabled)| Step::CreateAccount { account, parent, email, enabled }),
-        6 => (guard(), 0..TOKENS, 0..ACCOUNTS, 0u8..3, 0u8..3, 1u8..5).prop_map(
+        6 => (guard(), 0..TOKENS, owner(), 0u8..3, 0u8..3, 1u8..6).prop_map(
             |(guard, token, account, created, name, limit)| {
                 Step::Issue { guard, token, account, created, name, limit }
             }
@@ -186,12 +186,12 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (guard(), 0..TOKENS, how(), flaw())
             .prop_map(|(guard, token, how, flaw)| Step::Replace { guard, token, how, flaw }),
         3 => (guard(), 0..TOKENS, flaw()).prop_map(|(guard, token, flaw)| Step::Revoke { guard, token, flaw }),
-        5 => (guard(), 0..TOKENS, 0..ACCOUNTS, count(), 1u8..5).prop_map(
+        5 => (guard(), 0..TOKENS, owner(), count(), 1u8..6).prop_map(
             |(guard, token, account, ttl, limit)| Step::IssueAccess { guard, token, account, ttl, limit }
         ),
         2 => (guard(), 0..TOKENS, flaw())
             .prop_map(|(guard, token, flaw)| Step::RevokeAccess { guard, token, flaw }),
-        2 => (0..TOKENS, 0..ACCOUNTS, prop::bool::weighted(0.8), flaw())
+        2 => (0..TOKENS, owner(), prop::bool::weighted(0.8), flaw())
             .prop_map(|(token, account, retire, flaw)| Step::SetRoot { token, account, retire, flaw }),
         3 => (vec((token(), 1u8..200, count()), 0..5), vec((token(), count(), count()), 0..5))
             .prop_map(|(uses, refusals)| Step::Record { uses, refusals }),
@@ -200,10 +200,15 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// An account; mostly one that is there from the beginning.
+fn owner() -> impl Strategy<Value = u8> {
+    prop_oneof![6 => 0u8..2, 1 => 0..ACCOUNTS]
+}
+
 fn guard() -> impl Strategy<Value = GuardBy> {
     prop_oneof![
-        4 => Just(GuardBy::System),
-        4 => (0..TOKENS).prop_map(GuardBy::Token),
+        6 => Just(GuardBy::System),
+        3 => (0..TOKENS).prop_map(GuardBy::Token),
         1 => (0..TOKENS).prop_map(GuardBy::Outdated),
     ]
 }
