@@ -34,8 +34,6 @@ pub(crate) fn serve(args: &ConfigArgs) -> anyhow::Result<()> {
     let config = load(args, &environment::of_process)?.config;
     let root = root::settings(&environment::of_process)?;
     telemetry::start(&config.log)?;
-    let listeners = 1 + usize::from(config.internal_listen.is_some());
-    raise_file_limit(config.connections.saturating_mul(listeners));
     runtime()?.block_on(run(config, root))
 }
 
@@ -73,6 +71,8 @@ async fn run(config: Config, root: RootSettings) -> anyhow::Result<()> {
     let (authority, store) = open(&config).await?;
     let outcome = authority.ensure_root(root).await?;
     let signals = EndSignals::listen()?;
+    let most_listeners = 1 + usize::from(config.internal_listen.is_some());
+    raise_file_limit(config.connections.saturating_mul(most_listeners));
 
     let settings = Settings {
         trusted_proxies: TrustedProxies::new(config.trusted_proxies.clone()),

@@ -19,7 +19,7 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     /// Status line and headers, as they came.
     pub(crate) head: String,
-    pub(crate) body: Vec<u8>,
+    body: String,
 }
 
 impl Connection {
@@ -59,10 +59,11 @@ impl Connection {
         }
         let status = head.get(9..12).and_then(|digits| digits.parse().ok());
         let status = status.ok_or(io::ErrorKind::InvalidData)?;
-        let mut answer = Answer { status, head, body: Vec::new() };
+        let mut answer = Answer { status, head, body: String::new() };
         let stated = answer.header("content-length").and_then(|value| value.parse().ok());
-        answer.body.resize(stated.filter(|_| !without_body).unwrap_or(0), 0);
-        self.stream.read_exact(&mut answer.body)?;
+        let mut body = vec![0; stated.filter(|_| !without_body).unwrap_or(0)];
+        self.stream.read_exact(&mut body)?;
+        answer.body = String::from_utf8_lossy(&body).into_owned();
         Ok(answer)
     }
 }
@@ -76,11 +77,11 @@ impl Answer {
 
     /// The body as JSON; `null` when it is none.
     pub(crate) fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).unwrap_or_default()
+        serde_json::from_str(&self.body).unwrap_or_default()
     }
 
-    /// The body as text, for messages.
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
+    /// The body as text.
+    pub(crate) fn text(&self) -> &str {
+        &self.body
     }
 }

@@ -17,6 +17,8 @@ const KILLS_VARIABLE: &str = "COUNTERSIGN_TEST_KILLS";
 const LONGEST_LIFE: u64 = 800;
 /// About how long it takes to start, in milliseconds.
 const LONGEST_BIRTH: u64 = 40;
+/// And to end.
+const LONGEST_DEATH: u64 = 20;
 
 #[test]
 fn a_killed_server_has_done_what_it_acknowledged_and_nothing_by_halves() {
@@ -38,6 +40,11 @@ fn a_killed_server_has_done_what_it_acknowledged_and_nothing_by_halves() {
         let life = Duration::from_millis(random.below(LONGEST_LIFE));
         ledger.work(server.address(), |_| {
             sleep(life);
+            if kill % 8 == 0 {
+                // While it ends: it was asked to, and is about to write what is pending.
+                server.terminate();
+                sleep(Duration::from_millis(random.below(LONGEST_DEATH)));
+            }
             server.kill();
         });
     }

@@ -58,12 +58,14 @@ impl Disk {
 
     /// A server whose data directory is on it.
     pub(crate) fn launch(&self) -> Launch {
-        let root = [("COUNTERSIGN_ROOT_ACCOUNT_ID", ACCOUNT), ("COUNTERSIGN_ROOT_TOKEN", TOKEN)];
-        let launch = root
-            .into_iter()
-            .fold(Launch::bare(&self.live()), |launch, (name, value)| launch.env(name, value));
-        let disk = self.environment();
-        disk.iter().fold(launch, |launch, (name, path)| launch.env(name, path.to_str().expect("UTF-8")))
+        let launch = self.bare_launch().env("COUNTERSIGN_ROOT_ACCOUNT_ID", ACCOUNT);
+        launch.env("COUNTERSIGN_ROOT_TOKEN", TOKEN)
+    }
+
+    /// As [`Disk::launch`], with nothing said about the root.
+    pub(crate) fn bare_launch(&self) -> Launch {
+        let launch = Launch::bare(&self.live());
+        self.environment().into_iter().fold(launch, |launch, (name, path)| launch.env(name, path))
     }
 
     /// What makes a process use it.
@@ -96,7 +98,10 @@ impl Disk {
     /// What a power cut leaves of it. The process that used it has ended.
     pub(crate) fn cut(self) -> Self {
         let after = Self::new();
-        for entry in fs::read_dir(self.path("durable").join("names")).expect("what is durable") {
+        let durable = self.path("durable").join("names");
+        // A process that did not even come to life has left everything as it was.
+        let left = if durable.exists() { durable } else { self.live() };
+        for entry in fs::read_dir(left).expect("what is durable") {
             let entry = entry.expect("a file");
             fs::copy(entry.path(), after.live().join(entry.file_name())).expect("a copy");
         }

@@ -107,7 +107,7 @@ fn survives(ledger: &mut Ledger, disk: Disk) {
     ledger.check_everything(server.address());
 }
 
-/// Every change of each wire: 503 in its shape, and when to come again.
+/// Every change of each wire: 503 in its shape, and when to come again. `/readyz` says so before long.
 fn changes_are_refused(server: SocketAddr, service_token: Option<&str>, access_token: &str) {
     let mut manager = Manager::connect(server);
     let mut refused = |method: &str, target: &str, body: Value| {
@@ -137,8 +137,7 @@ fn changes_are_refused(server: SocketAddr, service_token: Option<&str>, access_t
         let body = refused(method, target, Value::Null);
         assert_eq!(body["error"]["statusCode"], 503, "{body}");
     }
-    let ready = manager.ask("GET", "/readyz", &Value::Null).expect("an answer");
-    assert_eq!((ready.status, &ready.json()["reason"]), (503, &json!("store_unavailable")));
+    until(|| readiness(server) == (503, json!("store_unavailable")));
     assert_eq!(manager.ask("GET", "/healthz", &Value::Null).expect("an answer").status, 200);
 }
 
@@ -146,9 +145,14 @@ fn changes_are_refused(server: SocketAddr, service_token: Option<&str>, access_t
 fn recovers(server: SocketAddr) {
     let since = Instant::now();
     until(|| issue_access_token(server).is_some());
+    until(|| readiness(server) == (200, Value::Null));
     assert!(since.elapsed() < RECOVERY, "no change was taken for {:?}", since.elapsed());
-    let ready = Manager::connect(server).ask("GET", "/readyz", &Value::Null).expect("an answer");
-    assert_eq!(ready.status, 200);
+}
+
+/// What `/readyz` says, and why.
+fn readiness(server: SocketAddr) -> (u16, Value) {
+    let answer = Manager::connect(server).ask("GET", "/readyz", &Value::Null).expect("an answer");
+    (answer.status, answer.json()["reason"].take())
 }
 
 /// The handle of a new one; `None` when it was refused.

@@ -303,10 +303,13 @@ fn bodies(document: &Value, operation: &Value, secret: &str) -> Vec<Value> {
         inputs.filter_map(|(_, schema)| schema["properties"].as_object()).flat_map(|all| all.keys());
     let mut bodies = Vec::new();
     for property in properties {
-        bodies.extend([json!({ property: [secret] }), json!({ property: { secret: secret } })]);
-        // Whoever calls a token by a secret has published it.
+        bodies.push(json!({ property: { secret: secret } }));
+        // Whoever calls a token by a secret, or a scope, has published it.
         if property != "name" {
             bodies.push(json!({ property: secret }));
+        }
+        if property != "scopes" {
+            bodies.push(json!({ property: [secret] }));
         }
     }
     bodies

@@ -66,6 +66,8 @@ struct Clerk {
 pub(crate) struct Progress {
     acknowledged: AtomicUsize,
     refused: AtomicUsize,
+    /// Somebody has stopped, because the server is gone or the test has failed.
+    stopped: AtomicBool,
 }
 
 /// Some clerks, and what the audit has told so far.
@@ -179,6 +181,7 @@ impl Clerk {
 
     /// Does one thing after the other until told to stop, or until the server is gone.
     fn work(&mut self, manager: &mut Manager, progress: &Progress, stop: &AtomicBool) {
+        let _stopped = Stop(&progress.stopped);
         while !stop.load(Ordering::Relaxed) {
             match self.step(manager) {
                 Ok(()) => progress.acknowledged.fetch_add(1, Ordering::Relaxed),
@@ -302,7 +305,8 @@ impl Progress {
 
 fn until(progress: &Progress, count: impl Fn(&Progress) -> usize, more: usize) -> bool {
     let (since, wanted) = (Instant::now(), count(progress) + more);
-    while count(progress) < wanted && since.elapsed() < PATIENCE {
+    let goes_on = || !progress.stopped.load(Ordering::Relaxed) && since.elapsed() < PATIENCE;
+    while count(progress) < wanted && goes_on() {
         thread::sleep(Duration::from_millis(1));
     }
     count(progress) >= wanted
@@ -323,6 +327,7 @@ impl Ledger {
     /// Every clerk works, each on a connection of its own, for as long as `meanwhile` goes on, or until the server is
     /// gone.
     pub(crate) fn work(&mut self, server: SocketAddr, meanwhile: impl FnOnce(&Progress)) {
+        self.progress.stopped = AtomicBool::new(false);
         let (progress, stop) = (&self.progress, &AtomicBool::new(false));
         let clerks = &mut self.clerks;
         thread::scope(|scope| {
@@ -394,7 +399,7 @@ impl Ledger {
     }
 }
 
-/// Stops others when dropped, also when the test fails meanwhile.
+/// Set when dropped, also when the test fails meanwhile.
 pub(crate) struct Stop<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for Stop<'_> {

@@ -11,7 +11,11 @@ mod leak;
 #[cfg(test)]
 mod power_loss;
 #[cfg(test)]
+mod proxies;
+#[cfg(test)]
 mod race;
+#[cfg(test)]
+mod sdk;
 #[cfg(test)]
 mod serving;
 #[cfg(test)]
@@ -28,6 +32,14 @@ mod ledger;
 #[cfg(test)]
 mod manager;
 #[cfg(test)]
+mod origin;
+#[cfg(test)]
+mod proxy;
+#[cfg(test)]
 mod random;
+#[cfg(test)]
+mod recipe;
+#[cfg(test)]
+mod scene;
 #[cfg(test)]
 mod server;

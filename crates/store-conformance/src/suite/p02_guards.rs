@@ -95,13 +95,17 @@ async fn the_guard_is_judged_first(make: Make<'_>) {
 }
 
 /// Changes that reach a store at once must not share a judgement that no longer holds: whatever a token was used for
-/// comes before its end.
+/// comes before its end, also when it ends itself.
 async fn nothing_comes_after_the_end(make: Make<'_>) {
     let world = World::new(make).await;
-    for _ in 0..20 {
+    for ends_itself in [true, false].repeat(10) {
         let caller = world.issue_access(&world.root, Ttl::DEFAULT).await;
         let by_caller = || world.apply_as(in_name_of(&caller), issue(&world));
-        let (first, second, end, third, fourth) = tokio::join!(biased; by_caller(), by_caller(), world.revoke_access(&caller), by_caller(), by_caller());
+        let (account, handle, expected) = (caller.account, caller.handle, caller.version);
+        let end = Mutation::RevokeAccessToken { account, handle, expected };
+        let end = world.apply_as(if ends_itself { in_name_of(&caller) } else { Guard::System }, end);
+        let (first, second, end, third, fourth) =
+            tokio::join!(biased; by_caller(), by_caller(), end, by_caller(), by_caller());
         let end = must(end);
         for made in [first, second, third, fourth] {
             match made {
