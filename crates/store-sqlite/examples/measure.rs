@@ -4,6 +4,8 @@
 //!
 //! DIRECTORY must not exist; it is left behind. Rates are of this machine and moment: compare lines of one run.
 
+#![expect(clippy::print_stdout, reason = "what it measures is for a person")]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
