@@ -1,4 +1,4 @@
-//! Many changes in one transaction, each in a savepoint of its own.
+//! Many changes in one transaction, each wholly in it or not at all.
 
 use countersign_domain::change::{Change, Guard, Mutation};
 use countersign_domain::store::{Revision, StoreError};
@@ -26,42 +26,76 @@ pub(crate) enum Fault {
 /// What became of a change within a transaction.
 pub(crate) type Applied = Result<Revision, StoreError>;
 
+/// How each change of a batch is kept apart from the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Apart {
+    /// Not at all: a change makes its checks before it writes, so what is refused has written nothing.
+    ByChecks,
+    /// By a savepoint, which undoes what a change wrote before it failed. It makes SQLite copy aside every page that
+    /// the change touches, a third of the work of a change, and is needed by hardly any batch.
+    BySavepoints,
+}
+
 /// An open transaction. Dropped without a commit it is rolled back.
 pub(crate) struct Batch<'c> {
     connection: &'c Connection,
+    apart: Apart,
     first: Revision,
     last: Revision,
     tally: Tally,
     /// The guard that was last found to hold. Most changes of a batch are of one caller.
     good_guard: Option<Guard>,
+    /// A part of a change that failed is written: nothing of this transaction may stay.
+    is_spoiled: bool,
 }
 
 impl<'c> Batch<'c> {
     /// Opens a transaction whose changes come after revision `last`.
-    pub(crate) fn begin(connection: &'c Connection, last: Revision) -> rusqlite::Result<Self> {
+    pub(crate) fn begin(connection: &'c Connection, last: Revision, apart: Apart) -> rusqlite::Result<Self> {
         run(connection, sql::BEGIN_WRITE, [])?;
-        Ok(Self { connection, first: last, last, tally: Tally::default(), good_guard: None })
+        let (tally, good_guard) = (Tally::default(), None);
+        Ok(Self { connection, apart, first: last, last, tally, good_guard, is_spoiled: false })
+    }
+
+    /// Whether a change failed halfway, so that the batch must be tried again with [`Apart::BySavepoints`].
+    pub(crate) fn is_spoiled(&self) -> bool {
+        self.is_spoiled
     }
 
     /// Applies a change, or leaves the transaction as it was. An `Err` of the outer kind ends the transaction.
     pub(crate) fn apply(&mut self, change: &Change) -> rusqlite::Result<Applied> {
-        run(self.connection, sql::SAVEPOINT, [])?;
-        let refusal = match self.write(change) {
-            Ok(shifts) => {
-                run(self.connection, sql::RELEASE, [])?;
-                self.accept(change, shifts);
-                return Ok(Ok(self.last));
+        match self.apart {
+            Apart::ByChecks => {
+                let before = self.connection.total_changes();
+                let applied = self.try_to_write(change)?;
+                self.is_spoiled |= applied.is_err() && self.connection.total_changes() != before;
+                Ok(applied)
             }
-            Err(Failure::Refused(refusal)) => refusal,
+            Apart::BySavepoints => {
+                run(self.connection, sql::SAVEPOINT, [])?;
+                let applied = self.try_to_write(change)?;
+                if applied.is_err() {
+                    run(self.connection, sql::ROLLBACK_TO, [])?;
+                }
+                run(self.connection, sql::RELEASE, [])?;
+                Ok(applied)
+            }
+        }
+    }
+
+    fn try_to_write(&mut self, change: &Change) -> rusqlite::Result<Applied> {
+        match self.write(change) {
+            Ok(shifts) => {
+                self.accept(change, shifts);
+                Ok(Ok(self.last))
+            }
+            Err(Failure::Refused(refusal)) => Ok(Err(refusal)),
             Err(Failure::Sqlite(error)) if concerns_one_statement(&error) => {
                 tracing::error!(%error, change = %change.audit.id, "a change cannot be written");
-                unavailable(error)
+                Ok(Err(unavailable(error)))
             }
-            Err(Failure::Sqlite(error)) => return Err(error),
-        };
-        run(self.connection, sql::ROLLBACK_TO, [])?;
-        run(self.connection, sql::RELEASE, [])?;
-        Ok(Err(refusal))
+            Err(Failure::Sqlite(error)) => Err(error),
+        }
     }
 
     fn write(&mut self, change: &Change) -> Result<Vec<Shift>, Failure> {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use countersign_domain::change::FactChange;
+use countersign_domain::change::{FactChange, Guard, Mutation};
 use countersign_domain::fact::Fact;
 use countersign_domain::lifetime::Ttl;
 use countersign_domain::store::{ChangeSink, Revision, Store as _, StoreError};
@@ -138,6 +138,30 @@ async fn a_sweep_that_failed_but_is_there_is_published() {
     assert_eq!(must(store.sweep_access_tokens(later, 10).await), 1);
     assert_eq!(world.sink.take().len(), 1);
     assert!(!armed.load(Ordering::SeqCst));
+}
+
+/// One change of a batch fails after it has written its token: it leaves nothing, and the others are made.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_fails_halfway_fails_alone() {
+    let (world, store, directory) = sabotaged(Box::new(|_| {})).await;
+    let stranger = Connection::open(directory.path().join("countersign.db")).unwrap();
+    let poison = "CREATE TRIGGER poison BEFORE INSERT ON audit WHEN NEW.request_id = 'poison'
+                  BEGIN SELECT RAISE(ABORT, 'poisoned'); END";
+    stranger.execute_batch(poison).unwrap();
+    let issue = |request_id: &str| {
+        let token = world.service_token(&world.root, "beside a bad one");
+        let mut change = world.change(Guard::System, Mutation::IssueServiceToken { token, limit: LIMIT });
+        change.audit.origin.request_id = Some(request_id.into());
+        store.apply(change)
+    };
+    let (good, bad, later) = tokio::join!(issue("first"), issue("poison"), issue("last"));
+    assert!(matches!(bad, Err(StoreError::Unavailable(_))), "{bad:?}");
+    let (good, later) = (must(good), must(later));
+    let published: Vec<_> = world.sink.take().iter().map(|(revision, _)| *revision).collect();
+    assert_eq!(published.len(), 2);
+    assert!(published.contains(&good) && published.contains(&later));
+    assert_eq!(world.page(&world.root, 0, 10).await.total, 2);
+    assert_eq!((stored_tokens(&directory), store.stats().failures), (2, 0));
 }
 
 /// A stranger's open transaction keeps the log from being emptied, so that the writer cannot find out at once.

@@ -12,7 +12,7 @@ use countersign_domain::store::{ChangeSink, Revision, StoreError};
 use rusqlite::Connection;
 
 use crate::answers::{Callers, Reply};
-use crate::batch::{Applied, Batch, Fault};
+use crate::batch::{Apart, Applied, Batch, Fault};
 use crate::checkpoint::Pacer;
 use crate::chore::Chore;
 use crate::connection::{self, Database};
@@ -108,12 +108,28 @@ impl Writer {
 
     /// Makes the accepted ones of these changes durable; gives what became of each. `Err`: nothing of them is there.
     fn commit(&mut self, changes: &[Change], callers: &mut Callers) -> rusqlite::Result<Vec<Applied>> {
+        match self.attempt(changes, Apart::ByChecks, callers)? {
+            Some(results) => Ok(results),
+            None => Ok(self.attempt(changes, Apart::BySavepoints, callers)?.unwrap_or_default()),
+        }
+    }
+
+    /// `None`: one of the changes spoiled all, and nothing of them is there.
+    fn attempt(
+        &mut self,
+        changes: &[Change],
+        apart: Apart,
+        callers: &mut Callers,
+    ) -> rusqlite::Result<Option<Vec<Applied>>> {
         let connection = self.database.reconnect(&mut self.connection)?;
-        let mut batch = Batch::begin(connection, self.revision)?;
+        let mut batch = Batch::begin(connection, self.revision, apart)?;
         let results = changes.iter().map(|change| batch.apply(change)).collect::<rusqlite::Result<_>>()?;
+        if batch.is_spoiled() {
+            return Ok(None);
+        }
         let committed = batch.commit();
         self.conclude(committed, callers)?;
-        Ok(results)
+        Ok(Some(results))
     }
 
     /// Background work in a transaction of its own. `work` gives its answer and what it means for the doors; work
@@ -134,7 +150,7 @@ impl Writer {
         work: impl FnOnce(&mut Batch<'_>) -> Result<(T, Vec<FactChange>), Failure>,
     ) -> Result<T, Failure> {
         let connection = self.database.reconnect(&mut self.connection)?;
-        let mut batch = Batch::begin(connection, self.revision)?;
+        let mut batch = Batch::begin(connection, self.revision, Apart::ByChecks)?;
         let (answer, facts) = work(&mut batch)?;
         let committed = batch.commit();
         self.conclude(committed, &mut Callers::new(Vec::new()))?;
