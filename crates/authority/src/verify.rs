@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use countersign_domain::caller::Caller;
 use countersign_domain::demand::{Demand, Presented};
+use countersign_domain::error::Denial;
 use countersign_domain::fact::{Bearer, Kind};
 use countersign_domain::id::{AccountId, TokenRef};
 use countersign_domain::time::Timestamp;
@@ -51,11 +52,10 @@ pub enum Decision {
 impl Authority {
     /// Decides about a credential at a door and takes note of it. A refused one does not move last seen.
     pub fn verify(&self, presented: &Presented<'_>, demand: &Demand, sighting: Sighting<'_>) -> Decision {
-        let now = self.clock.now();
         let Some(known) = self.directory.find(&presented.key()) else {
             return Decision::Denied { reason: Reason::Unknown, token: None };
         };
-        self.decide(known, presented, demand, sighting, now)
+        self.decide_and_note(known, presented, demand, sighting)
     }
 
     /// As [`Authority::verify`], for one who asks about somebody else's credential: of one that is neither the
@@ -67,32 +67,66 @@ impl Authority {
         demand: &Demand,
         sighting: Sighting<'_>,
     ) -> Decision {
-        let now = self.clock.now();
         let visible = |known: &Arc<Known>| known.chain().is_some_and(|chain| chain.is_within(within));
         match self.directory.find(&presented.key()).filter(visible) {
-            Some(known) => self.decide(known, presented, demand, sighting, now),
+            Some(known) => self.decide_and_note(known, presented, demand, sighting),
             None => Decision::Denied { reason: Reason::Unknown, token: None },
         }
     }
 
-    /// The bearer of an access token, as a caller of Countersign's own API. Service tokens open doors only.
-    pub fn authenticate(&self, presented: &Presented<'_>, sighting: Sighting<'_>) -> Result<Caller, Reason> {
+    /// The bearer of an access token, as a caller of Countersign's own API. Service tokens open doors only. What the
+    /// caller may do is judged later, so it has to be noted then: by [`Authority::note_use`] or
+    /// [`Authority::note_denial`].
+    pub fn authenticate(
+        &self,
+        presented: &Presented<'_>,
+        sighting: Sighting<'_>,
+    ) -> Result<(Caller, Granted), Reason> {
         let demand = Demand { kinds: vec![Kind::Access], ..Demand::default() };
-        let granted = match self.verify(presented, &demand, sighting) {
+        let known = self.directory.find(&presented.key()).ok_or(Reason::Unknown)?;
+        let granted = match self.decide(known, presented, &demand, sighting, self.clock.now()) {
             Decision::Granted(granted) => granted,
             Decision::Denied { reason, .. } => return Err(reason),
         };
         let fact = &granted.known.fact;
         let Bearer::Access(handle) = fact.bearer else { return Err(Reason::WrongKind) };
-        Ok(Caller {
+        let caller = Caller {
             account: fact.account,
             handle,
             version: fact.version,
             scopes: fact.scopes.clone(),
             expires_at: fact.expires_at,
-        })
+        };
+        Ok((caller, granted))
     }
 
+    /// Takes note that a credential was used.
+    pub fn note_use(&self, granted: &Granted, sighting: Sighting<'_>) {
+        self.usage.note_use(&granted.known, granted.grant.secret_version, sighting, self.clock.now());
+    }
+
+    /// Takes note that the bearer of a good credential was denied what it asked for.
+    pub fn note_denial(&self, granted: &Granted, denial: Denial, sighting: Sighting<'_>) {
+        let token = granted.known.fact.token();
+        self.usage.note_refusal(token, denial.reason(), sighting.address, self.clock.now());
+    }
+
+    fn decide_and_note(
+        &self,
+        known: Arc<Known>,
+        presented: &Presented<'_>,
+        demand: &Demand,
+        sighting: Sighting<'_>,
+    ) -> Decision {
+        let now = self.clock.now();
+        let decision = self.decide(known, presented, demand, sighting, now);
+        if let Decision::Granted(Granted { known, grant }) = &decision {
+            self.usage.note_use(known, grant.secret_version, sighting, now);
+        }
+        decision
+    }
+
+    /// Takes note of a refusal. A grant is for the caller of this to note.
     fn decide(
         &self,
         known: Arc<Known>,
@@ -103,10 +137,7 @@ impl Authority {
     ) -> Decision {
         let chain = known.chain();
         match judge(&known.fact, chain.as_ref(), presented, demand, now) {
-            Verdict::Granted(grant) => {
-                self.usage.note_use(&known, grant.secret_version, sighting, now);
-                Decision::Granted(Granted { known, grant })
-            }
+            Verdict::Granted(grant) => Decision::Granted(Granted { known, grant }),
             Verdict::Denied(reason) => {
                 let token = known.fact.token();
                 self.usage.note_refusal(token, reason, sighting.address, now);

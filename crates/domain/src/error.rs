@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::store::StoreError;
+use crate::verdict::Reason;
 
 /// A value that a client can get wrong. Each wire has its own word for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -72,6 +73,16 @@ pub enum Denial {
     /// The result would go beyond the caller.
     #[error("the resulting credential would go beyond the caller's")]
     BeyondCaller,
+}
+
+impl Denial {
+    /// The same in the words of the doors, for metrics and the record of refusals.
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::MissingScope(_) | Self::BeyondCaller => Reason::InsufficientScope,
+            Self::ForeignAccount => Reason::WrongAccount,
+        }
+    }
 }
 
 impl Error {

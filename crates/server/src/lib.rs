@@ -30,10 +30,11 @@ use countersign_authority::Authority;
 use countersign_domain::caller::Caller;
 use countersign_domain::demand::Presented;
 use countersign_domain::error::Error;
+use countersign_domain::id::TokenRef;
 use countersign_domain::store::StoreError;
 use countersign_domain::usage::Door;
 use countersign_domain::verdict::Reason;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 
 pub use address::TrustedProxies;
@@ -97,29 +98,53 @@ impl App {
         self.metrics.record_census(self.authority.directory().census(self.authority.now()));
     }
 
-    /// The caller of an operation of the API; counts who is let in. A refusal is counted and logged by
-    /// [`App::log_refused_caller`].
+    /// The caller of an operation of the API. Whether it is let in is seen from the answer ([`App::note_caller`]); that
+    /// its credential is not good is counted and logged by [`App::refuse_caller`].
     pub(crate) fn authenticate(
         &self,
         presented: &Presented<'_>,
         arrival: &observe::Arrival,
     ) -> Result<Caller, Reason> {
-        let caller = self.authority.authenticate(presented, arrival.sighting())?;
-        self.metrics.count_verdict(Door::Api, None);
+        let (caller, granted) = self.authority.authenticate(presented, arrival.sighting())?;
+        arrival.recognise(granted);
         Ok(caller)
     }
 
-    /// One line, as far as the rate allows, for a caller of the API whose credential was not good.
-    pub(crate) fn log_refused_caller(&self, reason: Reason, arrival: &observe::Arrival) {
+    /// Counts and logs a caller of the API whose credential was not good.
+    pub(crate) fn refuse_caller(&self, reason: Reason, arrival: &observe::Arrival) {
+        self.log_refusal(reason, arrival, None, reason.as_str());
+    }
+
+    /// Takes note of a caller with a good credential, now that the answer says what became of its request: a denied
+    /// one has not used its token (design 2.4).
+    pub(crate) fn note_caller(&self, arrival: &observe::Arrival, response: &axum::response::Response) {
+        let Some(granted) = arrival.recognised() else { return };
+        let sighting = arrival.sighting();
+        if let Some(wire::Denied(denial)) = response.extensions().get() {
+            self.authority.note_denial(granted, *denial, sighting);
+            let token = granted.known.fact.token();
+            self.log_refusal(denial.reason(), arrival, Some(token), &denial.to_string());
+        } else if !matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            self.metrics.count_verdict(Door::Api, None);
+            self.authority.note_use(granted, sighting);
+        }
+    }
+
+    /// One line, as far as the rate allows, and a number.
+    fn log_refusal(&self, reason: Reason, arrival: &observe::Arrival, token: Option<TokenRef>, why: &str) {
         self.metrics.count_verdict(Door::Api, Some(reason));
         if let sampler::Sample::Write { suppressed } = self.refusal_lines.sample(reason, self.authority.now())
         {
             let origin = &arrival.origin;
             let address = origin.address.map(tracing::field::display);
             let request_id = origin.request_id.as_deref();
+            let token = token.map(tracing::field::display);
+            let reason = reason.as_str();
             tracing::info!(
                 request_id,
-                reason = reason.as_str(),
+                reason,
+                why,
+                token,
                 address,
                 suppressed,
                 "refused a caller of the API"

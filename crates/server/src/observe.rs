@@ -3,13 +3,13 @@
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use countersign_authority::Sighting;
+use countersign_authority::{Granted, Sighting};
 use countersign_domain::audit::Origin;
 use countersign_domain::error::Error;
 use countersign_domain::store::StoreError;
@@ -36,9 +36,26 @@ pub(crate) struct Arrival {
     pub(crate) origin: Arc<Origin>,
     /// What the client calls itself.
     user_agent: Option<HeaderValue>,
+    /// The caller's own credential, once it was found to be good.
+    recognised: Arc<OnceLock<Granted>>,
 }
 
 impl Arrival {
+    fn new(origin: Origin, user_agent: Option<HeaderValue>) -> Self {
+        Self { origin: Arc::new(origin), user_agent, recognised: Arc::default() }
+    }
+
+    /// Says whose request it is.
+    pub(crate) fn recognise(&self, granted: Granted) {
+        // A request has one caller; a second one could only be the same again.
+        let _ = self.recognised.set(granted);
+    }
+
+    /// Whose request it is, when the credential was good.
+    pub(crate) fn recognised(&self) -> Option<&Granted> {
+        self.recognised.get()
+    }
+
     /// For judging the caller's own credential.
     pub(crate) fn sighting(&self) -> Sighting<'_> {
         Sighting {
@@ -57,9 +74,8 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let origin = Origin { address: client(&app, &request), request_id: Some(request_id.as_str().into()) };
-    let arrival =
-        Arrival { origin: Arc::new(origin), user_agent: request.headers().get(header::USER_AGENT).cloned() };
-    request.extensions_mut().insert(arrival);
+    let arrival = Arrival::new(origin, request.headers().get(header::USER_AGENT).cloned());
+    request.extensions_mut().insert(arrival.clone());
 
     let handled = AssertUnwindSafe(next.run(request)).catch_unwind();
     let mut response = match tokio::time::timeout(DEADLINE, handled).await {
@@ -70,6 +86,7 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
         }
         Err(_elapsed) => wire.refuse(&Problem::TimedOut),
     };
+    app.note_caller(&arrival, &response);
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(&X_REQUEST_ID, value);
     }
@@ -122,8 +139,7 @@ pub(crate) fn method_word(method: &http::Method) -> &str {
 
 /// What a handler's extractor finds when the middleware was left out: never, but not worth a panic.
 pub(crate) fn arrival(extensions: &http::Extensions) -> Arrival {
-    let nothing = || Arrival { origin: Arc::default(), user_agent: None };
-    extensions.get::<Arrival>().cloned().unwrap_or_else(nothing)
+    extensions.get::<Arrival>().cloned().unwrap_or_else(|| Arrival::new(Origin::default(), None))
 }
 
 /// One value of a header; an error when it stands there more than once.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::Response;
-use countersign_domain::error::Error;
+use countersign_domain::error::{Denial, Error};
 use http::{HeaderValue, header};
 
 use crate::{cloudflare, loopback, native};
@@ -89,6 +89,19 @@ impl Wire {
             let seconds = HeaderValue::from(retry_after.as_secs().max(1));
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
+        response
+    }
+}
+
+/// Why a caller with a good credential was denied. Its answer does not say; it travels in the response's extensions to
+/// [`crate::observe`], which logs it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Denied(pub(crate) Denial);
+
+impl Denied {
+    /// The answer with the cause of the denial beside it.
+    pub(crate) fn beside(denial: Denial, mut response: Response) -> Response {
+        response.extensions_mut().insert(Self(denial));
         response
     }
 }

@@ -46,7 +46,9 @@ impl World {
     }
 
     pub(crate) fn caller(&self, text: &str) -> Result<Caller, Reason> {
-        self.authority.authenticate(&Presented::access(text).unwrap(), sighting(Door::Api))
+        self.authority
+            .authenticate(&Presented::access(text).unwrap(), sighting(Door::Api))
+            .map(|(caller, _)| caller)
     }
 
     pub(crate) fn root_caller(&self) -> Caller {

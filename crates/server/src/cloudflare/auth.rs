@@ -7,10 +7,11 @@ use countersign_authority::Asked;
 use countersign_domain::audit::Origin;
 use countersign_domain::caller::Caller;
 use countersign_domain::demand::Presented;
+use countersign_domain::error::Denial;
 use countersign_domain::id::{AccountId, ServiceTokenId};
 use countersign_domain::verdict::Reason;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::failure::{CredentialHeader, Failure};
 use crate::App;
@@ -52,13 +53,19 @@ impl FromRequestParts<Arc<App>> for Asking {
         app.check_loaded()?;
         let arrival = arrival(&parts.extensions);
         let caller = authenticate(app, &parts.headers, &arrival).await?;
-        let path = RawPathParams::from_request_parts(parts, app).await.map_err(|_| Failure::Denied)?;
+        let no_account = Failure::Denied(Denial::ForeignAccount);
+        let Ok(path) = RawPathParams::from_request_parts(parts, app).await else { return Err(no_account) };
         let named = |wanted: &str| path.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value);
-        let account = named("account_id").and_then(|text| text.parse().ok()).ok_or(Failure::Denied)?;
-        let is_retry = parts.headers.get(&RETRY_COUNT).is_some_and(|count| count.as_bytes() != b"0");
+        let account = named("account_id").and_then(|text| text.parse().ok()).ok_or(no_account)?;
+        let is_retry = parts.headers.get(&RETRY_COUNT).is_some_and(is_repeated);
         let token = named("service_token_id").map(str::to_owned);
         Ok(Self { caller, origin: arrival.origin, account, token, is_retry })
     }
+}
+
+/// Whether a retry count says that the request was sent before.
+fn is_repeated(count: &HeaderValue) -> bool {
+    count.to_str().ok().and_then(|count| count.parse::<u32>().ok()).is_some_and(|count| count > 0)
 }
 
 /// `Authorization` is used when it is there, because one SDK sends every scheme it has; then `X-Access-Token`, then
@@ -99,7 +106,7 @@ fn judge(app: &App, text: &str, header: CredentialHeader, arrival: &Arrival) -> 
     }
     let presented = Presented::access(text).ok_or(Failure::UnknownToken)?;
     app.authenticate(&presented, arrival).map_err(|reason| {
-        app.log_refused_caller(reason, arrival);
+        app.refuse_caller(reason, arrival);
         Failure::UnknownToken
     })
 }
@@ -120,7 +127,7 @@ async fn key_pair(app: &App, email: &[u8], key: &[u8], arrival: &Arrival) -> Res
     })?;
     let account = app.authority.load_own_account(&caller).await?;
     if *account.email != *email {
-        app.log_refused_caller(Reason::Unknown, arrival);
+        app.refuse_caller(Reason::Unknown, arrival);
         return Err(Failure::UnknownPair);
     }
     Ok(caller)

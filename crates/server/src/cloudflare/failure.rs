@@ -1,12 +1,12 @@
 //! What this wire answers when it does not do what was asked (cloudflare-access.md 2.2).
 
 use axum::response::{IntoResponse, Response};
-use countersign_domain::error::{Error, Field};
+use countersign_domain::error::{Denial, Error, Field};
 use http::StatusCode;
 
 use super::envelope::{ChainItem, ErrorItem, Source, failure};
 use crate::json::{BodyFault, LARGEST_BODY};
-use crate::wire::Fault;
+use crate::wire::{Denied, Fault};
 
 /// A header that carries a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(super) enum Failure {
     UnknownPair,
     /// The token is good, but not for this; or the account is none of the caller's. The same for both, so that
     /// ids cannot be probed.
-    Denied,
+    Denied(Denial),
     /// A value is wrong.
     Invalid {
         /// Where.
@@ -69,7 +69,7 @@ impl From<Error> for Failure {
         match error {
             Error::Invalid { field, reason } => Self::invalid(pointer(field), reason),
             Error::NotFound => Self::NotFound,
-            Error::Denied(_) => Self::Denied,
+            Error::Denied(denial) => Self::Denied(denial),
             Error::Unauthenticated => Self::UnknownToken,
             Error::LimitReached { limit } => Self::LimitReached(limit),
             Error::Busy { .. } | Error::Store(_) => Self::Fault(error),
@@ -102,7 +102,10 @@ impl IntoResponse for Failure {
             Self::UnknownPair => {
                 (StatusCode::FORBIDDEN, ErrorItem::new(9103, "Unknown X-Auth-Key or X-Auth-Email"))
             }
-            Self::Denied => (StatusCode::FORBIDDEN, ErrorItem::new(10000, "Authentication error")),
+            Self::Denied(denial) => {
+                let error = ErrorItem::new(10000, "Authentication error");
+                return Denied::beside(denial, failure(StatusCode::FORBIDDEN, vec![error]));
+            }
             Self::Invalid { pointer, reason } => (StatusCode::BAD_REQUEST, invalid(pointer, &reason)),
             Self::Body(fault) => body_fault(fault),
             Self::NotFound => {

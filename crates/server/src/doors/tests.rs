@@ -61,7 +61,7 @@ impl World {
     fn caller(&self) -> countersign_domain::caller::Caller {
         let presented = countersign_domain::demand::Presented::access(&self.access).unwrap();
         let sighting = Sighting { door: Door::Api, address: None, user_agent: b"" };
-        self.app.authority.authenticate(&presented, sighting).unwrap()
+        self.app.authority.authenticate(&presented, sighting).unwrap().0
     }
 
     async fn issue(&self, name: &str, scopes: Scopes) -> (ServiceToken, Secret) {

@@ -9,6 +9,7 @@ use countersign_authority::Asked;
 use countersign_domain::audit::Origin;
 use countersign_domain::caller::Caller;
 use countersign_domain::demand::Presented;
+use countersign_domain::error::Denial;
 use countersign_domain::id::AccountId;
 use countersign_domain::id::Handle;
 use countersign_domain::verdict::Reason;
@@ -64,7 +65,8 @@ impl FromRequestParts<Arc<App>> for Asking {
         let Named { id, fk } = Named::from_request_parts(parts, app).await?;
         let arrival = arrival(&parts.extensions);
         let caller = authenticate(app, parts, &arrival)?;
-        let account = if id == ME { caller.account } else { id.parse().map_err(|_| Failure::Denied)? };
+        let no_account = |_| Failure::Denied(Denial::ForeignAccount);
+        let account = if id == ME { caller.account } else { id.parse().map_err(no_account)? };
         Ok(Self { caller, origin: arrival.origin, account, fk })
     }
 }
@@ -72,10 +74,10 @@ impl FromRequestParts<Arc<App>> for Asking {
 fn authenticate(app: &App, parts: &Parts, arrival: &Arrival) -> Result<Caller, Failure> {
     app.check_loaded()?;
     let refused = |reason| {
-        app.log_refused_caller(reason, arrival);
+        app.refuse_caller(reason, arrival);
         Failure::from(reason)
     };
-    let text = one_text(app, parts).map_err(refused)?.ok_or(Failure::Denied)?;
+    let text = one_text(app, parts).map_err(refused)?.ok_or(Failure::Unauthenticated)?;
     let presented = Presented::access(&text).ok_or_else(|| refused(Reason::Malformed))?;
     app.authenticate(&presented, arrival).map_err(refused)
 }

@@ -1,20 +1,21 @@
 //! What this wire answers when it does not do what was asked (space-invoices-loopback.md 4 to 6).
 
 use axum::response::{IntoResponse, Response};
-use countersign_domain::error::{Error, Field};
+use countersign_domain::error::{Denial, Error, Field};
 use countersign_domain::verdict::Reason;
 use http::StatusCode;
 
 use super::error::{ErrorObject, refused, unauthorized};
 use crate::json::BodyFault;
-use crate::wire::Fault;
+use crate::wire::{Denied, Fault};
 
 /// Why an operation was not done.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// Every denial, whatever its cause: no credential, a bad one, an account that is foreign or none, a scope that
-    /// is missing.
-    Denied,
+    /// No credential, or not a good one.
+    Unauthenticated,
+    /// An account that is foreign or none, a scope that is missing. Its answer is that of [`Self::Unauthenticated`].
+    Denied(Denial),
     /// The token has expired.
     ExpiredToken,
     /// An escape in the path is not whole, or not UTF-8.
@@ -55,7 +56,9 @@ impl From<Error> for Failure {
         match error {
             Error::Invalid { field, reason } => Self::Invalid { property: property(field), reason },
             // What is missing beside the token of a path is the account, and that is a denial as any other.
-            Error::NotFound | Error::Denied(_) | Error::Unauthenticated => Self::Denied,
+            Error::NotFound => Self::Denied(Denial::ForeignAccount),
+            Error::Denied(denial) => Self::Denied(denial),
+            Error::Unauthenticated => Self::Unauthenticated,
             Error::LimitReached { limit } => Self::LimitReached(limit),
             Error::Busy { .. } | Error::Store(_) => Self::Fault(error),
         }
@@ -78,7 +81,7 @@ impl From<Reason> for Failure {
             | Reason::WrongAccount
             | Reason::WrongKind
             | Reason::AmbiguousRequest
-            | Reason::BadDemand => Self::Denied,
+            | Reason::BadDemand => Self::Unauthenticated,
         }
     }
 }
@@ -100,7 +103,8 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let bad = |message: String| refused(ErrorObject::new(StatusCode::BAD_REQUEST, "Error", message));
         match self {
-            Self::Denied => unauthorized("Authorization Required", "AUTHORIZATION_REQUIRED"),
+            Self::Unauthenticated => authorization_required(),
+            Self::Denied(denial) => Denied::beside(denial, authorization_required()),
             Self::ExpiredToken => unauthorized("Invalid Access Token", "INVALID_TOKEN"),
             Self::UndecodablePath => {
                 let message = "Failed to decode a part of the path";
@@ -127,6 +131,11 @@ impl IntoResponse for Failure {
             Self::Fault(error) => Fault::response(error),
         }
     }
+}
+
+/// The one answer to every denial.
+fn authorization_required() -> Response {
+    unauthorized("Authorization Required", "AUTHORIZATION_REQUIRED")
 }
 
 fn body_fault(fault: BodyFault) -> Response {

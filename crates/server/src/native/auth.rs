@@ -74,6 +74,6 @@ fn shown<'r>(app: &App, headers: &'r HeaderMap) -> Result<Shown<'r>, Reason> {
 }
 
 fn refused(app: &App, reason: Reason, parts: &Parts) -> Failure {
-    app.log_refused_caller(reason, &arrival(&parts.extensions));
+    app.refuse_caller(reason, &arrival(&parts.extensions));
     Failure::Unauthenticated
 }

@@ -1,12 +1,12 @@
 //! What this wire answers when it does not do what was asked.
 
 use axum::response::{IntoResponse, Response};
-use countersign_domain::error::{Error, Field};
+use countersign_domain::error::{Denial, Error, Field};
 use http::{HeaderValue, StatusCode, header};
 
 use super::problem::ProblemBody;
 use crate::json::{BodyFault, LARGEST_BODY};
-use crate::wire::Fault;
+use crate::wire::{Denied, Fault};
 
 /// Why an operation was not done.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(super) enum Failure {
     Unauthenticated,
     /// The token is good, but not for this; or the account is none of the caller's. The same for both, so that ids
     /// cannot be probed.
-    Denied,
+    Denied(Denial),
     /// A value is wrong.
     Invalid {
         /// A query parameter, or a path into the body.
@@ -54,7 +54,7 @@ impl From<Error> for Failure {
         match error {
             Error::Invalid { field, reason } => Self::invalid(word(field), reason),
             Error::NotFound => Self::NotFound,
-            Error::Denied(_) => Self::Denied,
+            Error::Denied(denial) => Self::Denied(denial),
             Error::Unauthenticated => Self::Unauthenticated,
             Error::LimitReached { limit } => Self::LimitReached(limit),
             Error::Busy { .. } | Error::Store(_) => Self::Fault(error),
@@ -79,9 +79,9 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         match self {
             Self::Unauthenticated => unauthenticated(),
-            Self::Denied => {
+            Self::Denied(denial) => {
                 let detail = "the token lacks the scope for this, or the account is not within its own";
-                ProblemBody::new(StatusCode::FORBIDDEN, detail).into_response()
+                Denied::beside(denial, ProblemBody::new(StatusCode::FORBIDDEN, detail).into_response())
             }
             Self::Invalid { field, reason } => ProblemBody::of_field(field, &reason).into_response(),
             Self::Body(fault) => body_fault(fault).into_response(),
