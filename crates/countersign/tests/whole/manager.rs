@@ -77,10 +77,12 @@ impl Manager {
 
     fn confirmed(&mut self, method: &str, target: &str, body: &Value) -> Result<Value, Unconfirmed> {
         let answer = self.ask(method, target, body)?;
-        if !(200..300).contains(&answer.status) {
-            return Err(Unconfirmed::Refused(answer));
+        match answer.status {
+            200..300 => Ok(answer.json()["result"].take()),
+            // The server has waited for its disk for too long, and does not know either.
+            408 => Err(Unconfirmed::Lost),
+            _ => Err(Unconfirmed::Refused(answer)),
         }
-        Ok(answer.json()["result"].take())
     }
 
     pub(crate) fn issue(&mut self, name: &str) -> Result<Issued, Unconfirmed> {
