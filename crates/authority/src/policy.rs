@@ -1,5 +1,7 @@
 //! What a deployment allows.
 
+use std::time::Duration;
+
 use countersign_domain::error::{Error, Field};
 use countersign_domain::lifetime::{Lifetime, Span, Ttl};
 use countersign_domain::secret::SecretPrefix;
@@ -18,6 +20,8 @@ pub struct Policy {
     pub access_tokens_per_account: u32,
     /// How new service token secrets begin.
     pub secret_prefix: SecretPrefix,
+    /// How long records of the audit are kept; `None` = for ever.
+    pub audit_retention: Option<Duration>,
 }
 
 impl Default for Policy {
@@ -28,6 +32,7 @@ impl Default for Policy {
             service_tokens_per_account: 1_000_000,
             access_tokens_per_account: 1_000_000,
             secret_prefix: SecretPrefix::default(),
+            audit_retention: None,
         }
     }
 }

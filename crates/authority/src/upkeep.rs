@@ -69,8 +69,12 @@ impl Authority {
         loop {
             let tokens = self.store.sweep_access_tokens(now.before(KEEP_EXPIRED), ROWS_A_SWEEP).await?;
             let refusals = self.store.sweep_refusals(now.before(KEEP_REFUSALS), ROWS_A_SWEEP).await?;
-            swept += u64::from(tokens) + u64::from(refusals);
-            if tokens < ROWS_A_SWEEP && refusals < ROWS_A_SWEEP {
+            let records = match self.policy.audit_retention {
+                Some(retention) => self.store.sweep_audit(now.before(retention), ROWS_A_SWEEP).await?,
+                None => 0,
+            };
+            swept += u64::from(tokens) + u64::from(refusals) + u64::from(records);
+            if [tokens, refusals, records].iter().all(|rows| *rows < ROWS_A_SWEEP) {
                 return Ok(swept);
             }
         }

@@ -204,11 +204,13 @@ pub struct RootToken {
 /// 8. Lists are ordered as their query says, and stable; a page past the end is empty with the right total.
 /// 9. Recording usage touches no token row; counts add up; the latest use wins; usage of tokens that are gone is
 ///    dropped; a revoked token's usage goes with it.
-/// 10. Audit records are never changed; their order is that of their revisions; paging neither repeats nor loses.
+/// 10. Audit records are never changed, and go only by promise 14; their order is that of their revisions; paging neither repeats nor loses.
 /// 11. A root token's handle that was set before can never be set again.
 /// 12. A search is by substring, without regard to ASCII and Unicode simple case.
 /// 13. `sweep_access_tokens` removes only tokens expired before the given time, at most as many as asked, and
 ///     publishes each as gone.
+/// 14. `sweep_audit` removes records from the oldest revision on, up to the first that is not older than the given
+///     time, at most as many as asked; the newest record stays, and no revision is used twice.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Applies a change (promises 1 to 6).
@@ -263,6 +265,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// A page of the audit (promise 10).
     async fn list_audit(&self, query: AuditQuery) -> Result<AuditPage, StoreError>;
+
+    /// Forgets the oldest audit records, all from before `before`; at most `limit` (promise 14). Gives how many.
+    async fn sweep_audit(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError>;
 
     /// Whether it can be read and written now; for `/readyz`.
     async fn check(&self) -> Result<(), StoreError>;

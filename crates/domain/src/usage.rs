@@ -61,9 +61,9 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Uses are kept for this many of a token's newest secrets, so that rotating cannot fill a store: to record the
-    /// first use of a secret forgets those of secrets this far or further behind it.
-    pub const KEPT_SECRETS: SecretVersion = 100;
+    /// Uses are kept of this many of a token's secrets, the newest of those that were used, so that rotating cannot
+    /// fill a store.
+    pub const KEPT_SECRETS: u32 = 100;
 
     /// Adds uses of the same secret: counts are summed, the latest use wins.
     pub fn add(&mut self, other: &Self) {

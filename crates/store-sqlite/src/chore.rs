@@ -10,6 +10,7 @@ use rusqlite::{Connection, params};
 use tokio::sync::oneshot;
 
 use crate::apply::{AccessTokenRow, delete_access_token};
+use crate::audit;
 use crate::batch::Batch;
 use crate::failure::Failure;
 use crate::row::Cells;
@@ -29,6 +30,7 @@ pub(crate) enum Chore {
     Record(UsageBatch, Reply<()>),
     SweepAccessTokens { before: Timestamp, limit: u32, reply: Reply<u32> },
     SweepRefusals { before: Timestamp, limit: u32, reply: Reply<u32> },
+    SweepAudit { before: Timestamp, limit: u32, reply: Reply<u32> },
     LoadFacts(Visit, Reply<Revision>),
     Check(Reply<()>),
 }
@@ -44,6 +46,7 @@ impl Chore {
             Self::SweepRefusals { before, limit, reply } => {
                 answer(reply, sweep_refusals(writer, before, limit));
             }
+            Self::SweepAudit { before, limit, reply } => answer(reply, sweep_audit(writer, before, limit)),
             Self::LoadFacts(mut visit, reply) => answer(reply, writer.load_facts(&mut visit)),
             Self::Check(reply) => answer(reply, writer.check()),
         }
@@ -61,6 +64,10 @@ fn record(writer: &mut Writer, uses: &UsageBatch) -> Result<(), StoreError> {
 
 fn sweep_refusals(writer: &mut Writer, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
     writer.write_chore(|batch| Ok((usage::sweep_refusals(batch.connection(), before, limit)?, Vec::new())))
+}
+
+fn sweep_audit(writer: &mut Writer, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+    writer.write_chore(|batch| Ok((audit::sweep(batch.connection(), before, limit)?, Vec::new())))
 }
 
 fn sweep_access_tokens(

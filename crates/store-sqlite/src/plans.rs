@@ -12,6 +12,7 @@ const SCANS: &[&str] = &[
     sql::LOAD_SERVICE_TOKENS,
     sql::LOAD_ACCESS_TOKENS,
     sql::FIND_AUDIT_SPANS,
+    sql::LIST_OLDEST_AUDIT,
     sql::LAST_REVISION,
     sql::SET_SWEEP_REVISION,
     sql::PROBE,

@@ -17,15 +17,15 @@ pub(crate) struct Readers {
     database: Arc<Database>,
     idle: Mutex<Vec<Connection>>,
     /// One for each connection that may be in use.
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     /// Searches read many rows; one at a time leaves the other connections to quick reads.
-    searches: Semaphore,
+    searches: Arc<Semaphore>,
 }
 
 impl Readers {
     /// A pool of at most `most` connections.
     pub(crate) fn new(database: Arc<Database>, most: usize) -> Self {
-        let (permits, searches) = (Semaphore::new(most), Semaphore::new(1));
+        let (permits, searches) = (Arc::new(Semaphore::new(most)), Arc::new(Semaphore::new(1)));
         Self { database, idle: Mutex::default(), permits, searches }
     }
 
@@ -34,10 +34,14 @@ impl Readers {
         self: &Arc<Self>,
         work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let _permit = self.permits.acquire().await.map_err(gone)?;
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(gone)?;
         let readers = Arc::clone(self);
-        let done = spawn_blocking(move || readers.read_now(work)).await.map_err(gone)?;
-        Ok(done?)
+        let read = move || {
+            // Held by the work and not by who waits for it: a client that goes away does not end its query.
+            let _permit = permit;
+            readers.read_now(work)
+        };
+        Ok(spawn_blocking(read).await.map_err(gone)??)
     }
 
     /// As [`Readers::read`], for work that may take long.
@@ -45,8 +49,12 @@ impl Readers {
         self: &Arc<Self>,
         work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let _permit = self.searches.acquire().await.map_err(gone)?;
-        self.read(work).await
+        let permit = Arc::clone(&self.searches).acquire_owned().await.map_err(gone)?;
+        let search = move |connection: &_| {
+            let _permit = permit;
+            work(connection)
+        };
+        self.read(search).await
     }
 
     /// Lets the connections go and serves no more.

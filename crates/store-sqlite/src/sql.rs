@@ -192,6 +192,11 @@ statements! {
          WHERE token = ?3 AND revision BETWEEN ?1 AND ?2 ORDER BY revision DESC"
     );
 
+    LIST_OLDEST_AUDIT = "SELECT revision, at FROM audit ORDER BY revision LIMIT ?1";
+    DELETE_AUDIT = "DELETE FROM audit WHERE revision <= ?1";
+    /// Those that end before the span of the last record that is gone.
+    DELETE_AUDIT_SPANS = "DELETE FROM audit_spans WHERE span < ?1";
+
     ADD_USE =
         "UPDATE uses SET count = count + ?3, first_at = min(first_at, ?4), \
          address = iif(last_at <= ?5, ?6, address), user_agent = iif(last_at <= ?5, ?7, user_agent), \
@@ -200,7 +205,9 @@ statements! {
     INSERT_USE = concat!(
         "INSERT INTO uses (", use_columns!(), ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
     );
-    FORGET_USES = "DELETE FROM uses WHERE token = ?1 AND secret_version <= ?2";
+    FORGET_USES =
+        "DELETE FROM uses WHERE token = ?1 AND secret_version <= \
+         (SELECT secret_version FROM uses WHERE token = ?1 ORDER BY secret_version DESC LIMIT 1 OFFSET ?2)";
     DELETE_USES = "DELETE FROM uses WHERE token = ?1";
     LIST_USES = concat!(
         "SELECT ", use_columns!(), " FROM uses WHERE token = ?1 ORDER BY secret_version DESC"

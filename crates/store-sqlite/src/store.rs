@@ -244,6 +244,10 @@ impl Store for SqliteStore {
         self.readers.read(move |c| audit::list(c, &query, last_revision(c)?)).await
     }
 
+    async fn sweep_audit(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        in_parts(limit, |limit| self.chore(move |reply| Chore::SweepAudit { before, limit, reply })).await
+    }
+
     async fn check(&self) -> Result<(), StoreError> {
         self.readers.read(last_revision).await?;
         self.chore(Chore::Check).await

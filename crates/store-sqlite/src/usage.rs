@@ -43,9 +43,8 @@ fn add_to_known(connection: &Connection, usage: &Usage) -> Result<bool, Failure>
 
 /// The first row of a secret. Those of secrets far behind it go.
 fn insert(connection: &Connection, usage: &Usage) -> Result<(), Failure> {
-    let forgotten = usage.secret_version.saturating_sub(Usage::KEPT_SECRETS);
-    run(connection, sql::FORGET_USES, params![token_bytes(&usage.token), forgotten])?;
     execute_with(connection, sql::INSERT_USE, usage)?;
+    run(connection, sql::FORGET_USES, params![token_bytes(&usage.token), Usage::KEPT_SECRETS])?;
     Ok(())
 }
 

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use ureq::http::Uri;
 
-use super::{Config, ConfigArgs, KEYS, LogFormat, LogSettings, variable_of};
+use super::{Config, ConfigArgs, FOREVER, KEYS, LogFormat, LogSettings, variable_of};
 use crate::duration;
 use crate::environment::{Lookup, find_text};
 
@@ -67,6 +67,7 @@ struct Stated {
     limits: StatedLimits,
     secrets: StatedSecrets,
     store: StatedStore,
+    audit: StatedAudit,
     log: StatedLog,
 }
 
@@ -90,6 +91,12 @@ struct StatedSecrets {
 #[serde(deny_unknown_fields)]
 struct StatedStore {
     queue: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StatedAudit {
+    retention: String,
 }
 
 #[derive(Deserialize)]
@@ -186,6 +193,7 @@ impl Layers {
 
     fn check(&self, stated: Stated) -> anyhow::Result<Config> {
         let internal_listen = stated.internal_listen.as_deref();
+        let policy = self.check_policy(&stated)?;
         Ok(Config {
             listen: self.check_address("listen", &stated.listen)?,
             internal_listen: internal_listen.map(|a| self.check_address("internal_listen", a)).transpose()?,
@@ -199,7 +207,7 @@ impl Layers {
                 MOST_CONNECTIONS,
             )?,
             queue: self.check_within("store.queue", stated.store.queue, LONGEST_QUEUE)?,
-            policy: self.check_policy(&stated.limits, &stated.secrets)?,
+            policy,
             log: self.check_log(&stated.log)?,
         })
     }
@@ -262,7 +270,8 @@ impl Layers {
         }
     }
 
-    fn check_policy(&self, limits: &StatedLimits, secrets: &StatedSecrets) -> anyhow::Result<Policy> {
+    fn check_policy(&self, stated: &Stated) -> anyhow::Result<Policy> {
+        let Stated { limits, secrets, .. } = stated;
         let lifetime_of = |text: &String| {
             Lifetime::parse(text)
                 .map_err(|why| self.wrong("limits.max_duration", format!("{why}; not `{text}`")))
@@ -275,7 +284,19 @@ impl Layers {
             service_tokens_per_account: limits.service_tokens_per_account,
             access_tokens_per_account: limits.access_tokens_per_account,
             secret_prefix: prefix,
+            audit_retention: self.check_retention(&stated.audit.retention)?,
         })
+    }
+
+    fn check_retention(&self, text: &str) -> anyhow::Result<Option<Duration>> {
+        let wrong = |why: &str| self.wrong("audit.retention", format!("{why}, or `forever`; not `{text}`"));
+        match text {
+            FOREVER => Ok(None),
+            _ => match duration::parse(text).map_err(|why| wrong(&why))? {
+                Duration::ZERO => Err(wrong("must be longer than zero")),
+                retention => Ok(Some(retention)),
+            },
+        }
     }
 
     fn check_log(&self, stated: &StatedLog) -> anyhow::Result<LogSettings> {

@@ -17,7 +17,7 @@ pub(crate) use load::load;
 pub(crate) use show::show;
 
 /// Every key, in the order of the reference.
-pub(crate) const KEYS: [&str; 15] = [
+pub(crate) const KEYS: [&str; 16] = [
     "listen",
     "internal_listen",
     "data",
@@ -31,9 +31,13 @@ pub(crate) const KEYS: [&str; 15] = [
     "limits.connections",
     "secrets.prefix",
     "store.queue",
+    "audit.retention",
     "log.format",
     "log.level",
 ];
+
+/// The word for a span without an end.
+const FOREVER: &str = "forever";
 
 /// The environment variable of a key: `COUNTERSIGN_LIMITS_CONNECTIONS` for `limits.connections`.
 pub(crate) fn variable_of(key: &str) -> String {
@@ -55,7 +59,7 @@ pub(crate) struct Config {
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// How long `/readyz` answers 503 before the server stops accepting.
     pub(crate) shutdown_delay: Duration,
-    /// What may be issued: `limits` and `secrets.prefix`.
+    /// What may be issued, and how long is remembered: `limits`, `secrets.prefix` and `audit.retention`.
     pub(crate) policy: Policy,
     /// Most connections of one listener.
     pub(crate) connections: usize,

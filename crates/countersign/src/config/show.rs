@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use toml::Value;
 
 use super::load::Effective;
-use super::{Config, KEYS, LogFormat};
+use super::{Config, FOREVER, KEYS, LogFormat};
 use crate::duration;
 use crate::environment::Lookup;
 
@@ -63,6 +63,10 @@ fn value_of(config: &Config, key: &str) -> Option<Value> {
         "limits.connections" => Some(number(config.connections)),
         "secrets.prefix" => Some(text(&policy.secret_prefix.as_str())),
         "store.queue" => Some(number(config.queue)),
+        "audit.retention" => Some(match policy.audit_retention {
+            Some(retention) => text(&duration::to_text(retention)),
+            None => Value::from(FOREVER),
+        }),
         "log.format" => config.log.format.map(|format| match format {
             LogFormat::Text => Value::from("text"),
             LogFormat::Json => Value::from("json"),

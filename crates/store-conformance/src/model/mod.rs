@@ -138,6 +138,10 @@ impl Store for ModelStore {
         Ok(self.state()?.list_audit(&query))
     }
 
+    async fn sweep_audit(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        Ok(self.state()?.sweep_audit(before, limit))
+    }
+
     async fn check(&self) -> Result<(), StoreError> {
         self.state().map(|_| ())
     }

@@ -190,6 +190,14 @@ impl State {
         expired.into_iter().map(&mut remove).collect()
     }
 
+    /// Forgets the oldest records before the first that is not older than `before`, but never the newest.
+    pub(super) fn sweep_audit(&mut self, before: Timestamp, limit: u32) -> u32 {
+        let older = self.audit.iter().take_while(|record| record.entry.at < before).count();
+        let swept = older.min(limit as usize).min(self.audit.len().saturating_sub(1));
+        self.audit.drain(..swept);
+        swept as u32
+    }
+
     /// Every fact, accounts before tokens.
     pub(super) fn facts(&self) -> impl Iterator<Item = FactChange> {
         let accounts = self.accounts.values().map(|account| FactChange::Account(account.into()));

@@ -38,9 +38,10 @@ impl State {
         if let Some(known) = self.uses.get_mut(&key) {
             return known.add(&usage);
         }
-        let last_forgotten = usage.secret_version.saturating_sub(Usage::KEPT_SECRETS);
-        self.uses.retain(|(token, version), _| *token != usage.token || *version > last_forgotten);
         self.uses.insert(key, usage);
+        let of_token = self.uses.keys().filter(|(token, _)| *token == key.0);
+        let far_behind = of_token.rev().nth(Usage::KEPT_SECRETS as usize).copied();
+        self.uses.retain(|known, _| known.0 != key.0 || far_behind.is_none_or(|last| *known > last));
     }
 
     fn record_refusals(&mut self, refusals: Refusals) {

@@ -47,6 +47,7 @@ enum Operation {
     Record(UsageBatch),
     SweepAccess(Timestamp, u32),
     SweepRefusals(Timestamp, u32),
+    SweepAudit(Timestamp, u32),
 }
 
 /// The answer, as text where it is an error, since errors cannot be compared.
@@ -58,6 +59,7 @@ async fn perform(store: &SharedStore, operation: Operation) -> Result<u64, Strin
             store.sweep_access_tokens(before, limit).await.map(u64::from)
         }
         Operation::SweepRefusals(before, limit) => store.sweep_refusals(before, limit).await.map(u64::from),
+        Operation::SweepAudit(before, limit) => store.sweep_audit(before, limit).await.map(u64::from),
     };
     answer.map_err(|error: StoreError| error.to_string())
 }
@@ -100,6 +102,9 @@ impl Director {
             }
             Step::SweepRefusals { before, limit } => {
                 return Operation::SweepRefusals(minute(*before), (*limit).into());
+            }
+            Step::SweepAudit { before, limit } => {
+                return Operation::SweepAudit(at(*before), (*limit).into());
             }
             Step::CreateAccount { account, parent, email, enabled } => {
                 (GuardBy::System, create_account(*account, *parent, *email, *enabled))

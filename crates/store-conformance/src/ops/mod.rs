@@ -115,6 +115,13 @@ pub enum Step {
         /// At most.
         limit: u8,
     },
+    /// The end of old audit records.
+    SweepAudit {
+        /// Seconds after the start.
+        before: u8,
+        /// At most.
+        limit: u8,
+    },
 }
 
 /// In whose name a change is made.
@@ -197,6 +204,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(uses, refusals)| Step::Record { uses, refusals }),
         1 => (0u8..6, count()).prop_map(|(before, limit)| Step::SweepAccess { before, limit }),
         1 => (0u8..6, count()).prop_map(|(before, limit)| Step::SweepRefusals { before, limit }),
+        1 => (0u8..9, count()).prop_map(|(before, limit)| Step::SweepAudit { before, limit }),
     ]
 }
 

@@ -15,6 +15,7 @@ mod p10_audit;
 mod p11_root_tokens;
 mod p12_search;
 mod p13_sweep;
+mod p14_sweep_audit;
 
 pub use p01_together::promise_01;
 pub use p02_guards::promise_02;
@@ -29,6 +30,7 @@ pub use p10_audit::promise_10;
 pub use p11_root_tokens::promise_11;
 pub use p12_search::promise_12;
 pub use p13_sweep::promise_13;
+pub use p14_sweep_audit::promise_14;
 
 /// A test for each promise of the store that `$make` makes, a [`Make`](crate::world::Make). The crate that calls it
 /// needs `tokio` with `macros` and `rt-multi-thread`.
@@ -37,7 +39,7 @@ macro_rules! store_suite {
     ($make:expr) => {
         $crate::store_suite!(@each $make;
             promise_01 promise_02 promise_03 promise_04 promise_05 promise_06 promise_07
-            promise_08 promise_09 promise_10 promise_11 promise_12 promise_13);
+            promise_08 promise_09 promise_10 promise_11 promise_12 promise_13 promise_14);
     };
     (@each $make:expr; $($promise:ident)*) => {
         $(

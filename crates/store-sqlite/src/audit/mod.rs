@@ -2,6 +2,7 @@
 
 mod list;
 mod spans;
+mod sweep;
 
 use std::borrow::Cow;
 
@@ -18,6 +19,7 @@ use crate::sql;
 
 pub(crate) use list::list;
 pub(crate) use spans::complete;
+pub(crate) use sweep::sweep;
 
 /// A changed value as it is stored.
 #[derive(Serialize, Deserialize)]

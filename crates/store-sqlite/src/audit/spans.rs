@@ -37,14 +37,19 @@ fn range(span: i64) -> Range {
     (span << BITS, ((span + 1) << BITS) - 1)
 }
 
+/// The span of a revision.
+pub(super) fn of(revision: i64) -> i64 {
+    revision >> BITS
+}
+
 /// The first revision of the span that still grows. Nothing is known yet of the records from there on.
 pub(super) fn growing(last: Revision) -> i64 {
-    range(signed(last.0) >> BITS).0
+    range(of(signed(last.0))).0
 }
 
 /// Enters every span that the revisions after `before` up to `now` complete.
 pub(crate) fn complete(connection: &Connection, before: Revision, now: Revision) -> Result<(), Failure> {
-    for span in (signed(before.0) >> BITS)..(signed(now.0) >> BITS) {
+    for span in of(signed(before.0))..of(signed(now.0)) {
         enter(connection, span)?;
     }
     Ok(())
@@ -90,7 +95,7 @@ pub(super) fn of_token(
 ) -> Result<Found, Failure> {
     let wanted = mark(token_bytes(token));
     let mut statement = connection.prepare_cached(sql::LIST_AUDIT_SPANS)?;
-    let mut rows = statement.query(params![newest >> BITS, window.0, window.1])?;
+    let mut rows = statement.query(params![of(newest), window.0, window.1])?;
     let (mut ranges, mut looked_at) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
         let span: i64 = row.get(0)?;
