@@ -6,7 +6,6 @@ use countersign_domain::access_token::AccessToken;
 use countersign_domain::account::{Account, AccountChain, AccountFact};
 use countersign_domain::change::{Change, Guard, Mutation};
 use countersign_domain::id::{AccountId, ClientId, Handle, ServiceTokenId, TokenRef};
-use countersign_domain::scope::{Scope, Scopes};
 use countersign_domain::service_token::ServiceToken;
 use countersign_domain::store::{Revision, StoreError, Version};
 use rusqlite::{Connection, Params, Row, params};
@@ -16,7 +15,7 @@ use crate::failure::{Failure, is_duplicate};
 use crate::pages::Key;
 use crate::row::{self, Cells};
 use crate::sql;
-use crate::tally::{Kind, Shift, Tally};
+use crate::tally::{Shift, Tally};
 
 /// Runs a statement that gives no rows; gives how many rows it changed.
 pub(crate) fn run(connection: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
@@ -76,11 +75,6 @@ pub(crate) fn address_bytes(address: IpAddr) -> Vec<u8> {
     }
 }
 
-fn joined_scopes(scopes: &Scopes) -> Option<String> {
-    let list = scopes.stated()?;
-    Some(list.iter().map(Scope::as_str).collect::<Vec<_>>().join(" "))
-}
-
 /// Whether the guard holds in what the transaction sees.
 pub(crate) fn check_guard(connection: &Connection, guard: Guard) -> Result<(), Failure> {
     let Guard::Token { handle, version } = guard else { return Ok(()) };
@@ -123,7 +117,7 @@ fn mutate(connection: &Connection, mutation: &Mutation, tally: &mut Tally) -> Re
     match mutation {
         Mutation::CreateAccount(account) => create_account(connection, account),
         Mutation::IssueServiceToken { token, limit } => {
-            tally.check_room(connection, token.account, Kind::Service, *limit)?;
+            tally.check_room_for_service_token(connection, token.account, *limit)?;
             insert_service_token(connection, token)
         }
         Mutation::ReplaceServiceToken { expected, token } => {
@@ -133,7 +127,7 @@ fn mutate(connection: &Connection, mutation: &Mutation, tally: &mut Tally) -> Re
             revoke_service_token(connection, *account, *id, *client_id, *expected)
         }
         Mutation::IssueAccessToken { token, limit } => {
-            tally.check_room(connection, token.account, Kind::Access, *limit)?;
+            tally.check_room_for_access_token(connection, token.account, *limit, token.created_at)?;
             insert_access_token(connection, token)
         }
         Mutation::RevokeAccessToken { account, handle, expected } => {
@@ -179,7 +173,7 @@ fn insert_service_token(connection: &Connection, token: &ServiceToken) -> Result
         token.name.as_str(),
         token.lifetime.as_str(),
         token.enabled,
-        joined_scopes(&token.scopes),
+        token.scopes.joined(),
         token.current.version,
         token.current.digest.as_bytes(),
         token.current.created_at.as_micros(),
@@ -243,7 +237,7 @@ fn replace_service_token(
         row.rowid,
         token.lifetime.as_str(),
         token.enabled,
-        joined_scopes(&token.scopes),
+        token.scopes.joined(),
         token.current.version,
         token.current.digest.as_bytes(),
         token.current.created_at.as_micros(),
@@ -289,7 +283,7 @@ fn insert_access_token(connection: &Connection, token: &AccessToken) -> Result<V
         token.digest.as_bytes(),
         token.account.as_bytes(),
         token.ttl.as_number(),
-        joined_scopes(&token.scopes),
+        token.scopes.joined(),
         token.created_at.as_micros(),
         token.expires_at.as_micros(),
         optional_handle_bytes(&token.minted_by),

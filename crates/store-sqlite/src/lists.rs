@@ -1,9 +1,11 @@
 //! Pages of tokens: at any offset in milliseconds, and everything bounded.
 
 use countersign_domain::access_token::AccessToken;
+use countersign_domain::id::AccountId;
 use countersign_domain::search::Search;
 use countersign_domain::service_token::ServiceToken;
 use countersign_domain::store::{AccessTokenQuery, Page, ServiceTokenQuery, StoreError};
+use countersign_domain::time::Timestamp;
 use rusqlite::{Connection, Params, Row, params};
 
 use crate::apply::{find, signed};
@@ -123,10 +125,23 @@ pub(crate) fn access_tokens(
         cells.pass_over(1);
         cells.number::<u64>("access_tokens")
     })?;
-    let expired = find(connection, sql::COUNT_EXPIRED_ACCESS_TOKENS, params![account, live_at], count)?;
-    let total = all.unwrap_or(0).saturating_sub(expired.unwrap_or(0));
+    let expired = count_expired(connection, query.account, query.live_at)?;
+    let total = all.unwrap_or(0).saturating_sub(u64::try_from(expired).unwrap_or(0));
     let part = params![account, live_at, query.limit, signed(query.offset)];
     Ok(Page { items: collect(connection, sql::LIST_ACCESS_TOKENS, part, row::access_token)?, total })
+}
+
+/// How many access tokens of the account have expired at `now`.
+pub(crate) fn count_expired(
+    connection: &Connection,
+    account: AccountId,
+    now: Timestamp,
+) -> Result<i64, Failure> {
+    let key = params![account.as_bytes(), now.as_micros()];
+    let expired = find(connection, sql::COUNT_EXPIRED_ACCESS_TOKENS, key, |row| {
+        Cells::of(row, "access_tokens").integer("count")
+    })?;
+    Ok(expired.unwrap_or(0))
 }
 
 fn count(row: &Row<'_>) -> Result<u64, Failure> {

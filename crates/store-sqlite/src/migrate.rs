@@ -11,8 +11,10 @@ pub(crate) struct Migration {
 }
 
 /// Every step.
-pub(crate) const ALL: &[Migration] =
-    &[Migration { number: 1, sql: include_str!("../migrations/0001_tokens.sql") }];
+pub(crate) const ALL: &[Migration] = &[
+    Migration { number: 1, sql: include_str!("../migrations/0001_tokens.sql") },
+    Migration { number: 2, sql: include_str!("../migrations/0002_expired_access_tokens.sql") },
+];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (
     number INTEGER PRIMARY KEY,

@@ -151,7 +151,7 @@ statements! {
         "SELECT ", access_token_columns!(), " FROM access_tokens WHERE handle = ?1 AND account = ?2"
     );
     COUNT_EXPIRED_ACCESS_TOKENS =
-        "SELECT count(*) FROM access_tokens INDEXED BY access_tokens_by_expiry \
+        "SELECT count(*) FROM access_tokens INDEXED BY access_tokens_of_account_by_expiry \
          WHERE expires_at < 9223372036854775807 AND expires_at <= ?2 AND account = ?1";
     LIST_ACCESS_TOKENS = concat!(
         "SELECT ", access_token_columns!(), " FROM access_tokens \

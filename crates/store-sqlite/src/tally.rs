@@ -6,20 +6,15 @@ use std::collections::BTreeMap;
 
 use countersign_domain::id::AccountId;
 use countersign_domain::store::StoreError;
+use countersign_domain::time::Timestamp;
 use rusqlite::{Connection, params};
 
 use crate::apply::{find, run};
 use crate::failure::Failure;
+use crate::lists;
 use crate::pages::{self, Key};
 use crate::row::Cells;
 use crate::sql;
-
-/// Which tokens are counted.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Kind {
-    Service,
-    Access,
-}
 
 /// A token came (`+1`) or went (`-1`).
 #[derive(Debug, Clone, Copy)]
@@ -59,21 +54,37 @@ impl Tally {
         self.stored(connection, account).map(|_| ())
     }
 
-    /// Refuses when the account may not have one more token of this kind.
-    pub(crate) fn check_room(
+    /// Refuses when the account may not have one more service token.
+    pub(crate) fn check_room_for_service_token(
         &mut self,
         connection: &Connection,
         account: AccountId,
-        kind: Kind,
         limit: u32,
     ) -> Result<(), Failure> {
+        let held = self.held(connection, account)?.service;
+        if held < i64::from(limit) { Ok(()) } else { Err(StoreError::LimitReached { limit }.into()) }
+    }
+
+    /// Refuses when the account may not have one more access token at `now`. Expired ones wait to be swept; as many as
+    /// the limit are no part of it.
+    pub(crate) fn check_room_for_access_token(
+        &mut self,
+        connection: &Connection,
+        account: AccountId,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
+        let (held, most) = (self.held(connection, account)?.access, i64::from(limit));
+        if held < most || held - lists::count_expired(connection, account, now)?.min(most) < most {
+            return Ok(());
+        }
+        Err(StoreError::LimitReached { limit }.into())
+    }
+
+    fn held(&mut self, connection: &Connection, account: AccountId) -> Result<Counts, Failure> {
         let stored = self.stored(connection, account)?;
         let added = self.added.get(&account).map_or(Counts::default(), |added| added.counts);
-        let held = match kind {
-            Kind::Service => stored.service + added.service,
-            Kind::Access => stored.access + added.access,
-        };
-        if held < i64::from(limit) { Ok(()) } else { Err(StoreError::LimitReached { limit }.into()) }
+        Ok(Counts { service: stored.service + added.service, access: stored.access + added.access })
     }
 
     fn stored(&mut self, connection: &Connection, account: AccountId) -> Result<Counts, Failure> {

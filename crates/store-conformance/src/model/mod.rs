@@ -81,13 +81,14 @@ impl Store for ModelStore {
         Ok(last.map(|handle| RootToken { handle: *handle, live: state.live_root_token().map(|(_, v)| v) }))
     }
 
-    async fn find_service_token(
+    async fn find_service_token_with_uses(
         &self,
         account: AccountId,
         id: ServiceTokenId,
-    ) -> Result<Option<ServiceToken>, StoreError> {
+    ) -> Result<Option<(ServiceToken, Vec<Usage>)>, StoreError> {
         let state = self.state()?;
-        Ok(state.service_tokens.get(&id).filter(|token| token.account == account).cloned())
+        let token = state.service_tokens.get(&id).filter(|token| token.account == account).cloned();
+        Ok(token.map(|token| (token, state.list_uses(&[TokenRef::Service(id)]))))
     }
 
     async fn list_service_tokens(&self, query: ServiceTokenQuery) -> Result<Page<ServiceToken>, StoreError> {

@@ -93,7 +93,9 @@ impl State {
                 check_version(row.map(|row| row.version), *expected)
             }
             Mutation::IssueAccessToken { token, limit } => {
-                let held = self.access_tokens.values().filter(|held| held.account == token.account).count();
+                let of_account = || self.access_tokens.values().filter(|held| held.account == token.account);
+                let expired = of_account().filter(|held| held.expires_at <= token.created_at).count();
+                let held = of_account().count() - expired.min(*limit as usize);
                 self.check_room(token.account, held, *limit)?;
                 ensure(!self.access_tokens.contains_key(&token.handle), StoreError::Duplicate)
             }

@@ -1,5 +1,7 @@
 //! Promise 5: an account holds no more tokens than it may; there are no tokens without an account.
 
+use std::time::Duration;
+
 use countersign_domain::change::Mutation;
 use countersign_domain::lifetime::Ttl;
 use countersign_domain::store::StoreError;
@@ -11,6 +13,7 @@ pub async fn promise_05(make: Make<'_>) {
     up_to_the_limit(make).await;
     kinds_and_accounts_count_apart(make).await;
     at_once(make).await;
+    expired_access_tokens_leave_room(make).await;
     without_an_account(make).await;
 }
 
@@ -51,6 +54,23 @@ async fn at_once(make: Make<'_>) {
     let (a, b, c, d, e) = tokio::join!(issue(), issue(), issue(), issue(), issue());
     let made = [a, b, c, d, e].iter().filter(|result| result.is_ok()).count();
     assert_eq!((made, world.page(&account, 0, 10).await.total), (3, 3));
+}
+
+/// They are there until they are swept, but nobody has to wait for that; nor can they become any number.
+async fn expired_access_tokens_leave_room(make: Make<'_>) {
+    let world = World::new(make).await;
+    let account = world.create_account(&world.root).await;
+    let issue = || world.issue_access_exactly(world.access_token(&account, Ttl::Seconds(60)), 2);
+    for _round in 0..2 {
+        must(issue().await);
+        must(issue().await);
+        assert_refused!(issue().await, StoreError::LimitReached { limit: 2 });
+        world.clock.advance(Duration::from_secs(61));
+    }
+    assert_refused!(issue().await, StoreError::LimitReached { limit: 2 });
+    let later = world.clock.advance(Duration::from_secs(1));
+    must(world.store.sweep_access_tokens(later, 1).await);
+    must(issue().await);
 }
 
 async fn without_an_account(make: Make<'_>) {
