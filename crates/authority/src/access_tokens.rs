@@ -12,7 +12,7 @@ use countersign_domain::secret::Secret;
 use countersign_domain::store::{AccessTokenQuery, Page, StoreError};
 
 use crate::Authority;
-use crate::change::{Asked, Deed, TRIES, scopes_text, stated, time_text};
+use crate::change::{Asked, Deed, TRIES, contended, stated, time_text};
 
 impl Authority {
     /// Issues a token and gives its text, once. `scopes`: `None` = what the caller has.
@@ -36,7 +36,7 @@ impl Authority {
             stated("ttl", token.ttl.as_number().to_string()),
             stated("expires_at", time_text(token.expires_at)),
         ];
-        changes.extend(scopes_text(&token.scopes).map(|scopes| stated("scopes", scopes)));
+        changes.extend(token.scopes.joined().map(|scopes| stated("scopes", scopes)));
         let deed = Deed {
             action: Action::IssueAccessToken,
             subject: Subject::Token(TokenRef::Access(token.handle)),
@@ -82,6 +82,6 @@ impl Authority {
                 outcome => return outcome,
             }
         }
-        Err(Error::Busy { retry_after: std::time::Duration::from_secs(1) })
+        Err(contended())
     }
 }

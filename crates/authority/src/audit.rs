@@ -60,7 +60,11 @@ impl Authority {
         if !self.holds(account, token).await? {
             return Err(Error::NotFound);
         }
-        let mut usage = self.store.find_usage(token).await?;
+        let read = || async { Ok(self.store.find_usage(token).await?) };
+        self.overlooking_nothing(read, |stored| self.overlay_usage(token, stored)).await
+    }
+
+    fn overlay_usage(&self, token: TokenRef, mut usage: TokenUsage) -> TokenUsage {
         for pending in self.usage.pending_of(token) {
             match usage.uses.iter_mut().find(|stored| stored.secret_version == pending.secret_version) {
                 Some(stored) => stored.add(&pending),
@@ -77,7 +81,7 @@ impl Authority {
             }
         }
         usage.refusals.sort_by_key(|refusals| Reverse(refusals.minute));
-        Ok(usage)
+        usage
     }
 
     /// The caller's own account.

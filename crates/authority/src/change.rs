@@ -1,11 +1,12 @@
 //! From a decision to a change: who asked, the audit entry, and another try when the row has changed meanwhile.
 
+use std::time::Duration;
+
 use countersign_domain::audit::{Action, Actor, AuditEntry, FieldChange, Origin, Subject};
 use countersign_domain::caller::Caller;
 use countersign_domain::change::{Change, Guard, Mutation};
 use countersign_domain::error::Error;
 use countersign_domain::id::{AccountId, ChangeId};
-use countersign_domain::scope::Scopes;
 use countersign_domain::service_token::ServiceToken;
 use countersign_domain::time::Timestamp;
 
@@ -91,6 +92,11 @@ impl Authority {
     }
 }
 
+/// The row kept changing while we decided: the client may ask again.
+pub(crate) fn contended() -> Error {
+    Error::Busy { retry_after: Duration::from_secs(1) }
+}
+
 /// Which values of a service token changed, by their names in the native API. Never a digest.
 pub(crate) fn differences(before: &ServiceToken, after: &ServiceToken) -> Vec<FieldChange> {
     let previous_end = |token: &ServiceToken| token.previous.as_ref().map(|p| time_text(p.expires_at));
@@ -98,7 +104,7 @@ pub(crate) fn differences(before: &ServiceToken, after: &ServiceToken) -> Vec<Fi
         ("name", Some(before.name.to_string()), Some(after.name.to_string())),
         ("duration", Some(before.lifetime.to_string()), Some(after.lifetime.to_string())),
         ("enabled", Some(before.enabled.to_string()), Some(after.enabled.to_string())),
-        ("scopes", scopes_text(&before.scopes), scopes_text(&after.scopes)),
+        ("scopes", before.scopes.joined(), after.scopes.joined()),
         ("expires_at", Some(time_text(before.expires_at)), Some(time_text(after.expires_at))),
         ("secret_version", Some(before.current.version.to_string()), Some(after.current.version.to_string())),
         ("previous_secret_expires_at", previous_end(before), previous_end(after)),
@@ -121,10 +127,4 @@ pub(crate) fn stated(field: &str, to: impl Into<Box<str>>) -> FieldChange {
 /// RFC 3339 in UTC; `never` for what does not end.
 pub(crate) fn time_text(time: Timestamp) -> String {
     format!("{time:?}")
-}
-
-/// The list, separated by blanks; `None` for unscoped.
-pub(crate) fn scopes_text(scopes: &Scopes) -> Option<String> {
-    let list = scopes.stated()?;
-    Some(list.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" "))
 }

@@ -63,14 +63,17 @@ impl Policy {
     /// Clamps a ttl to what is allowed, as LoopBack clamps one that is too long; refuses an eternal one where none
     /// is allowed.
     pub(crate) fn clamp_ttl(&self, ttl: Ttl) -> Result<Ttl, Error> {
-        let max = match self.max_lifetime.as_ref().map(Lifetime::span) {
-            Some(Span::Finite(max)) => u32::try_from(max.as_secs()).unwrap_or(u32::MAX).max(1),
-            Some(Span::Forever) | None => u32::MAX,
+        let longest = match self.max_lifetime.as_ref().map(Lifetime::span) {
+            Some(Span::Finite(longest)) => Some(u32::try_from(longest.as_secs()).unwrap_or(u32::MAX).max(1)),
+            Some(Span::Forever) | None => None,
         };
-        match ttl {
-            Ttl::Seconds(seconds) => Ok(Ttl::Seconds(seconds.min(max))),
-            Ttl::Eternal if self.allow_forever && max == u32::MAX => Ok(ttl),
-            Ttl::Eternal => Err(Error::invalid(Field::Ttl, "must not be -1 here: tokens have to expire")),
+        match (ttl, longest) {
+            (Ttl::Seconds(seconds), Some(longest)) => Ok(Ttl::Seconds(seconds.min(longest))),
+            (Ttl::Seconds(_), None) => Ok(ttl),
+            (Ttl::Eternal, None) if self.allow_forever => Ok(ttl),
+            (Ttl::Eternal, _) => {
+                Err(Error::invalid(Field::Ttl, "must not be -1 here: tokens have to expire"))
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The seven operations on service tokens.
 
+use std::collections::HashMap;
+
 use countersign_domain::audit::{Action, FieldChange, Subject};
 use countersign_domain::caller::Permission;
 use countersign_domain::change::Mutation;
@@ -11,8 +13,11 @@ use countersign_domain::store::{Page, ServiceTokenQuery, StoreError};
 use countersign_domain::time::Timestamp;
 use countersign_domain::usage::Usage;
 
-use crate::change::{Asked, Deed, TRIES, differences, scopes_text, stated, time_text};
+use crate::change::{Asked, Deed, TRIES, contended, differences, stated, time_text};
 use crate::{Authority, usage};
+
+/// Most looks at the store and the usage log for one answer.
+const MOST_LOOKS: u32 = 8;
 
 /// A service token and what is known of the use of its secrets.
 #[derive(Debug, Clone)]
@@ -24,6 +29,14 @@ pub struct ServiceTokenView {
 }
 
 impl ServiceTokenView {
+    /// The next state of the token, with what is known of the use of the secrets that it still has.
+    fn with(mut self, token: ServiceToken) -> Self {
+        let previous = token.previous.as_ref().map(|previous| previous.version);
+        let kept = [Some(token.current.version), previous];
+        self.uses.retain(|usage| kept.contains(&Some(usage.secret_version)));
+        Self { token, uses: self.uses }
+    }
+
     /// The last time any of its secrets was used.
     pub fn last_seen_at(&self) -> Option<Timestamp> {
         self.uses.iter().map(|usage| usage.last_at).max()
@@ -120,7 +133,7 @@ impl Authority {
             limit: list.limit,
         };
         let Page { items, total } = self.store.list_service_tokens(query).await?;
-        Ok(Listed { tokens: self.with_uses(items).await?, total })
+        Ok(Listed { tokens: self.with_uses(&items).await?, total })
     }
 
     /// One token.
@@ -130,8 +143,7 @@ impl Authority {
         id: ServiceTokenId,
     ) -> Result<ServiceTokenView, Error> {
         self.admit(asked.caller, asked.account, Permission::ReadServiceTokens)?;
-        let token = self.read_service_token(asked, id).await?;
-        self.view(token).await
+        self.read_service_token(asked, id).await
     }
 
     /// Gives a token its whole duration again.
@@ -185,9 +197,12 @@ impl Authority {
             if let Some(lifetime) = patch.lifetime.as_ref().filter(|lifetime| **lifetime != before.lifetime) {
                 self.policy.check_lifetime(lifetime)?;
             }
-            let repeats_rotation =
-                moment.repeats_rotation && patch.secret_version == Some(before.current.version);
             let (after, secret) = before.clone().update(patch.clone(), &moment.rotation)?;
+            // An update that was made already finds nothing left to do. One that does something else and states the
+            // version that is there, as Terraform does, is no repetition of the rotation.
+            let repeats_rotation = moment.repeats_rotation
+                && patch.secret_version == Some(before.current.version)
+                && differences(&before, &after).is_empty();
             let (after, secret) = match secret {
                 None if repeats_rotation => {
                     let (after, secret) = after.reissue_secret(&moment.rotation);
@@ -210,7 +225,7 @@ impl Authority {
         self.admit(asked.caller, asked.account, Permission::WriteServiceTokens)?;
         for _ in 0..TRIES {
             let now = self.clock.now();
-            let view = self.view(self.read_service_token(asked, id).await?).await?;
+            let view = self.read_service_token(asked, id).await?;
             let mutation = Mutation::RevokeServiceToken {
                 account: asked.account,
                 id,
@@ -245,8 +260,9 @@ impl Authority {
         self.admit(asked.caller, asked.account, Permission::WriteServiceTokens)?;
         for _ in 0..TRIES {
             let now = self.clock.now();
-            let before = self.read_service_token(asked, id).await?;
-            let repeats_rotation = intent.is_retry && self.is_unused_rotation(asked, &before, now).await?;
+            let seen = self.read_service_token(asked, id).await?;
+            let before = &seen.token;
+            let repeats_rotation = intent.is_retry && self.is_unused_rotation(asked, &seen, now);
             let rotation = Rotation {
                 by: asked.caller.handle,
                 overlap_until: intent.overlap_until,
@@ -255,13 +271,13 @@ impl Authority {
                 now,
             };
             let step = decide(before.clone(), &Moment { rotation, repeats_rotation })?;
-            if intent.states_restriction || step.after.is_stronger_than(&before) {
+            if intent.states_restriction || step.after.is_stronger_than(before) {
                 within_caller(asked, &step.after)?;
             }
             let deed = Deed {
                 action: step.action,
                 subject: Subject::Token(TokenRef::Service(id)),
-                changes: differences(&before, &step.after),
+                changes: differences(before, &step.after),
             };
             let mutation =
                 Mutation::ReplaceServiceToken { expected: before.version, token: step.after.clone() };
@@ -269,7 +285,8 @@ impl Authority {
                 Err(Error::Store(StoreError::Stale)) => {}
                 outcome => {
                     outcome?;
-                    return Ok((self.view(step.after).await?, step.secret));
+                    // Nothing that can fail may follow: the change is made, and its secret must be shown.
+                    return Ok((seen.with(step.after), step.secret));
                 }
             }
         }
@@ -278,43 +295,66 @@ impl Authority {
 
     /// Whether the current secret comes from a rotation of the caller's own a moment ago and nobody has used it.
     /// Where a use may have gone unnoticed, it counts as used.
-    async fn is_unused_rotation(
+    fn is_unused_rotation(&self, asked: Asked<'_>, seen: &ServiceTokenView, now: Timestamp) -> bool {
+        let current = &seen.token.current;
+        seen.token.is_retry_of_rotation(asked.caller.handle, now)
+            && !self.usage.may_have_missed_since(current.created_at)
+            && seen.uses.iter().all(|usage| usage.secret_version != current.version)
+    }
+
+    async fn read_service_token(
         &self,
         asked: Asked<'_>,
-        token: &ServiceToken,
-        now: Timestamp,
-    ) -> Result<bool, Error> {
-        if !token.is_retry_of_rotation(asked.caller.handle, now)
-            || self.usage.may_have_missed_since(token.current.created_at)
-        {
-            return Ok(false);
-        }
-        let view = self.view(token.clone()).await?;
-        Ok(view.uses.iter().all(|usage| usage.secret_version != token.current.version))
-    }
-
-    async fn read_service_token(&self, asked: Asked<'_>, id: ServiceTokenId) -> Result<ServiceToken, Error> {
-        self.store.find_service_token(asked.account, id).await?.ok_or(Error::NotFound)
-    }
-
-    async fn view(&self, token: ServiceToken) -> Result<ServiceTokenView, Error> {
-        let stored = self.store.list_uses(vec![TokenRef::Service(token.id)]).await?;
-        let uses = self.uses_of(&token, stored);
-        Ok(ServiceTokenView { token, uses })
-    }
-
-    async fn with_uses(&self, tokens: Vec<ServiceToken>) -> Result<Vec<ServiceTokenView>, Error> {
-        let ids = tokens.iter().map(|token| TokenRef::Service(token.id)).collect();
-        let mut stored: std::collections::HashMap<TokenRef, Vec<Usage>> = std::collections::HashMap::new();
-        for usage in self.store.list_uses(ids).await? {
-            stored.entry(usage.token).or_default().push(usage);
-        }
-        let view = |token: ServiceToken| {
-            let stored = stored.remove(&TokenRef::Service(token.id)).unwrap_or_default();
-            let uses = self.uses_of(&token, stored);
-            ServiceTokenView { token, uses }
+        id: ServiceTokenId,
+    ) -> Result<ServiceTokenView, Error> {
+        let read = || async {
+            let found = self.store.find_service_token_with_uses(asked.account, id).await?;
+            let (token, stored) = found.ok_or(Error::NotFound)?;
+            Ok((token, stored))
         };
-        Ok(tokens.into_iter().map(view).collect())
+        self.overlooking_nothing(read, |(token, stored)| self.view(token, stored)).await
+    }
+
+    /// Reads the store, then lays over it what waits in the log. What went from the one to the other meanwhile would
+    /// be missed in both, so both are looked at again.
+    pub(crate) async fn overlooking_nothing<R, T, F: Future<Output = Result<R, Error>>>(
+        &self,
+        read: impl Fn() -> F,
+        overlay: impl Fn(R) -> T,
+    ) -> Result<T, Error> {
+        let mut looks = 0;
+        loop {
+            let settlements = self.usage.settlements();
+            let overlaid = overlay(read().await?);
+            looks += 1;
+            if self.usage.settlements() == settlements || looks == MOST_LOOKS {
+                return Ok(overlaid);
+            }
+        }
+    }
+
+    fn view(&self, token: ServiceToken, stored: Vec<Usage>) -> ServiceTokenView {
+        let uses = self.uses_of(&token, stored);
+        ServiceTokenView { token, uses }
+    }
+
+    async fn with_uses(&self, tokens: &[ServiceToken]) -> Result<Vec<ServiceTokenView>, Error> {
+        let read = || async {
+            let ids = tokens.iter().map(|token| TokenRef::Service(token.id)).collect();
+            Ok(self.store.list_uses(ids).await?)
+        };
+        let overlay = |uses: Vec<Usage>| {
+            let mut stored: HashMap<TokenRef, Vec<Usage>> = HashMap::new();
+            for usage in uses {
+                stored.entry(usage.token).or_default().push(usage);
+            }
+            let mut view = |token: &ServiceToken| {
+                let stored = stored.remove(&TokenRef::Service(token.id)).unwrap_or_default();
+                self.view(token.clone(), stored)
+            };
+            tokens.iter().map(&mut view).collect()
+        };
+        self.overlooking_nothing(read, overlay).await
     }
 
     /// Stored uses of the token's two secrets, with what waits to be written laid over them.
@@ -346,13 +386,8 @@ fn missing_account_is_denied(error: Error) -> Error {
     }
 }
 
-/// The row kept changing while we decided: the client may ask again.
-fn contended() -> Error {
-    Error::Busy { retry_after: std::time::Duration::from_secs(1) }
-}
-
 fn issued(token: &ServiceToken) -> Vec<FieldChange> {
-    let scopes = scopes_text(&token.scopes).map(|scopes| stated("scopes", scopes));
+    let scopes = token.scopes.joined().map(|scopes| stated("scopes", scopes));
     let mut changes = vec![
         stated("name", token.name.as_str()),
         stated("duration", token.lifetime.as_str()),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use countersign_domain::store::StoreError;
 use countersign_domain::time::Timestamp;
-use countersign_domain::usage::{Refusals, Usage, UsageBatch};
+use countersign_domain::usage::UsageBatch;
 
 use crate::Authority;
 
@@ -16,8 +16,8 @@ pub const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// Most uses taken in one call: with [`FLUSH_EVERY`] this bounds the rate at which usage is written. Large, because
 /// they are sorted, and the more there are the closer together their rows lie.
 const USES_A_FLUSH: usize = 16_384;
-/// Uses written in one transaction: small enough not to be felt by changes that wait behind it.
-const USES_A_COMMIT: usize = 1_024;
+/// Rows written in one transaction: small enough not to be felt by changes that wait behind it.
+const ROWS_A_COMMIT: usize = 1_000;
 /// Rows swept in one go.
 const ROWS_A_SWEEP: u32 = 500;
 /// An expired access token is told apart from an unknown one for this long.
@@ -39,25 +39,24 @@ impl Authority {
 
     /// Writes what may be written at `time`; gives whether there was anything.
     async fn flush_due(&self, time: Timestamp) -> Result<bool, StoreError> {
-        let UsageBatch { uses, refusals } = self.usage.take_due(time, USES_A_FLUSH);
-        if uses.is_empty() && refusals.is_empty() {
+        let due = self.usage.take_due(time, USES_A_FLUSH);
+        if due.uses.is_empty() && due.refusals.is_empty() {
             return Ok(false);
         }
-        let written = self.write_usage(&uses, &refusals).await;
-        if written.is_err() {
-            self.usage.put_back(refusals);
-        }
+        let written = self.write_usage(&due).await;
+        self.usage.put_back();
         written.map(|()| true)
     }
 
-    async fn write_usage(&self, uses: &[Usage], refusals: &[Refusals]) -> Result<(), StoreError> {
-        for uses in uses.chunks(USES_A_COMMIT) {
-            self.store.record_usage(UsageBatch { uses: uses.to_vec(), refusals: Vec::new() }).await?;
-            self.usage.settle(uses);
-        }
-        if !refusals.is_empty() {
-            let batch = UsageBatch { uses: Vec::new(), refusals: refusals.to_vec() };
-            self.store.record_usage(batch).await?;
+    /// Writes part after part, so that what is written once is not written again when a later part fails.
+    async fn write_usage(&self, due: &UsageBatch) -> Result<(), StoreError> {
+        let uses = due.uses.chunks(ROWS_A_COMMIT);
+        let uses = uses.map(|uses| UsageBatch { uses: uses.to_vec(), refusals: Vec::new() });
+        let refusals = due.refusals.chunks(ROWS_A_COMMIT);
+        let refusals = refusals.map(|refusals| UsageBatch { uses: Vec::new(), refusals: refusals.to_vec() });
+        for part in uses.chain(refusals) {
+            self.store.record_usage(part.clone()).await?;
+            self.usage.settle(&part);
         }
         Ok(())
     }

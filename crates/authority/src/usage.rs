@@ -31,15 +31,27 @@ const LONGEST_USER_AGENT: usize = 128;
 const SHARDS: usize = 64;
 
 type Key = (TokenRef, SecretVersion);
+type RefusalKey = (TokenRef, Reason, Timestamp);
+type RefusalMap = HashMap<RefusalKey, Refusals, RandomState>;
+
+/// What was taken and is not settled yet.
+#[derive(Default)]
+struct InFlight {
+    uses: HashMap<Key, Pending, RandomState>,
+    refusals: RefusalMap,
+}
 
 /// Uses and refusals that wait to be written.
 #[derive(Default)]
 pub struct UsageLog {
     uses: UseShards,
-    /// Uses that are being written: still to be seen by readers, and put back when writing fails. Locked before any
-    /// shard.
-    in_flight: Mutex<HashMap<Key, Pending, RandomState>>,
-    refusals: Mutex<HashMap<(TokenRef, Reason, Timestamp), Refusals, RandomState>>,
+    /// What is being written: still to be seen by readers, and put back when writing fails. Locked before any shard
+    /// and before `refusals`.
+    in_flight: Mutex<InFlight>,
+    refusals: Mutex<RefusalMap>,
+    /// How often something has gone from `in_flight` into the store. A reader that looked at the store before and at
+    /// the log after may have missed it in both.
+    settlements: AtomicU64,
     /// How many uses wait, over all shards.
     pending: AtomicUsize,
     /// How many sightings found no room since start.
@@ -101,7 +113,11 @@ impl UsageLog {
         }
         let due = match written_at {
             0 => now,
-            seconds => Timestamp::from_micros(i64::from(seconds) * 1_000_000).after(WRITE_EVERY),
+            // Not from now alone, where the clock was set back.
+            seconds => {
+                let written_at = Timestamp::from_micros(i64::from(seconds) * 1_000_000);
+                written_at.min(now).after(WRITE_EVERY)
+            }
         };
         map.insert(key, Pending::first(known, secret_version, sighting, now, due));
         self.pending.fetch_add(1, Ordering::Relaxed);
@@ -116,7 +132,7 @@ impl UsageLog {
         now: Timestamp,
     ) {
         let minute = Timestamp::from_micros(now.as_micros().div_euclid(60_000_000) * 60_000_000);
-        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refusals = self.waiting_refusals();
         let full = refusals.len() >= MOST_REFUSALS;
         match refusals.get_mut(&(token, reason, minute)) {
             Some(known) => {
@@ -139,30 +155,41 @@ impl UsageLog {
         let mut in_flight = self.in_flight();
         for shard in &self.uses.maps {
             let mut map = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            let room = most.saturating_sub(in_flight.len());
-            in_flight.extend(map.extract_if(|_, pending| pending.due <= now).take(room));
+            let room = most.saturating_sub(in_flight.uses.len());
+            in_flight.uses.extend(map.extract_if(|_, pending| pending.due <= now).take(room));
         }
-        let mut uses: Vec<Usage> = in_flight.values().map(|pending| pending.usage.clone()).collect();
+        in_flight.refusals.extend(self.waiting_refusals().drain());
+        let mut uses: Vec<Usage> = in_flight.uses.values().map(|pending| pending.usage.clone()).collect();
         // Rows that lie together are written together.
         uses.sort_unstable_by_key(|usage: &Usage| (usage.token, usage.secret_version));
-        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        UsageBatch { uses, refusals: refusals.drain().map(|(_, refusals)| refusals).collect() }
+        UsageBatch { uses, refusals: in_flight.refusals.values().cloned().collect() }
     }
 
-    /// These uses are stored.
-    pub(crate) fn settle(&self, stored: &[Usage]) {
+    /// This part of what was taken is stored.
+    pub(crate) fn settle(&self, stored: &UsageBatch) {
         let mut in_flight = self.in_flight();
-        for usage in stored {
-            if let Some(pending) = in_flight.remove(&(usage.token, usage.secret_version)) {
+        // Counted while nobody can look, so that whoever looks later knows.
+        self.settlements.fetch_add(1, Ordering::Release);
+        for usage in &stored.uses {
+            if let Some(pending) = in_flight.uses.remove(&(usage.token, usage.secret_version)) {
                 pending.mark_written();
                 self.pending.fetch_sub(1, Ordering::Relaxed);
             }
         }
+        for refusals in &stored.refusals {
+            in_flight.refusals.remove(&key_of(refusals));
+        }
     }
 
-    /// What was taken and not settled waits again, and so do these refusals.
-    pub(crate) fn put_back(&self, refusals: Vec<Refusals>) {
-        for (key, pending) in self.in_flight().drain() {
+    /// How often something was settled. The same before the store is read and after the log is: nothing was missed.
+    pub(crate) fn settlements(&self) -> u64 {
+        self.settlements.load(Ordering::Acquire)
+    }
+
+    /// What was taken and not settled waits again.
+    pub(crate) fn put_back(&self) {
+        let mut in_flight = self.in_flight();
+        for (key, pending) in in_flight.uses.drain() {
             let mut map = self.uses.lock(&key);
             match map.get_mut(&key) {
                 Some(newer) => {
@@ -174,15 +201,18 @@ impl UsageLog {
                 }
             }
         }
-        let mut waiting = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        for refusals in refusals.into_iter().take(MOST_REFUSALS) {
-            let key = (refusals.token, refusals.reason, refusals.minute);
+        let mut waiting = self.waiting_refusals();
+        for (key, refusals) in in_flight.refusals.drain().take(MOST_REFUSALS) {
             waiting.entry(key).and_modify(|newer| newer.count += refusals.count).or_insert(refusals);
         }
     }
 
-    fn in_flight(&self) -> MutexGuard<'_, HashMap<Key, Pending, RandomState>> {
+    fn in_flight(&self) -> MutexGuard<'_, InFlight> {
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn waiting_refusals(&self) -> MutexGuard<'_, RefusalMap> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What waits for this secret, or is being written. While it is, the store may have it already: then a count is
@@ -190,7 +220,7 @@ impl UsageLog {
     pub(crate) fn pending(&self, token: TokenRef, secret_version: SecretVersion) -> Option<Usage> {
         let key = (token, secret_version);
         let in_flight = self.in_flight();
-        let being_written = in_flight.get(&key).map(|pending| pending.usage.clone());
+        let being_written = in_flight.uses.get(&key).map(|pending| pending.usage.clone());
         let waiting = self.uses.lock(&key).get(&key).map(|pending| pending.usage.clone());
         overlay(being_written, waiting)
     }
@@ -202,7 +232,7 @@ impl UsageLog {
             matching.map(|(_, pending)| pending.usage.clone()).collect()
         };
         let in_flight = self.in_flight();
-        let mut uses = of_token(&in_flight);
+        let mut uses = of_token(&in_flight.uses);
         for shard in &self.uses.maps {
             for waiting in of_token(&shard.lock().unwrap_or_else(PoisonError::into_inner)) {
                 match uses.iter_mut().find(|known| known.secret_version == waiting.secret_version) {
@@ -214,10 +244,12 @@ impl UsageLog {
         uses
     }
 
-    /// Refusals of this token that wait.
+    /// Refusals of this token that wait or are being written.
     pub(crate) fn pending_refusals(&self, token: TokenRef) -> Vec<Refusals> {
-        let refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        refusals.values().filter(|refusals| refusals.token == token).cloned().collect()
+        let in_flight = self.in_flight();
+        let waiting = self.waiting_refusals();
+        let all = in_flight.refusals.values().chain(waiting.values());
+        all.filter(|refusals| refusals.token == token).cloned().collect()
     }
 
     /// Whether a use since `time` may have gone unnoticed.
@@ -231,6 +263,10 @@ impl UsageLog {
             dropped: self.dropped.load(Ordering::Relaxed),
         }
     }
+}
+
+fn key_of(refusals: &Refusals) -> RefusalKey {
+    (refusals.token, refusals.reason, refusals.minute)
 }
 
 impl UseShards {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use countersign_domain::caller::Caller;
 use countersign_domain::demand::{Demand, Presented};
 use countersign_domain::error::Denial;
-use countersign_domain::fact::{Bearer, Kind};
+use countersign_domain::fact::{Bearer, CredentialKey, Kind};
 use countersign_domain::id::{AccountId, TokenRef};
 use countersign_domain::time::Timestamp;
 use countersign_domain::usage::Door;
@@ -98,6 +98,17 @@ impl Authority {
             expires_at: fact.expires_at,
         };
         Ok((caller, granted))
+    }
+
+    /// Whether the caller's token is still what it was when it was judged, for an operation that waited before it does
+    /// what no [guard](countersign_domain::change::Guard) watches.
+    pub fn is_current(&self, caller: &Caller) -> bool {
+        let known = self.directory.find(&CredentialKey::Handle(caller.handle));
+        known.is_some_and(|known| {
+            known.fact.version == caller.version
+                && known.fact.expires_at > self.clock.now()
+                && known.chain().is_some_and(|chain| chain.is_enabled())
+        })
     }
 
     /// Takes note that a credential was used.

@@ -5,6 +5,12 @@ use std::time::Duration;
 use crate::store::StoreError;
 use crate::verdict::Reason;
 
+/// An error and its causes, separated by colons, for a line of the log.
+pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 /// A value that a client can get wrong. Each wire has its own word for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Field {
@@ -24,7 +30,8 @@ pub enum Field {
     Search,
 }
 
-/// Why an operation was not done. Nothing has changed when one of these is answered.
+/// Why an operation was not done. Nothing has changed when one of these is answered, but for
+/// [`StoreError::InDoubt`].
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A value of the client's is wrong; `reason` is a fragment that follows the field's name.
@@ -106,6 +113,7 @@ impl From<StoreError> for Error {
             StoreError::Stale
             | StoreError::Duplicate
             | StoreError::Unavailable(_)
+            | StoreError::InDoubt(_)
             | StoreError::Broken { .. } => Self::Store(error),
         }
     }

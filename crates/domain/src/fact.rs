@@ -83,10 +83,17 @@ pub struct PreviousFact {
     pub digest: Digest,
     /// Its number.
     pub secret_version: SecretVersion,
-    /// When the current secret took its place.
+    /// Since when it is deprecated.
     pub replaced_at: Timestamp,
-    /// From then on it is refused.
+    /// From then on it is refused; not later than `replaced_at`: it has ended for good.
     pub expires_at: Timestamp,
+}
+
+impl PreviousFact {
+    /// Whether it is refused at `now`.
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        self.expires_at <= self.replaced_at || self.expires_at <= now
+    }
 }
 
 impl Fact {

@@ -94,6 +94,12 @@ impl Scopes {
         self.0.as_deref()
     }
 
+    /// The list as stated, separated by blanks; `None` when none was.
+    pub fn joined(&self) -> Option<String> {
+        let list = self.stated()?;
+        Some(list.iter().map(Scope::as_str).collect::<Vec<_>>().join(" "))
+    }
+
     /// Whether the credential is unscoped.
     pub fn is_full(&self) -> bool {
         match &self.0 {

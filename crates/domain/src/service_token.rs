@@ -79,9 +79,9 @@ pub struct PreviousSecret {
     pub digest: Digest,
     /// When it was made.
     pub created_at: Timestamp,
-    /// When the current secret took its place.
+    /// Since when it is deprecated: when the current secret took its place, or when it was ended by an update.
     pub replaced_at: Timestamp,
-    /// From then on it is refused.
+    /// From then on it is refused. Not later than `replaced_at`: it has ended for good, whatever clocks say.
     pub expires_at: Timestamp,
 }
 
@@ -261,6 +261,10 @@ impl ServiceToken {
             _ => {
                 if let (Some(previous), Some(end)) = (&mut self.previous, patch.previous_expires_at) {
                     previous.expires_at = end;
+                    // What has ended stays ended, also when the clock is set back.
+                    if end <= now {
+                        previous.replaced_at = previous.replaced_at.max(end);
+                    }
                 }
                 Ok((self.touched(now), None))
             }

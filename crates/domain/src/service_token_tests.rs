@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use proptest::prelude::*;
 
 use super::*;
+use crate::fact::Fact;
 use crate::scope::Scope;
 
 struct Counting(AtomicU64);
@@ -168,4 +169,25 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_secret_ended_by_an_update_stays_ended_until_an_update_says_otherwise() {
+    let bench = Bench::new();
+    let (token, _) = bench.token("1h");
+    let later = T0.after(seconds(100));
+    let rotated = token.rotate(&bench.rotation(ME, T0, Some(later))).unwrap().0;
+    let end_at = |token: ServiceToken, end: Timestamp, now: Timestamp| {
+        let patch = ServiceTokenPatch { previous_expires_at: Some(end), ..Default::default() };
+        token.update(patch, &bench.rotation(ME, now, None)).unwrap().0
+    };
+    let has_ended = |token: &ServiceToken, now| {
+        Fact::from(token).previous.as_deref().is_some_and(|previous| previous.has_ended(now))
+    };
+    assert!(!has_ended(&rotated, T0));
+    let now = T0.after(seconds(10));
+    let ended = end_at(rotated, now, now);
+    assert!(has_ended(&ended, T0), "the clock was set back");
+    let extended = end_at(ended, later, now);
+    assert!(!has_ended(&extended, now) && has_ended(&extended, later));
 }

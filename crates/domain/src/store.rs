@@ -52,7 +52,8 @@ impl fmt::Display for Revision {
 /// Any error below a store, with its chain of causes.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a store did not do what was asked. When one of these is answered to `apply`, nothing was written.
+/// Why a store did not do what was asked. When one of these is answered to `apply`, nothing was written, but for
+/// [`StoreError::InDoubt`].
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The row has another version than expected: read again, decide again.
@@ -85,6 +86,10 @@ pub enum StoreError {
     /// Disk full, read-only, connection lost.
     #[error("the store is not available")]
     Unavailable(#[source] Cause),
+    /// The disk failed while a change was made durable, and what became of it cannot be found out yet: it may be there
+    /// later.
+    #[error("what became of the change is not known")]
+    InDoubt(#[source] Cause),
     /// A row that cannot be read.
     #[error("broken row: table {table}, column {column}, row {row}")]
     Broken {
@@ -196,7 +201,8 @@ pub struct RootToken {
 /// 3. A replaced or revoked row must have the expected version and account: `NotFound` without such a row in the
 ///    account, `Stale` with another version.
 /// 4. Ids, handles, e-mails and root token handles are unique: `Duplicate`. Compared byte for byte.
-/// 5. A token beyond its account's limit is `LimitReached`. Tokens of an account that is not there are `NotFound`.
+/// 5. A token beyond its account's limit is `LimitReached`; access tokens that have expired when a new one is made are
+///    no part of it, up to as many as the limit. Tokens of an account that is not there are `NotFound`.
 /// 6. Changes are published to the [`ChangeSink`] in the order of their revisions, after the commit and before
 ///    `apply` returns; a refused change is not published.
 /// 7. `load_facts` gives the facts of every account and every token that is stored, expired and disabled ones
@@ -228,12 +234,21 @@ pub trait Store: Send + Sync + 'static {
     /// The root token set last.
     async fn find_root_token(&self) -> Result<Option<RootToken>, StoreError>;
 
+    /// The service token of this id in this account, and the uses of its secrets in no order; both of one moment.
+    async fn find_service_token_with_uses(
+        &self,
+        account: AccountId,
+        id: ServiceTokenId,
+    ) -> Result<Option<(ServiceToken, Vec<Usage>)>, StoreError>;
+
     /// The service token of this id in this account.
     async fn find_service_token(
         &self,
         account: AccountId,
         id: ServiceTokenId,
-    ) -> Result<Option<ServiceToken>, StoreError>;
+    ) -> Result<Option<ServiceToken>, StoreError> {
+        Ok(self.find_service_token_with_uses(account, id).await?.map(|(token, _)| token))
+    }
 
     /// A page of service tokens (promises 8 and 12).
     async fn list_service_tokens(&self, query: ServiceTokenQuery) -> Result<Page<ServiceToken>, StoreError>;

@@ -169,7 +169,7 @@ fn authenticate<'c>(
         Grant { secret_version: fact.secret_version, outgoing: None }
     } else {
         let previous = fact.previous.as_deref().filter(|previous| previous.digest == shown);
-        grant_previous(previous.ok_or(Reason::WrongSecret)?, now)?
+        grant_previous(fact, previous.ok_or(Reason::WrongSecret)?, now)?
     };
     let chain = chain.filter(|chain| chain.is_enabled()).ok_or(Reason::AccountDisabled)?;
     if !fact.enabled {
@@ -181,11 +181,12 @@ fn authenticate<'c>(
     Ok((grant, chain))
 }
 
-fn grant_previous(previous: &PreviousFact, now: Timestamp) -> Result<Grant, Reason> {
-    if previous.expires_at <= now {
+fn grant_previous(fact: &Fact, previous: &PreviousFact, now: Timestamp) -> Result<Grant, Reason> {
+    if previous.has_ended(now) {
         return Err(Reason::RotatedOut);
     }
-    let outgoing = Outgoing { deprecated_at: previous.replaced_at, sunset_at: previous.expires_at };
+    let sunset_at = previous.expires_at.min(fact.expires_at);
+    let outgoing = Outgoing { deprecated_at: previous.replaced_at, sunset_at };
     Ok(Grant { secret_version: previous.secret_version, outgoing: Some(outgoing) })
 }
 

@@ -175,3 +175,28 @@ proptest! {
         prop_assert_eq!(matches!(verdict, Verdict::Granted(_)), should);
     }
 }
+
+/// Wall clocks are set back; what has ended does not begin again.
+#[test]
+fn a_secret_without_overlap_has_ended_at_every_time() {
+    let mut fact = fact();
+    for end in [at(100), at(99)] {
+        fact.previous.as_mut().unwrap().expires_at = end;
+        for now in [at(0), at(50), at(99), at(100), at(900)] {
+            let verdict =
+                judge(&fact, Some(&chain([true, true])), &presented(OLD_SECRET), &Demand::default(), now);
+            assert_eq!(verdict, Verdict::Denied(Reason::RotatedOut), "{end:?}, {now:?}");
+        }
+    }
+}
+
+/// A client is told the end that comes first.
+#[test]
+fn the_sunset_of_a_secret_is_not_after_its_token() {
+    let mut fact = fact();
+    fact.previous.as_mut().unwrap().expires_at = at(5_000);
+    let verdict =
+        judge(&fact, Some(&chain([true, true])), &presented(OLD_SECRET), &Demand::default(), at(200));
+    let outgoing = Outgoing { deprecated_at: at(100), sunset_at: at(1_000) };
+    assert_eq!(verdict, Verdict::Granted(Grant { secret_version: 1, outgoing: Some(outgoing) }));
+}

@@ -10,6 +10,9 @@ use tokio::sync::Mutex;
 /// For how long an answer is good enough for everybody. Asking costs the writer's time, and anybody may ask.
 const GOOD_FOR: Duration = Duration::from_secs(1);
 
+/// A disk that answers later than this does not work.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// The last answer.
 #[derive(Default)]
 pub(crate) struct Health {
@@ -27,10 +30,14 @@ impl Health {
         {
             return answer;
         }
-        let answer = match authority.check().await {
-            Ok(()) | Err(StoreError::Busy) => true,
-            Err(error) => {
+        let answer = match tokio::time::timeout(PATIENCE, authority.check()).await {
+            Ok(Ok(()) | Err(StoreError::Busy)) => true,
+            Ok(Err(error)) => {
                 tracing::warn!(%error, "not ready: the store cannot be read and written");
+                false
+            }
+            Err(_elapsed) => {
+                tracing::warn!("not ready: the store does not answer");
                 false
             }
         };

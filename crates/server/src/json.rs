@@ -1,6 +1,7 @@
 //! Bodies: read whole within a bound, checked for shape, then parsed into types with errors that name the field.
 
 use std::fmt;
+use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use bytes::Bytes;
@@ -10,6 +11,8 @@ use crate::wire::abridged;
 
 /// Largest body (design 5, invariant 9).
 pub(crate) const LARGEST_BODY: usize = 100 * 1024;
+/// Longest time for a body to arrive.
+pub(crate) const BODY_DEADLINE: Duration = Duration::from_secs(20);
 /// Deepest nesting.
 const DEEPEST: usize = 32;
 
@@ -20,6 +23,8 @@ pub(crate) enum BodyFault {
     TooLarge,
     /// The client went away or broke the framing.
     Unreadable,
+    /// It did not arrive within [`BODY_DEADLINE`].
+    Late,
     /// Not JSON, not UTF-8, or followed by something.
     Malformed(String),
     /// Nested deeper than [`DEEPEST`].
@@ -37,7 +42,8 @@ pub(crate) enum BodyFault {
 
 /// Reads a body up to the bound.
 pub(crate) async fn read(body: Body) -> Result<Bytes, BodyFault> {
-    to_bytes(body, LARGEST_BODY).await.map_err(|error| {
+    let read = tokio::time::timeout(BODY_DEADLINE, to_bytes(body, LARGEST_BODY));
+    read.await.map_err(|_elapsed| BodyFault::Late)?.map_err(|error| {
         let is_too_large = std::error::Error::source(&error)
             .is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
         if is_too_large { BodyFault::TooLarge } else { BodyFault::Unreadable }
@@ -64,7 +70,7 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8], empty_is_object: bool) ->
 fn check_shape(text: &str) -> Result<(), BodyFault> {
     let fault = std::cell::RefCell::new(None);
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let shape = Shape { depth: 0, pointer: String::new(), fault: &fault };
+    let shape = Shape { place: None, fault: &fault };
     let outcome = shape.deserialize(&mut deserializer).and_then(|top| deserializer.end().map(|()| top));
     match (outcome, fault.into_inner()) {
         (_, Some(fault)) => Err(fault),
@@ -80,16 +86,43 @@ enum Top {
     Other,
 }
 
-/// A value that is looked at and thrown away.
-struct Shape<'f> {
+/// Where a value stands: a key or an index, below another place. Written out only when something is wrong there.
+struct Place<'p> {
+    above: Option<&'p Place<'p>>,
     depth: usize,
-    pointer: String,
-    fault: &'f std::cell::RefCell<Option<BodyFault>>,
+    part: Part<'p>,
 }
 
-impl Shape<'_> {
-    fn inner(&self, pointer: String) -> Shape<'_> {
-        Shape { depth: self.depth + 1, pointer, fault: self.fault }
+enum Part<'p> {
+    Key(&'p str),
+    Index(usize),
+}
+
+impl Place<'_> {
+    /// The JSON pointer (RFC 6901), long keys abridged.
+    fn pointer(&self) -> String {
+        let above = self.above.map(Place::pointer).unwrap_or_default();
+        match self.part {
+            Part::Key(key) => format!("{above}/{}", abridged(key).replace('~', "~0").replace('/', "~1")),
+            Part::Index(index) => format!("{above}/{index}"),
+        }
+    }
+}
+
+/// A value that is looked at and thrown away.
+struct Shape<'p> {
+    /// `None` at the top.
+    place: Option<&'p Place<'p>>,
+    fault: &'p std::cell::RefCell<Option<BodyFault>>,
+}
+
+impl<'p> Shape<'p> {
+    fn below(&self, part: Part<'p>) -> Place<'p> {
+        Place { above: self.place, depth: self.depth() + 1, part }
+    }
+
+    fn depth(&self) -> usize {
+        self.place.map_or(0, |place| place.depth)
     }
 
     fn refuse<E: de::Error>(&self, fault: BodyFault) -> E {
@@ -98,7 +131,7 @@ impl Shape<'_> {
     }
 
     fn check_depth<E: de::Error>(&self) -> Result<(), E> {
-        if self.depth >= DEEPEST { Err(self.refuse(BodyFault::TooDeep)) } else { Ok(()) }
+        if self.depth() >= DEEPEST { Err(self.refuse(BodyFault::TooDeep)) } else { Ok(()) }
     }
 }
 
@@ -143,9 +176,12 @@ impl<'de> Visitor<'de> for Shape<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Top, A::Error> {
         self.check_depth()?;
-        let mut index = 0;
-        while items.next_element_seed(self.inner(format!("{}/{index}", self.pointer)))?.is_some() {
-            index += 1;
+        for index in 0.. {
+            let place = self.below(Part::Index(index));
+            let item = Shape { place: Some(&place), fault: self.fault };
+            if items.next_element_seed(item)?.is_none() {
+                break;
+            }
         }
         Ok(Top::Other)
     }
@@ -154,12 +190,13 @@ impl<'de> Visitor<'de> for Shape<'_> {
         self.check_depth()?;
         let mut seen = std::collections::HashSet::new();
         while let Some(key) = entries.next_key::<String>()? {
-            let name = abridged(&key).replace('~', "~0").replace('/', "~1");
-            let pointer = format!("{}/{name}", self.pointer);
-            if !seen.insert(key) {
+            let place = self.below(Part::Key(&key));
+            if seen.contains(&key) {
+                let pointer = place.pointer();
                 return Err(self.refuse(BodyFault::Field { pointer, reason: "is given twice".into() }));
             }
-            entries.next_value_seed(self.inner(pointer))?;
+            entries.next_value_seed(Shape { place: Some(&place), fault: self.fault })?;
+            seen.insert(key);
         }
         Ok(Top::Object)
     }
@@ -219,6 +256,8 @@ mod tests {
         let secret = "csst_0123456789abcdefghijklmnopqrstuvwxyzABCD01234567";
         let text = format!("{{\"{secret}\":1,\"{secret}\":2}}");
         assert_eq!(fault(&text), field("/csst_012…", "is given twice"));
+        let long = "a".repeat(40_000);
+        assert_eq!(fault(&format!("{{\"{long}\":1,\"{long}\":2}}")), field("/aaaaaaaa…", "is given twice"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use countersign_authority::{Granted, Sighting};
 use countersign_domain::audit::Origin;
-use countersign_domain::error::Error;
+use countersign_domain::error::{Error, causes};
 use countersign_domain::store::StoreError;
 use countersign_domain::usage::Door;
 use futures_util::FutureExt;
@@ -22,8 +22,11 @@ use crate::wire::{Fault, Problem, Wire};
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Longest time from a request's head to its answer's head. Login and large lists are far below.
+/// Longest time from a request's head to its answer's head. Longer than a body may take to arrive
+/// ([`crate::json::BODY_DEADLINE`]), so that what is late is our doing.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// When to ask again after we were too slow.
+const LATER: Duration = Duration::from_secs(1);
 
 /// The peer's address, put into a request's extensions by the listener.
 #[derive(Debug, Clone, Copy)]
@@ -84,7 +87,10 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
             tracing::error!(%request_id, "a handler panicked");
             wire.refuse(&Problem::Fault { request_id: &request_id })
         }
-        Err(_elapsed) => wire.refuse(&Problem::TimedOut),
+        Err(_elapsed) => {
+            tracing::error!(%request_id, "a request was not answered in time; what it asked for may yet be done");
+            wire.refuse(&Problem::Unavailable { request_id: &request_id, retry_after: LATER })
+        }
     };
     app.note_caller(&arrival, &response);
     if let Ok(value) = HeaderValue::from_str(&request_id) {
@@ -108,20 +114,14 @@ fn answer_fault(wire: Wire, request_id: &str, mut response: Response) -> Respons
         tracing::warn!(%request_id, "too much is waiting to be written; the client was asked to come again");
         return wire.refuse(&Problem::Unavailable { request_id, retry_after });
     }
-    tracing::error!(%request_id, cause = %chain(error.as_ref()), "a request failed");
+    tracing::error!(%request_id, cause = %causes(error.as_ref()), "a request failed");
     match error.as_ref() {
-        Error::Store(StoreError::Unavailable(_)) => {
+        Error::Store(StoreError::Unavailable(_) | StoreError::InDoubt(_)) => {
             let retry_after = Duration::from_secs(1);
             wire.refuse(&Problem::Unavailable { request_id, retry_after })
         }
         _ => wire.refuse(&Problem::Fault { request_id }),
     }
-}
-
-/// An error and its causes, separated by colons.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn client(app: &App, request: &Request) -> Option<IpAddr> {

@@ -15,10 +15,16 @@ const LONGEST_ECHO: usize = 22;
 /// Of a longer word, this much is repeated.
 const SHORT_ECHO: usize = 8;
 
+/// The one name of ours that is longer than [`LONGEST_NAME`].
+const LONG_NAME: &str = "previous_client_secret_expires_at";
+/// Longest word that may be taken for a name of ours: the shortest root token is longer.
+const LONGEST_NAME: usize = 31;
+
 /// A word of a client's own, such as a part of a path or a key in a body, as an answer may repeat it: clients do put
 /// secrets in such places. Words that look like names of ours stay whole.
 pub(crate) fn abridged(word: &str) -> Cow<'_, str> {
-    let is_name = word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let looks_like_name = word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let is_name = looks_like_name && word.len() <= LONGEST_NAME || word == LONG_NAME;
     if is_name || word.chars().count() <= LONGEST_ECHO {
         return Cow::Borrowed(word);
     }
@@ -49,8 +55,6 @@ pub(crate) enum Problem<'a> {
         /// As it came.
         method: &'a str,
     },
-    /// The request was not complete in time.
-    TimedOut,
     /// The store cannot be reached, or too much goes on at once.
     Unavailable {
         /// In log and answer.

@@ -59,8 +59,16 @@ impl Callers {
 
     /// Tells all that nothing was written.
     pub(crate) fn refuse(&mut self, error: &rusqlite::Error) {
-        let refusal = |_: &Reply| Err(StoreError::Unavailable(error.to_string().into()));
-        let refusals = self.0.iter().map(refusal).collect();
-        self.answer(refusals);
+        self.answer_each(|| StoreError::Unavailable(error.to_string().into()));
+    }
+
+    /// Tells all that nobody knows yet whether it was written.
+    pub(crate) fn leave_in_doubt(&mut self, error: &rusqlite::Error) {
+        self.answer_each(|| StoreError::InDoubt(error.to_string().into()));
+    }
+
+    fn answer_each(&mut self, error: impl Fn() -> StoreError) {
+        let answers = self.0.iter().map(|_| Err(error())).collect();
+        self.answer(answers);
     }
 }

@@ -175,12 +175,30 @@ async fn nobody_is_answered_before_the_outcome_is_known() {
     let token = world.service_token(&world.root, "in doubt");
     let answer = world.issue_exactly(token.clone(), LIMIT);
     tokio::pin!(answer);
-    let early = tokio::time::timeout(Duration::from_millis(600), &mut answer).await;
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut answer).await;
     assert!(early.is_err(), "{early:?}");
     assert_eq!(world.sink.take(), []);
     stranger.execute_batch("ROLLBACK").unwrap();
     must(answer.await);
     assert_eq!((world.sink.take().len(), store.stats().failures), (1, 0));
+}
+
+/// Nobody waits for ever for a disk that does not come back; but what turns out to be there reaches the doors.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stays_in_doubt_is_answered_so_and_published_when_it_is_known() {
+    let armed = Arc::new(AtomicBool::new(false));
+    let (world, store, directory) = sabotaged(denied(&armed)).await;
+    let stranger = Connection::open(directory.path().join("countersign.db")).unwrap();
+    stranger.execute_batch("BEGIN; SELECT * FROM accounts").unwrap();
+    armed.store(true, Ordering::SeqCst);
+    let token = world.service_token(&world.root, "in doubt");
+    let answer = world.issue_exactly(token.clone(), LIMIT).await;
+    assert!(matches!(answer, Err(StoreError::InDoubt(_))), "{answer:?}");
+    assert_eq!(world.sink.take(), []);
+    stranger.execute_batch("ROLLBACK").unwrap();
+    must(store.check().await);
+    assert_eq!(world.sink.take().len(), 1);
+    assert_eq!(world.stored(&token).await, Some(token));
 }
 
 /// A store whose writer has come to an end refuses; it lets nobody wait.

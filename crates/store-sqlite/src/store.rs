@@ -176,14 +176,19 @@ impl Store for SqliteStore {
         self.readers.read(|c| find(c, sql::FIND_ROOT_TOKEN, [], row::root_token)).await
     }
 
-    async fn find_service_token(
+    async fn find_service_token_with_uses(
         &self,
         account: AccountId,
         id: ServiceTokenId,
-    ) -> Result<Option<ServiceToken>, StoreError> {
+    ) -> Result<Option<(ServiceToken, Vec<Usage>)>, StoreError> {
         let read = move |c: &_| {
             let key = params![id.as_bytes(), account.as_bytes()];
-            find(c, sql::FIND_SERVICE_TOKEN, key, row::service_token)
+            let Some(token) = find(c, sql::FIND_SERVICE_TOKEN, key, row::service_token)? else {
+                return Ok(None);
+            };
+            let mut uses = Vec::new();
+            usage::list_uses(c, TokenRef::Service(id), &mut uses)?;
+            Ok(Some((token, uses)))
         };
         self.readers.read(read).await
     }

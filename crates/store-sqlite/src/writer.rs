@@ -28,8 +28,10 @@ const MOST_CHANGES: usize = 256;
 const LONGEST_GATHERING: Duration = Duration::from_millis(1);
 /// Between attempts to learn what became of a commit.
 const SETTLING_PAUSE: Duration = Duration::from_millis(50);
-/// After so many attempts the callers are told that the store is not available.
+/// After so many attempts the callers are told that nobody knows.
 const SETTLING_ATTEMPTS: u32 = 40;
+/// Every so many attempts the log says that there is still no answer: each 10 s.
+const SETTLING_ATTEMPTS_A_LINE: u32 = 200;
 
 /// A change on its way to the writer.
 pub(crate) struct Write {
@@ -106,7 +108,8 @@ impl Writer {
         callers.answer(results);
     }
 
-    /// Makes the accepted ones of these changes durable; gives what became of each. `Err`: nothing of them is there.
+    /// Makes the accepted ones of these changes durable; gives what became of each. `Err`: nothing of them is there, or
+    /// the callers were told that nobody knows.
     fn commit(&mut self, changes: &[Change], callers: &mut Callers) -> rusqlite::Result<Vec<Applied>> {
         match self.attempt(changes, Apart::ByChecks, callers)? {
             Some(results) => Ok(results),
@@ -194,15 +197,19 @@ impl Writer {
             match self.reread() {
                 Ok(revision) => return revision >= last,
                 Err(_) if self.queue.is_closed() => break,
-                Err(error) => tracing::error!(error = %StoreError::from(error), "cannot find out yet"),
+                Err(error) if attempt % SETTLING_ATTEMPTS_A_LINE == 1 => {
+                    tracing::error!(error = %StoreError::from(error), "cannot find out yet");
+                }
+                Err(_) => {}
             }
             if attempt >= SETTLING_ATTEMPTS {
                 // Nobody shall wait for a disk that does not come back.
-                callers.refuse(error);
+                callers.leave_in_doubt(error);
                 self.queue.clear();
             }
             thread::sleep(SETTLING_PAUSE);
         }
+        callers.leave_in_doubt(error);
         false
     }
 

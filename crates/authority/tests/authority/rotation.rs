@@ -78,6 +78,38 @@ async fn a_repeated_rotating_update_gives_the_secret_again() {
     assert_eq!((world.shown(&token, &first), world.shown(&token, &again)), (Ok(1), Ok(2)));
 }
 
+/// Terraform states the version that is there in every update. A lost answer to such an update must not cost the secret
+/// that somebody has received from a rotation a moment before.
+#[tokio::test]
+async fn a_repeated_update_of_something_else_leaves_the_secret_alone() {
+    let world = World::new().await;
+    let (token, _) = world.issue("1h").await;
+    let caller = world.root_caller();
+    let rotated = world.authority.rotate_service_token(world.asked(&caller), token.id, None, false);
+    let (_, received) = rotated.await.unwrap();
+    let patch = ServiceTokenPatch {
+        name: Some(countersign_domain::name::Name::parse("renamed").unwrap()),
+        secret_version: Some(2),
+        ..Default::default()
+    };
+    let updated = world.authority.update_service_token(world.asked(&caller), token.id, patch, true);
+    assert!(updated.await.unwrap().1.is_none());
+    assert_eq!(world.shown(&token, &received), Ok(2));
+}
+
+#[tokio::test]
+async fn a_caller_is_current_until_its_token_ends() {
+    let world = World::new().await;
+    let (short, eternal) = (world.issue_access(2, None).await, world.issue_access(-1, None).await);
+    let (short, eternal) = (world.caller(short.reveal()).unwrap(), world.caller(eternal.reveal()).unwrap());
+    let root = world.root_caller();
+    assert!(world.authority.is_current(&short) && world.authority.is_current(&eternal));
+    world.advance(2);
+    assert!(!world.authority.is_current(&short) && world.authority.is_current(&eternal));
+    world.authority.revoke_access_token(world.asked(&root), eternal.handle).await.unwrap();
+    assert!(!world.authority.is_current(&eternal));
+}
+
 #[tokio::test]
 async fn a_revoked_caller_leaves_no_successor() {
     let world = World::new().await;

@@ -52,7 +52,11 @@ impl FromRequestParts<Arc<App>> for Asking {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
         app.check_loaded()?;
         let arrival = arrival(&parts.extensions);
-        let caller = authenticate(app, &parts.headers, &arrival).await?;
+        let caller = authenticate(app, &parts.headers, &arrival).await.inspect_err(|failure| {
+            if matches!(failure, Failure::NoCredential | Failure::MalformedHeader(_)) {
+                app.refuse_caller(Reason::Malformed, &arrival);
+            }
+        })?;
         let no_account = Failure::Denied(Denial::ForeignAccount);
         let Ok(path) = RawPathParams::from_request_parts(parts, app).await else { return Err(no_account) };
         let named = |wanted: &str| path.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value);
@@ -85,7 +89,10 @@ async fn authenticate(app: &App, headers: &HeaderMap, arrival: &Arrival) -> Resu
         return match &parsed {
             Authorization::Bearer(text) | Authorization::Bare(text) => judge(app, text, header, arrival),
             Authorization::Basic(pair) => judge(app, pair.longer(), header, arrival),
-            Authorization::Json(_) => Err(Failure::UnknownToken),
+            Authorization::Json(_) => {
+                app.refuse_caller(Reason::Malformed, arrival);
+                Err(Failure::UnknownToken)
+            }
         };
     }
     if let Some(value) = access_token {
@@ -104,8 +111,8 @@ fn judge(app: &App, text: &str, header: CredentialHeader, arrival: &Arrival) -> 
     if !text.bytes().all(visible) || text.is_empty() {
         return Err(Failure::MalformedHeader(header));
     }
-    let presented = Presented::access(text).ok_or(Failure::UnknownToken)?;
-    app.authenticate(&presented, arrival).map_err(|reason| {
+    let presented = Presented::access(text).ok_or(Reason::Malformed);
+    presented.and_then(|presented| app.authenticate(&presented, arrival)).map_err(|reason| {
         app.refuse_caller(reason, arrival);
         Failure::UnknownToken
     })

@@ -156,7 +156,8 @@ fn scopes(list: &[String]) -> Result<Scopes, Failure> {
 }
 
 /// A service token on the wire.
-#[derive(Debug, Serialize, ToSchema)]
+// No `Debug`: it may hold a secret.
+#[derive(Serialize, ToSchema)]
 pub(super) struct ServiceTokenOutput {
     /// A hyphenated UUID; policies and this API name the token by it.
     id: String,

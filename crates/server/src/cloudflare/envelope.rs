@@ -105,13 +105,6 @@ pub(crate) fn refuse(problem: &Problem<'_>) -> Response {
             let error = ErrorItem::new(10000, format!("{method} method not allowed"));
             failure(StatusCode::METHOD_NOT_ALLOWED, vec![error])
         }
-        Problem::TimedOut => {
-            let error = ErrorItem::new(
-                10001,
-                "access.api.error.request_timeout: the request was not complete in time",
-            );
-            failure(StatusCode::REQUEST_TIMEOUT, vec![error])
-        }
         Problem::Unavailable { request_id, .. } => {
             let message =
                 format!("access.api.error.unavailable: try again in a moment (request {request_id})");

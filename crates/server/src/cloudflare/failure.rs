@@ -152,6 +152,10 @@ fn body_fault(fault: BodyFault) -> (StatusCode, ErrorItem) {
             (StatusCode::PAYLOAD_TOO_LARGE, ErrorItem::new(12130, message))
         }
         BodyFault::Unreadable => bad(6007, "The request body could not be read".into()),
+        BodyFault::Late => {
+            let message = "access.api.error.request_timeout: the request was not complete in time";
+            (StatusCode::REQUEST_TIMEOUT, ErrorItem::new(10001, message))
+        }
         BodyFault::Malformed(why) => bad(6007, format!("Malformed JSON in request body: {why}")),
         BodyFault::TooDeep => {
             bad(6007, "Malformed JSON in request body: nested deeper than 32 levels".into())

@@ -25,7 +25,7 @@ use crate::App;
     responses(
         (status = 201, description = "the token", body = TokenAnswer),
         (status = "4XX", description = "refused; nothing has changed", body = Failed),
-        (status = "5XX", description = "a fault of ours; safe to send again", body = Failed)
+        (status = "5XX", description = "a fault of ours; a change may have been made", body = Failed)
     ),
     tag = "service_tokens"
 )]
@@ -51,7 +51,7 @@ pub(super) async fn create(
     responses(
         (status = 200, description = "a page of tokens", body = TokenPage),
         (status = "4XX", description = "refused; nothing has changed", body = Failed),
-        (status = "5XX", description = "a fault of ours; safe to send again", body = Failed)
+        (status = "5XX", description = "a fault of ours; a change may have been made", body = Failed)
     ),
     tag = "service_tokens"
 )]
@@ -81,7 +81,7 @@ pub(super) async fn list(
     responses(
         (status = 200, description = "the token", body = TokenAnswer),
         (status = "4XX", description = "refused; nothing has changed", body = Failed),
-        (status = "5XX", description = "a fault of ours; safe to send again", body = Failed)
+        (status = "5XX", description = "a fault of ours; a change may have been made", body = Failed)
     ),
     tag = "service_tokens"
 )]
@@ -100,7 +100,7 @@ pub(super) async fn show(State(app): State<Arc<App>>, asking: Asking) -> Result<
     responses(
         (status = 200, description = "the token", body = TokenAnswer),
         (status = "4XX", description = "refused; nothing has changed", body = Failed),
-        (status = "5XX", description = "a fault of ours; safe to send again", body = Failed)
+        (status = "5XX", description = "a fault of ours; a change may have been made", body = Failed)
     ),
     tag = "service_tokens"
 )]
@@ -124,7 +124,7 @@ pub(super) async fn update(
     responses(
         (status = 200, description = "the token", body = TokenAnswer),
         (status = "4XX", description = "refused; nothing has changed", body = Failed),
-        (status = "5XX", description = "a fault of ours; safe to send again", body = Failed)
+        (status = "5XX", description = "a fault of ours; a change may have been made", body = Failed)
     ),
     tag = "service_tokens"
 )]
@@ -142,7 +142,7 @@ pub(super) async fn delete(State(app): State<Arc<App>>, asking: Asking) -> Resul
     responses(
         (status = 200, description = "the token", body = TokenAnswer),
         (status = "4XX", description = "refused; nothing has changed", body = Failed),
-        (status = "5XX", description = "a fault of ours; safe to send again", body = Failed)
+        (status = "5XX", description = "a fault of ours; a change may have been made", body = Failed)
     ),
     tag = "service_tokens"
 )]
@@ -165,7 +165,7 @@ pub(super) async fn refresh(
     responses(
         (status = 200, description = "the token", body = TokenAnswer),
         (status = "4XX", description = "refused; nothing has changed", body = Failed),
-        (status = "5XX", description = "a fault of ours; safe to send again", body = Failed)
+        (status = "5XX", description = "a fault of ours; a change may have been made", body = Failed)
     ),
     tag = "service_tokens"
 )]

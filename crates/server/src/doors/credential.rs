@@ -11,7 +11,6 @@ use super::signals::{Once, Signals};
 use crate::credential::Authorization;
 
 /// A credential as it stands in the request.
-#[derive(Debug)]
 pub(crate) enum Shown<'r> {
     /// A client id and a secret, each in a header of its own.
     Pair(&'r str, &'r str),
@@ -23,7 +22,7 @@ pub(crate) enum Shown<'r> {
 
 /// `{"cf-access-client-id": …, "cf-access-client-secret": …}`: exactly these lower-case keys
 /// (cloudflare-access.md 5.2).
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 pub(crate) struct JsonPair {
     #[serde(rename = "cf-access-client-id")]
     client_id: String,

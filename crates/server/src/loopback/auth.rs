@@ -77,7 +77,7 @@ fn authenticate(app: &App, parts: &Parts, arrival: &Arrival) -> Result<Caller, F
         app.refuse_caller(reason, arrival);
         Failure::from(reason)
     };
-    let text = one_text(app, parts).map_err(refused)?.ok_or(Failure::Unauthenticated)?;
+    let text = one_text(app, parts).map_err(refused)?.ok_or_else(|| refused(Reason::Malformed))?;
     let presented = Presented::access(&text).ok_or_else(|| refused(Reason::Malformed))?;
     app.authenticate(&presented, arrival).map_err(refused)
 }

@@ -129,7 +129,8 @@ fn check_form(headers: &HeaderMap) -> Result<(), Failure> {
 }
 
 /// An access token on the wire.
-#[derive(Debug, Serialize, ToSchema)]
+// No `Debug`: it may hold a secret.
+#[derive(Serialize, ToSchema)]
 pub(super) struct AccessTokenOutput {
     /// The whole token in the answer of create; its first 22 characters, the handle, in lists.
     id: String,

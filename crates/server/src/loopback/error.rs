@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
-use super::path::shown;
+use super::path::{shown, shown_account};
 use crate::observe::method_word;
 use crate::wire::Problem;
 
@@ -137,9 +137,6 @@ pub(crate) fn refuse(problem: &Problem<'_>) -> Response {
     match problem {
         Problem::NoRoute { path } => not_handled(&shown_path(path)),
         Problem::WrongMethod { method } => not_handled(&format!("{method} here")),
-        Problem::TimedOut => {
-            refused(ErrorObject::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeoutError", "Request Timeout"))
-        }
         Problem::Unavailable { request_id, .. } => {
             refused(ErrorObject::fault(StatusCode::SERVICE_UNAVAILABLE, request_id))
         }
@@ -156,7 +153,12 @@ fn not_handled(what: &str) -> Response {
 
 /// A path as an answer may repeat it.
 fn shown_path(path: &str) -> String {
-    let part = |segment: &str| shown(&percent_decode_str(segment).decode_utf8_lossy());
+    let mut above = "";
+    let part = |segment| {
+        let text = percent_decode_str(segment).decode_utf8_lossy();
+        let follows_accounts = std::mem::replace(&mut above, segment).eq_ignore_ascii_case("accounts");
+        if follows_accounts { shown_account(&text) } else { shown(&text) }
+    };
     let whole = path.split('/').map(part).collect::<Vec<_>>().join("/");
     whole.chars().take(LONGEST_PATH).collect()
 }

@@ -146,6 +146,10 @@ fn body_fault(fault: BodyFault) -> Response {
             refused(ErrorObject::new(status, "PayloadTooLargeError", message))
         }
         BodyFault::Unreadable => bad("BadRequestError", "request aborted".into()),
+        BodyFault::Late => {
+            let status = StatusCode::REQUEST_TIMEOUT;
+            refused(ErrorObject::new(status, "RequestTimeoutError", "Request Timeout"))
+        }
         BodyFault::Malformed(why) => bad("SyntaxError", why),
         BodyFault::TooDeep => bad("Error", "The body is nested deeper than 32 levels".into()),
         BodyFault::NotAnObject => bad("Error", "Value is not an object.".into()),

@@ -6,6 +6,7 @@ use axum::extract::FromRequestParts;
 use countersign_authority::{Decision, Granted};
 use countersign_domain::caller::Caller;
 use countersign_domain::demand::Demand;
+use countersign_domain::usage::Door;
 use countersign_domain::verdict::Reason;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName};
@@ -50,7 +51,10 @@ impl FromRequestParts<Arc<App>> for Recognised {
         let granted = shown(app, &parts.headers).and_then(|shown| {
             let presented = shown.presented().ok_or(Reason::Malformed)?;
             match app.authority.verify(&presented, &Demand::default(), arrival.sighting()) {
-                Decision::Granted(granted) => Ok(granted),
+                Decision::Granted(granted) => {
+                    app.metrics.count_verdict(Door::Api, None);
+                    Ok(granted)
+                }
                 Decision::Denied { reason, .. } => Err(reason),
             }
         });

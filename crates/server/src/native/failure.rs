@@ -114,6 +114,9 @@ fn body_fault(fault: BodyFault) -> ProblemBody {
             ProblemBody::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
         }
         BodyFault::Unreadable => bad("the body could not be read".into()),
+        BodyFault::Late => {
+            ProblemBody::new(StatusCode::REQUEST_TIMEOUT, "the request was not complete in time")
+        }
         BodyFault::Malformed(why) => bad(format!("the body is not JSON: {why}")),
         BodyFault::TooDeep => bad("the body is nested deeper than 32 levels".into()),
         BodyFault::NotAnObject => bad("the body is no JSON object".into()),

@@ -89,9 +89,6 @@ pub(crate) fn refuse(problem: &Problem<'_>) -> Response {
             StatusCode::METHOD_NOT_ALLOWED,
             "this path has other methods; `Allow` names them",
         ),
-        Problem::TimedOut => {
-            ProblemBody::new(StatusCode::REQUEST_TIMEOUT, "the request was not complete in time")
-        }
         Problem::Unavailable { request_id, .. } => {
             let detail = "this cannot be answered now; ask again in a moment";
             ProblemBody::of_request(StatusCode::SERVICE_UNAVAILABLE, detail, request_id)

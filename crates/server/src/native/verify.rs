@@ -123,6 +123,10 @@ pub(super) async fn verify(
     if !caller.may(Permission::Verify) {
         return Err(Error::Denied(Denial::MissingScope(Permission::Verify.scope())).into());
     }
+    // The body came after the caller was judged, and may have taken a while.
+    if !app.authority.is_current(&caller) {
+        return Err(Failure::Unauthenticated);
+    }
     let demand = input.demand()?;
     let sighting = Sighting { door: Door::Verify, address: input.address, user_agent: b"" };
     let decision = match input.presented()? {

@@ -81,6 +81,16 @@ async fn enqueue(held: &Held, count: usize) -> Vec<tokio::task::JoinHandle<Resul
     tasks
 }
 
+/// Whoever has an answer finds doors that know of it: nobody is answered while the sink is still being told.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doors_are_told_before_the_caller() {
+    let mut held = held(10).await;
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut held.first).await;
+    assert!(early.is_err(), "answered while the doors are still being told: {early:?}");
+    held.gate.set_shut(false);
+    must(must(held.first.await));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_is_committed_together() {
     let held = held(1_000).await;
