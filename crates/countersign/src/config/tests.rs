@@ -40,6 +40,7 @@ fn the_defaults_are_the_contract() -> anyhow::Result<()> {
     assert_eq!(config.policy.service_tokens_per_account, 1_000_000);
     assert_eq!(config.policy.access_tokens_per_account, 1_000_000);
     assert_eq!(config.policy.secret_prefix.as_str(), "csst_");
+    assert_eq!(config.policy.audit_retention, Some(Duration::from_secs(730 * 24 * 3600)));
     assert_eq!(config.log.format, None);
     Ok(())
 }
@@ -74,6 +75,7 @@ fn every_key_has_a_variable() -> anyhow::Result<()> {
         ("COUNTERSIGN_LIMITS_CONNECTIONS", "5"),
         ("COUNTERSIGN_SECRETS_PREFIX", "acme_"),
         ("COUNTERSIGN_STORE_QUEUE", "6"),
+        ("COUNTERSIGN_AUDIT_RETENTION", "10d"),
         ("COUNTERSIGN_LOG_FORMAT", "json"),
         ("COUNTERSIGN_LOG_LEVEL", "debug"),
     ];
@@ -101,6 +103,9 @@ prefix = \"acme_\" # COUNTERSIGN_SECRETS_PREFIX
 [store]
 queue = 6 # COUNTERSIGN_STORE_QUEUE
 
+[audit]
+retention = \"864000s\" # COUNTERSIGN_AUDIT_RETENTION
+
 [log]
 format = \"json\" # COUNTERSIGN_LOG_FORMAT
 level = \"debug\" # COUNTERSIGN_LOG_LEVEL
@@ -126,7 +131,7 @@ fn an_unknown_key_is_named_with_its_file() {
     assert_eq!(
         error_of("lisen = \"127.0.0.1:1\"", &[], none()),
         "unknown key `lisen` in FILE; known there: listen, internal_listen, data, public_url, trusted_proxies, \
-         shutdown_delay, limits, secrets, store, log"
+         shutdown_delay, limits, secrets, store, audit, log"
     );
     assert_eq!(
         error_of("[secrets]\nprefx = \"a_\"", &[], none()),
@@ -156,6 +161,8 @@ fn a_wrong_value_is_named_with_its_source() {
         (("COUNTERSIGN_LIMITS_CONNECTIONS", "0"), "`limits.connections` must be at least 1"),
         (("COUNTERSIGN_STORE_QUEUE", "70000"), "`store.queue` must be at most 65536"),
         (("COUNTERSIGN_SECRETS_PREFIX", "Acme"), "`secrets.prefix` must be 1 to 16"),
+        (("COUNTERSIGN_AUDIT_RETENTION", "0d"), "`audit.retention` must be longer than zero, or `forever`"),
+        (("COUNTERSIGN_AUDIT_RETENTION", "for ever"), "`audit.retention` must be whole numbers with units"),
         (("COUNTERSIGN_LOG_FORMAT", "xml"), "`log.format` must be \"text\" or \"json\""),
         (("COUNTERSIGN_LOG_LEVEL", "inof"), "`log.level` must be error, warn, info"),
         (("COUNTERSIGN_PUBLIC_URL", "https://user:hunter2@host"), "`public_url` must be a URL"),
