@@ -63,7 +63,8 @@ enum RootCommand {
 const SERVE_HELP: &str = "\
 A flag beats its environment variable, a variable beats the file, the file beats
 the default. `countersign config show` prints every key; each has a variable,
-such as COUNTERSIGN_LIMITS_MAX_DURATION.
+such as COUNTERSIGN_LIMITS_MAX_DURATION. A variable that begins with COUNTERSIGN_
+and is not known is refused.
 
 The root account is configured in the environment alone:
   COUNTERSIGN_ROOT_ACCOUNT_ID  its id, 32 lower-case hex digits [default: made]

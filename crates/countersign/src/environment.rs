@@ -14,6 +14,12 @@ pub(crate) fn of_process(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
+/// The names of the process's variables that are not empty.
+pub(crate) fn names_of_process() -> Vec<String> {
+    let set = std::env::vars_os().filter(|(_, value)| !value.is_empty());
+    set.map(|(name, _)| name.to_string_lossy().into_owned()).collect()
+}
+
 /// The text of a variable. An empty one counts as absent, because compose files and units cannot always leave a
 /// variable out.
 pub(crate) fn find_text(lookup: Lookup<'_>, name: &str) -> anyhow::Result<Option<String>> {

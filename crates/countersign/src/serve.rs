@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
 
-use crate::config::{Config, ConfigArgs, load};
+use crate::config::{Config, ConfigArgs, load_for_process};
 use crate::lifecycle::{EndSignals, Stopped, raise_file_limit, repeat, wait};
 use crate::ports::{OsEntropy, SystemClock};
 use crate::telemetry::chain;
@@ -31,7 +31,7 @@ const CENSUS_EVERY: Duration = Duration::from_secs(60);
 
 /// `countersign serve`: returns when the server was told to end.
 pub(crate) fn serve(args: &ConfigArgs) -> anyhow::Result<()> {
-    let config = load(args, &environment::of_process)?.config;
+    let config = load_for_process(args)?.config;
     let root = root::settings(&environment::of_process)?;
     telemetry::start(&config.log)?;
     runtime()?.block_on(run(config, root))
@@ -39,7 +39,7 @@ pub(crate) fn serve(args: &ConfigArgs) -> anyhow::Result<()> {
 
 /// `countersign root reset`: the store is opened as a server would, so a running one is noticed by its lock.
 pub(crate) fn reset_root(args: &ConfigArgs) -> anyhow::Result<()> {
-    let config = load(args, &environment::of_process)?.config;
+    let config = load_for_process(args)?.config;
     if !config.data.is_dir() {
         bail!("there is no store in {}; name its directory with --data", config.data.display());
     }

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use crate::config::{ConfigArgs, load, show};
+use crate::config::{ConfigArgs, load_for_process, show};
 use crate::failure::Failure;
 use crate::{environment, output, root};
 
@@ -20,11 +20,11 @@ impl Command {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         match self {
             Self::Show(args) => {
-                let effective = load(args, &environment::of_process)?;
+                let effective = load_for_process(args)?;
                 Ok(output::print(&show(&effective, &environment::of_process))?)
             }
             Self::Check(args) => {
-                load(args, &environment::of_process)?;
+                load_for_process(args)?;
                 root::settings(&environment::of_process)?;
                 Ok(output::print("the configuration is right\n")?)
             }

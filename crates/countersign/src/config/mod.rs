@@ -4,6 +4,7 @@
 
 mod load;
 mod show;
+mod variables;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,7 +14,8 @@ use countersign_authority::Policy;
 use ipnet::IpNet;
 use tracing_subscriber::filter::Targets;
 
-pub(crate) use load::load;
+use crate::environment;
+pub(crate) use load::{Effective, load};
 pub(crate) use show::show;
 
 /// Every key, in the order of the reference.
@@ -42,6 +44,12 @@ const FOREVER: &str = "forever";
 /// The environment variable of a key: `COUNTERSIGN_LIMITS_CONNECTIONS` for `limits.connections`.
 pub(crate) fn variable_of(key: &str) -> String {
     format!("COUNTERSIGN_{}", key.replace('.', "_").to_uppercase())
+}
+
+/// The configuration of this process: these flags and its environment, in which nothing of ours may be misspelt.
+pub(crate) fn load_for_process(flags: &ConfigArgs) -> anyhow::Result<Effective> {
+    variables::check(environment::names_of_process())?;
+    load(flags, &environment::of_process)
 }
 
 /// The configuration in effect. Holds no secret.

@@ -10,7 +10,7 @@ use crate::duration;
 use crate::environment::Lookup;
 
 /// What is configured in the environment alone; `true` for secrets.
-const ROOT_VARIABLES: [(&str, bool); 4] = [
+pub(super) const ROOT_VARIABLES: [(&str, bool); 4] = [
     ("COUNTERSIGN_ROOT_ACCOUNT_ID", false),
     ("COUNTERSIGN_ROOT_EMAIL", false),
     ("COUNTERSIGN_ROOT_TOKEN", true),

@@ -177,6 +177,35 @@ fn the_configuration_is_checked_without_a_server() {
     assert!(shown.status.success() && !out(&shown).contains(TOKEN), "{}", out(&shown));
 }
 
+/// What is misspelt in the environment protects nobody; what a shell has set for the command line is no mistake.
+#[test]
+fn a_variable_that_is_not_known_is_refused() {
+    let data = Data::new();
+    let data = data.path();
+    let path = data.to_str().expect("a path in UTF-8");
+    let commands = [["serve"].as_slice(), &["config", "check"], &["config", "show"], &["root", "reset"]];
+    for command in commands {
+        let with = |name: &str, value: &str| {
+            let mut command = countersign(command.iter().copied().chain(["--data", path]));
+            command.env(name, value).output().expect("the binary")
+        };
+        let misspelt = "COUNTERSIGN_TRUSTED_PROXY";
+        assert_one_line(&with(misspelt, "10.0.0.1"), &format!("unknown environment variable {misspelt}; "));
+        let later = "COUNTERSIGN_TLS_CERT";
+        assert_one_line(
+            &with(later, "/cert.pem"),
+            &format!("{later} is not available yet in this version; "),
+        );
+    }
+    assert!(!data.exists(), "nothing was written");
+
+    let mut check = countersign(["config", "check"]);
+    check.env("COUNTERSIGN_TRUSTED_PROXY", "").env("COUNTERSIGN_URL", "http://127.0.0.1:1");
+    check.env("COUNTERSIGN_TOKEN", TOKEN).env("COUNTERSIGN_TOKEN_FILE", "/nowhere");
+    let checked = check.env("COUNTERSIGN_CLIENT_SECRET", "a secret").output().expect("the binary");
+    assert!(checked.status.success(), "{}", err(&checked));
+}
+
 /// A start that fails ends with 1 and says why in one line.
 fn assert_one_line(output: &std::process::Output, why: &str) {
     let stderr = err(output);
