@@ -10,7 +10,7 @@ use countersign_domain::id::{AccountId, Handle, TokenRef};
 use countersign_domain::lifetime::Ttl;
 use countersign_domain::scope::Scopes;
 use countersign_domain::secret::Secret;
-use countersign_domain::store::{StoreError, Version};
+use countersign_domain::store::{Cause, RootToken, StoreError, Version};
 
 use crate::Authority;
 use crate::change::{Deed, stated};
@@ -35,6 +35,15 @@ pub struct RootOutcome {
     pub minted: Option<Secret>,
     /// Whether the token that the operator stated was set last but has been revoked since; it is not set again.
     pub stated_token_is_revoked: bool,
+    /// Whether the token was made at an earlier start and nobody has used it since: perhaps nobody has it.
+    pub token_is_unused: bool,
+}
+
+impl RootOutcome {
+    /// There is nothing to tell.
+    fn quiet(account: AccountId) -> Self {
+        Self { account, minted: None, stated_token_is_revoked: false, token_is_unused: false }
+    }
 }
 
 /// Why the root cannot be as the operator says.
@@ -57,6 +66,9 @@ pub enum RootError {
     /// The token was the root token once and has been replaced.
     #[error("COUNTERSIGN_ROOT_TOKEN was retired before and cannot come back; choose a new one")]
     RetiredToken,
+    /// A token that was made could not be kept for the operator, and was not set.
+    #[error(transparent)]
+    NotKept(Cause),
     /// The store failed.
     #[error("the store failed while the root account was made")]
     Store(#[from] StoreError),
@@ -66,25 +78,34 @@ impl Authority {
     /// Makes the root account and the root token when they are missing, and sets the token that the operator
     /// states when it is not the one set last. Call it after [`Authority::load`].
     pub async fn ensure_root(self: &Arc<Self>, settings: RootSettings) -> Result<RootOutcome, RootError> {
+        self.ensure_root_kept(settings, |_| Ok(())).await
+    }
+
+    /// As [`Authority::ensure_root`], with `keep` called for a token that is made, before it is set. A process that
+    /// ends in between leaves a text that opens nothing, and the next start makes another token; the other way round
+    /// it would leave a token that may do everything and whose text nobody has.
+    pub async fn ensure_root_kept(
+        self: &Arc<Self>,
+        settings: RootSettings,
+        keep: impl FnOnce(&Secret) -> Result<(), Cause>,
+    ) -> Result<RootOutcome, RootError> {
         let account = self.ensure_root_account(&settings).await?;
         let last = self.store.find_root_token().await?;
-        let Some(text) = settings.token else {
-            let minted = match last {
-                Some(_) => None,
-                None => Some(self.mint_root_token(account, None).await?),
-            };
-            return Ok(RootOutcome { account, minted, stated_token_is_revoked: false });
-        };
-        let token = AccessToken::root(&text, account, self.clock.now()).ok_or(RootError::UnfitToken)?;
-        let unchanged = last.filter(|last| last.handle == token.handle);
-        if unchanged.is_none() {
-            let retire = last.and_then(|last| Some((last.handle, last.live?)));
-            self.set_root_token(token, retire).await?;
-        } else {
-            self.check_same_text(&token).await?;
+        let outcome = RootOutcome::quiet(account);
+        match (settings.token, last) {
+            (Some(text), last) => {
+                let stated_token_is_revoked = self.ensure_stated_token(account, &text, last).await?;
+                Ok(RootOutcome { stated_token_is_revoked, ..outcome })
+            }
+            (None, Some(last)) => {
+                let token_is_unused = last.live.is_some() && self.is_unused(last.handle).await?;
+                Ok(RootOutcome { token_is_unused, ..outcome })
+            }
+            (None, None) => {
+                let minted = Some(self.mint_root_token(account, None, keep).await?);
+                Ok(RootOutcome { minted, ..outcome })
+            }
         }
-        let stated_token_is_revoked = unchanged.is_some_and(|last| last.live.is_none());
-        Ok(RootOutcome { account, minted: None, stated_token_is_revoked })
     }
 
     /// Ends the root token and makes a new one, which is given once.
@@ -92,8 +113,29 @@ impl Authority {
         let account = self.ensure_root_account(&RootSettings::default()).await?;
         let last = self.store.find_root_token().await?;
         let retire = last.and_then(|last| Some((last.handle, last.live?)));
-        let minted = Some(self.mint_root_token(account, retire).await?);
-        Ok(RootOutcome { account, minted, stated_token_is_revoked: false })
+        let minted = Some(self.mint_root_token(account, retire, |_| Ok(())).await?);
+        Ok(RootOutcome { minted, ..RootOutcome::quiet(account) })
+    }
+
+    /// Sets the stated token, unless it was set last; gives whether it was and has been revoked since.
+    async fn ensure_stated_token(
+        &self,
+        account: AccountId,
+        text: &Secret,
+        last: Option<RootToken>,
+    ) -> Result<bool, RootError> {
+        let token = AccessToken::root(text, account, self.clock.now()).ok_or(RootError::UnfitToken)?;
+        let Some(unchanged) = last.filter(|last| last.handle == token.handle) else {
+            let retire = last.and_then(|last| Some((last.handle, last.live?)));
+            self.set_root_token(token, retire).await?;
+            return Ok(false);
+        };
+        self.check_same_text(&token).await?;
+        Ok(unchanged.live.is_none())
+    }
+
+    async fn is_unused(&self, handle: Handle) -> Result<bool, RootError> {
+        Ok(self.store.find_usage(TokenRef::Access(handle)).await?.uses.is_empty())
     }
 
     async fn ensure_root_account(&self, settings: &RootSettings) -> Result<AccountId, RootError> {
@@ -123,10 +165,13 @@ impl Authority {
         &self,
         account: AccountId,
         retire: Option<(Handle, Version)>,
+        keep: impl FnOnce(&Secret) -> Result<(), Cause>,
     ) -> Result<Secret, RootError> {
         let now = self.clock.now();
         let (token, text) =
             AccessToken::issue(account, Ttl::Eternal, Scopes::FULL, None, self.entropy.as_ref(), now);
+        keep(&text).map_err(RootError::NotKept)?;
+        // What was kept stays when this fails: a commit of which that is said may have happened all the same.
         self.set_root_token(token, retire).await?;
         Ok(text)
     }

@@ -44,8 +44,23 @@ pub(crate) fn is_stated(lookup: Lookup<'_>) -> bool {
     is_set("COUNTERSIGN_ROOT_TOKEN") || is_set("COUNTERSIGN_ROOT_TOKEN_FILE")
 }
 
-/// Tells the operator about a root token that was made just now, once: on the terminal, or in a file that only the
-/// operator can read. Nothing else ever shows it.
+/// Keeps a root token that was made and is about to be set. Where there is no terminal, the file in which it will be
+/// announced is written now: what the store knows is then always in it, whenever the process is killed. On a terminal
+/// it is shown when it is set, and [`is_kept`] finds the case that nobody has seen it.
+pub(crate) fn keep(token: &Secret, data: &Path) -> anyhow::Result<()> {
+    if io::stdout().is_terminal() {
+        return Ok(());
+    }
+    write_token(&token_file(data), token)
+}
+
+/// Whether there is a file in which the root token was announced.
+pub(crate) fn is_kept(data: &Path) -> bool {
+    token_file(data).exists()
+}
+
+/// Tells the operator about a root token that was set just now, once: on the terminal, or by the name of the file that
+/// [`keep`] has written. Nothing else ever shows it.
 pub(crate) fn announce(
     account: AccountId,
     token: &Secret,
@@ -55,32 +70,29 @@ pub(crate) fn announce(
     if io::stdout().is_terminal() {
         return output::print(&welcome(account, token, address));
     }
-    let path = write_token(data, token)?;
-    output::print(&format!("Root account {account}. Its token is in {}\n", path.display()))
+    output::print(&format!("Root account {account}. Its token is in {}\n", token_file(data).display()))
 }
 
-/// Writes the token to `<data>/root-token`. The file is always made anew, never opened: it must not have been there
-/// with wider permissions, or be a link to somewhere else. One that is left over belongs to a token that has ended.
-fn write_token(data: &Path, token: &Secret) -> anyhow::Result<PathBuf> {
-    let path = data.join("root-token");
+fn token_file(data: &Path) -> PathBuf {
+    data.join("root-token")
+}
+
+/// Writes the token to a file that is always made anew, never opened: it must not have been there with wider
+/// permissions, or be a link to somewhere else. One that is left over belongs to a token that has ended or was never
+/// set.
+fn write_token(path: &Path, token: &Secret) -> anyhow::Result<()> {
     let write = || -> io::Result<()> {
-        match std::fs::remove_file(&path) {
+        match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         writeln!(file, "{}", token.reveal())?;
         file.sync_all()?;
         // Its name too: after a power cut nothing else would have the token.
-        File::open(data)?.sync_all()
+        path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
     };
-    write().with_context(|| {
-        format!(
-            "cannot write the new root token to {}; stop the server and make another with `countersign root reset`",
-            path.display()
-        )
-    })?;
-    Ok(path)
+    write().with_context(|| format!("no root token was set: it cannot be written to {}", path.display()))
 }
 
 fn welcome(account: AccountId, token: &Secret, address: SocketAddr) -> String {
@@ -127,7 +139,8 @@ mod tests {
         std::fs::write(&elsewhere, "precious")?;
         std::os::unix::fs::symlink(&elsewhere, directory.path().join("root-token"))?;
 
-        let path = write_token(directory.path(), &Secret::from_operator("the-token".to_owned()))?;
+        let path = token_file(directory.path());
+        write_token(&path, &Secret::from_operator("the-token".to_owned()))?;
 
         assert_eq!(std::fs::read_to_string(&path)?, "the-token\n");
         assert_eq!(std::fs::metadata(&path)?.permissions().mode() & 0o777, 0o600);

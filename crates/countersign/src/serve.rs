@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
 use countersign_authority::{Authority, Directory, FLUSH_EVERY, RootOutcome, RootSettings, SWEEP_EVERY};
+use countersign_domain::secret::Secret;
 use countersign_domain::store::SharedStore;
 use countersign_server::{App, Exposure, Settings, TrustedProxies};
 use countersign_store_sqlite::{SqliteOptions, SqliteStore};
@@ -69,7 +70,8 @@ async fn run(config: Config, root: RootSettings) -> anyhow::Result<()> {
     let started = Instant::now();
     let listeners = Listeners::bind(&config).await?;
     let (authority, store) = open(&config).await?;
-    let outcome = authority.ensure_root(root).await?;
+    let keep = |token: &Secret| root::keep(token, &config.data).map_err(Into::into);
+    let outcome = authority.ensure_root_kept(root, keep).await?;
     let signals = EndSignals::listen()?;
     let most_listeners = 1 + usize::from(config.internal_listen.is_some());
     raise_file_limit(config.connections.saturating_mul(most_listeners));
@@ -252,6 +254,12 @@ fn announce(
     if outcome.stated_token_is_revoked {
         tracing::warn!(
             "the token in COUNTERSIGN_ROOT_TOKEN was revoked and is not set again; choose a new one"
+        );
+    }
+    if outcome.token_is_unused && !root::is_kept(&config.data) {
+        tracing::warn!(
+            "nobody has used the root token, and it is in no file; if nobody has it, stop the server and make \
+             another with `countersign root reset`"
         );
     }
     match &outcome.minted {

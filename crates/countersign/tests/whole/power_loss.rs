@@ -69,6 +69,23 @@ fn a_power_cut_while_it_starts_is_no_harm() {
     }
 }
 
+/// Whichever came to be, the store with the token or only its file: the next start knows what to do.
+#[test]
+fn a_power_cut_while_it_starts_leaves_no_root_token_that_nobody_has() {
+    let mut random = Random::seeded(BIRTHS + 1);
+    for _ in 0..BIRTHS {
+        let disk = Disk::new();
+        let mut server = disk.bare_launch().spawn();
+        sleep(Duration::from_millis(random.below(LONGEST_BIRTH)));
+        server.kill().expect("it runs");
+        server.wait().expect("it ends");
+        let disk = disk.cut();
+        let server = disk.bare_launch().start();
+        let token = fs::read_to_string(disk.live().join("root-token")).expect("the root token");
+        assert_eq!(server.call("GET", "/api/v1/self", token.trim_end(), None).0, 200);
+    }
+}
+
 /// Where the token is said to be it must stay: nothing else has it.
 #[test]
 fn a_power_cut_leaves_the_root_token_that_was_announced() {

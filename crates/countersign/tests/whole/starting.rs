@@ -29,6 +29,42 @@ fn without_a_terminal_the_root_token_goes_to_a_file() {
     assert_eq!(again.stop().stdout, "", "a second start has nothing to tell");
 }
 
+/// A token that may do everything must not live when nobody has its text.
+#[test]
+fn a_root_token_that_cannot_be_kept_is_not_set() {
+    let data = Data::new();
+    let file = data.path().join("root-token");
+    std::fs::create_dir_all(&file).expect("a directory where the file should be");
+    let why = format!("no root token was set: it cannot be written to {}", file.display());
+    let failed = Launch::bare(&data.path()).fail();
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(err(&failed).ends_with('\n') && err(&failed).contains(&why), "{}", err(&failed));
+
+    std::fs::remove_dir(&file).expect("an empty directory");
+    let server = Launch::bare(&data.path()).start();
+    let token = std::fs::read_to_string(&file).expect("the token's file");
+    assert_eq!(server.call("GET", "/api/v1/self", token.trim_end(), None).0, 200);
+}
+
+#[test]
+fn a_root_token_that_nobody_may_have_is_spoken_of_until_it_is_used() {
+    let hint = "another with `countersign root reset`";
+    let data = Data::new();
+    Launch::bare(&data.path()).start().stop();
+    let again = Launch::bare(&data.path()).start().stop();
+    assert!(!again.log.contains(hint), "the token is in its file: {}", again.log);
+
+    let file = data.path().join("root-token");
+    let token = std::fs::read_to_string(&file).expect("the token's file");
+    std::fs::remove_file(&file).expect("the token's file");
+    let server = Launch::bare(&data.path()).start();
+    assert_eq!(server.log().matches(hint).count(), 1, "{}", server.log());
+    assert_eq!(server.call("GET", "/api/v1/self", token.trim_end(), None).0, 200);
+    server.stop();
+    let used = Launch::bare(&data.path()).start().stop();
+    assert!(!used.log.contains(hint), "somebody has the token: {}", used.log);
+}
+
 /// What a newcomer does: start it in a terminal, paste the command that it prints.
 #[test]
 fn on_a_terminal_the_first_command_works_when_pasted() {
