@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use countersign_authority::{RootError, RootSettings};
 use countersign_domain::access_token::AccessToken;
 use countersign_domain::id::AccountId;
@@ -15,6 +15,9 @@ use countersign_domain::time::Timestamp;
 
 use crate::environment::{Lookup, find_secret, find_text};
 use crate::output;
+
+/// Longest e-mail address that the mail system knows (RFC 5321).
+const LONGEST_EMAIL: usize = 254;
 
 /// What the environment says about the root.
 pub(crate) fn settings(lookup: Lookup<'_>) -> anyhow::Result<RootSettings> {
@@ -29,7 +32,17 @@ pub(crate) fn settings(lookup: Lookup<'_>) -> anyhow::Result<RootSettings> {
         return Err(RootError::UnfitToken.into());
     }
     let email = find_text(lookup, "COUNTERSIGN_ROOT_EMAIL")?;
+    if email.as_ref().is_some_and(|email| !is_email(email)) {
+        bail!(
+            "COUNTERSIGN_ROOT_EMAIL must contain `@` and be at most {LONGEST_EMAIL} characters of visible ASCII"
+        );
+    }
     Ok(RootSettings { account_id: account_id.map(parse).transpose()?, email, token })
+}
+
+/// No more than a look: whether mail arrives there is not for us to say.
+fn is_email(text: &str) -> bool {
+    text.len() <= LONGEST_EMAIL && text.contains('@') && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Whether a token can have this text. The store asks again; asked here too, nothing is written before the answer.
@@ -169,6 +182,12 @@ mod tests {
         assert_eq!(stated.email.as_deref(), Some("a@b"));
         assert!(stated.token.is_none());
         assert!(settings(&of(&[("COUNTERSIGN_ROOT_ACCOUNT_ID", "root")])).is_err());
+        let long = format!("a@{}", "b".repeat(LONGEST_EMAIL - 1));
+        for email in ["root", "root @example.com", "r\u{f6}\u{f6}t@example.com", "a@b\n", &long] {
+            let wrong = settings(&of(&[("COUNTERSIGN_ROOT_EMAIL", email)])).map(|_| ());
+            assert!(wrong.is_err_and(|error| error.to_string().starts_with("COUNTERSIGN_ROOT_EMAIL must")));
+        }
+        assert!(settings(&of(&[("COUNTERSIGN_ROOT_EMAIL", &long[1..])])).is_ok());
         let unfit =
             settings(&of(&[("COUNTERSIGN_ROOT_TOKEN", "tooShort")])).map(|_| ()).map_err(|e| e.to_string());
         assert!(

@@ -30,6 +30,9 @@ use crate::{environment, gauges, output, root, telemetry};
 /// How often the tokens are counted for metrics: it walks over all of them.
 const CENSUS_EVERY: Duration = Duration::from_secs(60);
 
+/// What a directory with a store has in it.
+const DATABASE: &str = "countersign.db";
+
 /// `countersign serve`: returns when the server was told to end.
 pub(crate) fn serve(args: &ConfigArgs) -> anyhow::Result<()> {
     let config = load_for_process(args)?.config;
@@ -41,7 +44,8 @@ pub(crate) fn serve(args: &ConfigArgs) -> anyhow::Result<()> {
 /// `countersign root reset`: the store is opened as a server would, so a running one is noticed by its lock.
 pub(crate) fn reset_root(args: &ConfigArgs) -> anyhow::Result<()> {
     let config = load_for_process(args)?.config;
-    if !config.data.is_dir() {
+    // Opening would make one, and a token that no server knows.
+    if !config.data.join(DATABASE).is_file() {
         bail!("there is no store in {}; name its directory with --data", config.data.display());
     }
     telemetry::start(&config.log)?;

@@ -151,6 +151,9 @@ fn what_cannot_start_says_why_in_one_line() {
     let failed = Launch::new(&data).env("COUNTERSIGN_ROOT_TOKEN_FILE", "/nowhere").fail();
     assert_one_line(&failed, "COUNTERSIGN_ROOT_TOKEN and COUNTERSIGN_ROOT_TOKEN_FILE are both set");
 
+    let failed = Launch::new(&data).env("COUNTERSIGN_ROOT_EMAIL", "root").fail();
+    assert_one_line(&failed, "COUNTERSIGN_ROOT_EMAIL must contain `@`");
+
     let failed = Launch::new(&data).env("COUNTERSIGN_ROOT_TOKEN", "short").fail();
     assert_one_line(&failed, "COUNTERSIGN_ROOT_TOKEN must be 32 to 128 characters");
     assert!(!data.path().exists(), "nothing was written");
@@ -195,10 +198,14 @@ fn the_root_token_is_reset_while_the_server_is_stopped() {
     assert_eq!(server.call("GET", "/api/v1/self", TOKEN, None).0, 401);
     server.stop();
 
-    let nowhere = data.path().with_file_name("nowhere");
-    let nowhere = nowhere.to_str().expect("a path in UTF-8");
-    let failed = countersign(["root", "reset", "--data", nowhere]).output().expect("the binary");
-    assert_one_line(&failed, "there is no store in ");
+    let empty = data.path().with_file_name("empty");
+    std::fs::create_dir(&empty).expect("a directory");
+    for without_store in [&empty, &empty.join("nowhere")] {
+        let path = without_store.to_str().expect("a path in UTF-8");
+        let failed = countersign(["root", "reset", "--data", path]).output().expect("the binary");
+        assert_one_line(&failed, "there is no store in ");
+    }
+    assert_eq!(std::fs::read_dir(&empty).expect("a directory").count(), 0, "nothing was made");
 }
 
 #[test]
