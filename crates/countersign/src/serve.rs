@@ -127,6 +127,14 @@ struct Addresses {
     internal: Option<SocketAddr>,
 }
 
+impl Addresses {
+    /// Those that other machines may reach.
+    fn exposed(self) -> impl Iterator<Item = SocketAddr> {
+        let all = std::iter::once(self.public).chain(self.internal);
+        all.filter(|address| !address.ip().to_canonical().is_loopback())
+    }
+}
+
 impl Listeners {
     async fn bind(config: &Config) -> anyhow::Result<Self> {
         let public = bind("listen", config.listen).await?;
@@ -250,10 +258,8 @@ fn announce(
         took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         "serving"
     );
-    for address in std::iter::once(addresses.public).chain(addresses.internal) {
-        if !address.ip().is_loopback() {
-            tracing::warn!(listen = %address, "listening beyond this machine without TLS; put a TLS proxy in front");
-        }
+    for address in addresses.exposed() {
+        tracing::warn!(listen = %address, "listening beyond this machine without TLS; put a TLS proxy in front");
     }
     if outcome.stated_token_is_revoked {
         tracing::warn!(
@@ -269,5 +275,25 @@ fn announce(
     match &outcome.minted {
         Some(token) => root::announce(outcome.account, token, addresses.public, &config.data),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Servers of the tests listen on loopback alone, where nothing is to be warned of.
+    #[test]
+    fn addresses_beyond_this_machine_are_warned_of() -> anyhow::Result<()> {
+        let exposed = |public: &str, internal: Option<&str>| -> anyhow::Result<Vec<String>> {
+            let internal = internal.map(str::parse).transpose()?;
+            let addresses = Addresses { public: public.parse()?, internal };
+            Ok(addresses.exposed().map(|address| address.to_string()).collect())
+        };
+        assert!(exposed("127.0.0.1:1", Some("[::1]:2"))?.is_empty());
+        assert!(exposed("127.9.9.9:1", Some("[::ffff:127.0.0.1]:2"))?.is_empty());
+        assert_eq!(exposed("0.0.0.0:1", Some("[::]:2"))?, ["0.0.0.0:1", "[::]:2"]);
+        assert_eq!(exposed("127.0.0.1:1", Some("192.0.2.1:2"))?, ["192.0.2.1:2"]);
+        Ok(())
     }
 }
