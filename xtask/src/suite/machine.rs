@@ -20,9 +20,14 @@ struct Need {
     purpose: &'static str,
 }
 
-const NEEDS: [Need; 7] = [
+const NEEDS: [Need; 8] = [
     Need { check: &["cc", "--version"], package: "gcc", purpose: "building SQLite and aws-lc" },
     Need { check: &["git", "--version"], package: "git", purpose: "applying the patches of tests/sabotage" },
+    Need {
+        check: &["curl", "--version"],
+        package: "curl",
+        purpose: "pasting the first command that a server prints",
+    },
     Need { check: &["nginx", "-v"], package: "nginx", purpose: "the door behind auth_request" },
     Need { check: &["caddy", "version"], package: "caddy", purpose: "the door behind forward_auth" },
     Need {

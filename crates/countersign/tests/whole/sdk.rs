@@ -42,7 +42,7 @@ fn script(name: &str) -> PathBuf {
 }
 
 /// A program with nothing of our environment in it, such as the address of some proxy, but where programs are.
-fn ended_in_time(program: &Path) -> Command {
+pub(crate) fn ended_in_time(program: &Path) -> Command {
     let mut command = Command::new("timeout");
     command.arg(LONGEST).arg(program).env_clear();
     command.env("PATH", env::var_os("PATH").unwrap_or_default());

@@ -1,11 +1,14 @@
 //! What happens when a server starts for the first time, or cannot start.
 
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::sdk::ended_in_time;
 use crate::server::{ACCOUNT, Data, Launch, Server, TOKEN, call, countersign, err, out};
 
 #[test]
@@ -76,32 +79,51 @@ fn on_a_terminal_the_first_command_works_when_pasted() {
         env!("CARGO_BIN_EXE_countersign"),
         data.path().display()
     );
-    // `script` gives it a terminal.
-    let mut terminal = Command::new("script")
+    // `script` gives it a terminal; when its time is over the terminal is gone, and the server with it.
+    let mut terminal = ended_in_time(Path::new("script"));
+    terminal
         .args(["--quiet", "--flush", "--return", "--command", &serve, "/dev/null"])
-        .env("SHELL", "/bin/sh")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("`script` of util-linux is there");
-    let mut lines =
-        std::io::BufRead::lines(std::io::BufReader::new(terminal.stdout.take().expect("its output")));
-    let mut command = String::new();
-    while !command.contains("-d '") {
-        let line = lines.next().expect("the command comes before the end").expect("text");
-        if command.is_empty() && !line.starts_with("curl ") {
-            continue;
-        }
-        command.push_str(line.trim_end());
-        command.push('\n');
-    }
-    let pasted = Command::new("sh").args(["-c", &command]).output().expect("a shell");
+        .env("SHELL", "/bin/sh");
+    let terminal = terminal.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut terminal = terminal.spawn().expect("`timeout` of coreutils is there");
+    // Read to there and kept open: what is written to it later must not fail.
+    let mut output = BufReader::new(terminal.stdout.take().expect("its output"));
+    let told = read_until(&mut output, "  -d '");
+    let command = told.find("curl ").map(|start| &told[start..]).expect("the command");
+    let mut paste = ended_in_time(Path::new("sh"));
+    let pasted = paste.args(["-c", command]).output().expect("a shell");
+
     let pid = std::fs::read_to_string(&pid_file).expect("the file");
     let pid = pid.trim().parse().ok().and_then(Pid::from_raw).expect("a process id");
     kill_process(pid, Signal::TERM).expect("it runs");
     assert!(terminal.wait().expect("it ends").success());
+
     let answer: serde_json::Value = serde_json::from_str(&out(&pasted)).unwrap_or_default();
-    assert_eq!(answer["result"]["name"], "first", "{command}\n{}{}", out(&pasted), err(&pasted));
+    assert_eq!(answer["result"]["name"], "first", "{told}\n{}{}", out(&pasted), err(&pasted));
+    let (account, token) = (value_after(&told, "  account  "), value_after(&told, "  token    "));
+    assert_eq!((account.len(), token.len()), (32, 64), "{told}");
+    assert!(command.contains(&format!("/accounts/{account}/access/service_tokens")), "{told}");
+    assert!(command.contains(&format!("Authorization: Bearer {token}'")), "{told}");
+    assert!(!data.path().join("root-token").exists(), "who has seen it needs no file");
+}
+
+/// The lines up to the first that begins so, without what a terminal puts at their ends.
+fn read_until(output: &mut impl BufRead, begin: &str) -> String {
+    let mut told = String::new();
+    for line in output.lines() {
+        let line = line.expect("text");
+        told.push_str(line.trim_end());
+        told.push('\n');
+        if line.starts_with(begin) {
+            return told;
+        }
+    }
+    panic!("it ended before the line that begins with `{begin}`:\n{told}")
+}
+
+/// What stands behind this in its line.
+fn value_after<'a>(text: &'a str, name: &str) -> &'a str {
+    text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no `{name}` in\n{text}"))
 }
 
 #[test]
