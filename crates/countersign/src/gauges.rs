@@ -12,6 +12,8 @@ pub(crate) fn of(store: Arc<SqliteStore>, queue: usize) -> Arc<StoreGauges> {
         StoreNumbers {
             queue_length: stats.queued as u64,
             queue_capacity: queue as u64,
+            failed_commits: stats.failures,
+            wal_pages: stats.wal_pages,
             commit_seconds: apart(&stats.commit_seconds),
             commit_changes: apart(&stats.commit_sizes),
         }

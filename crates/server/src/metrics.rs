@@ -29,6 +29,10 @@ pub struct StoreNumbers {
     pub queue_length: u64,
     /// How many may wait.
     pub queue_capacity: u64,
+    /// Commits that failed: none of their changes was confirmed.
+    pub failed_commits: u64,
+    /// Pages in the write-ahead log, those that the database has already included among them.
+    pub wal_pages: u64,
     /// Seconds each commit took.
     pub commit_seconds: Distribution,
     /// Changes made durable by each commit.
@@ -220,6 +224,10 @@ impl Collector for Scrape {
             "Changes that may wait for the writer",
             store.queue_capacity,
         )?;
+        let help = "Commits that failed, with all their changes";
+        counter(&mut encoder, "store_commits_failed", help, store.failed_commits)?;
+        let help = "Pages in the write-ahead log, included in the database or not";
+        gauge(&mut encoder, "store_wal_pages", help, store.wal_pages)?;
         let seconds = Some(&Unit::Seconds);
         histogram(
             &mut encoder,
