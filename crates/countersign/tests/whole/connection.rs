@@ -39,6 +39,18 @@ impl Connection {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> io::Result<Answer> {
+        self.send(method, target, headers, body)?;
+        self.answer(method == "HEAD")
+    }
+
+    /// Sends a request and does not wait.
+    pub(crate) fn send(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> io::Result<()> {
         let mut request = format!("{method} {target} HTTP/1.1\r\nhost: countersign\r\n");
         for (name, value) in headers {
             request.push_str(&format!("{name}: {value}\r\n"));
@@ -46,11 +58,30 @@ impl Connection {
         request.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
         let mut request = request.into_bytes();
         request.extend_from_slice(body);
-        self.stream.get_mut().write_all(&request)?;
-        self.answer(method == "HEAD")
+        self.send_bytes(&request)
     }
 
-    fn answer(&mut self, without_body: bool) -> io::Result<Answer> {
+    /// Sends what may be no request.
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.get_mut().write_all(bytes)
+    }
+
+    /// Whether nothing comes for so long.
+    pub(crate) fn is_silent_for(&self, time: Duration) -> io::Result<bool> {
+        let stream = self.stream.get_ref();
+        stream.set_read_timeout(Some(time))?;
+        let seen = stream.peek(&mut [0]);
+        stream.set_read_timeout(Some(PATIENCE))?;
+        match seen {
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                Ok(true)
+            }
+            seen => seen.map(|_| false),
+        }
+    }
+
+    /// Waits for the answer to what was sent. `without_body` = it was a HEAD.
+    pub(crate) fn answer(&mut self, without_body: bool) -> io::Result<Answer> {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
             if self.stream.read_line(&mut head)? == 0 {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::disk::{Disk, Fault};
 use crate::ledger::Ledger;
 use crate::manager::{Manager, tokens};
+use crate::numbers::Numbers;
 use crate::server::Server;
 
 /// How many managers work at once.
@@ -36,13 +37,15 @@ fn changes_stop_until_the_disk_is_well_again(fault: Fault) {
     let address = server.address();
     let handle = issue_access_token(address).expect("an access token");
     work_and_fail(&mut ledger, address, &disk, fault);
-    changes_are_refused(address, Some(&ledger.live_token()), &handle);
+    changes_are_refused(&server, Some(&ledger.live_token()), &handle);
     // Nothing was done; lists, audit and doors answer as ever.
     ledger.check(address);
     assert_eq!(ledger.done_in_doubt, 0, "refused with 503, and done all the same");
 
     disk.heal();
     recovers(address);
+    // Counted when it is known, and that is once the disk can be read again.
+    assert!(Numbers::of(address).value("countersign_store_commits_failed_total") > 0.0);
     work_and_die(&mut ledger, server);
     survives(&mut ledger, disk);
 }
@@ -56,7 +59,7 @@ fn a_disk_that_cannot_sync_leaves_no_change_by_halves() {
     let address = server.address();
     let handle = issue_access_token(address).expect("an access token");
     work_and_fail(&mut ledger, address, &disk, Fault::Sync);
-    changes_are_refused(address, None, &handle);
+    changes_are_refused(&server, None, &handle);
     ledger.check_doors(address);
 
     disk.heal();
@@ -105,15 +108,20 @@ fn survives(ledger: &mut Ledger, disk: Disk) {
     ledger.check_everything(server.address());
 }
 
-/// Every change of each wire: 503 in its shape, and when to come again. `/readyz` says so before long.
-fn changes_are_refused(server: SocketAddr, service_token: Option<&str>, access_token: &str) {
-    let mut manager = Manager::connect(server);
+/// Every change of each wire: 503 in its shape, when to come again, and an id that finds the cause in the log.
+/// `/readyz` says so before long.
+fn changes_are_refused(server: &Server, service_token: Option<&str>, access_token: &str) {
+    let address = server.address();
+    let mut manager = Manager::connect(address);
     let mut refused = |method: &str, target: &str, body: Value| {
         let answer = manager.ask(method, target, &body).expect("an answer");
         assert_eq!(answer.status, 503, "{method} {target}: {answer:?}");
         let retry_after = answer.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok());
         assert!(retry_after.is_some_and(|seconds| seconds >= 1), "{method} {target}: {answer:?}");
         assert_eq!(answer.header("content-type"), Some("application/json"), "{method} {target}: {answer:?}");
+        let id = answer.header("x-request-id").expect("the id of the request").to_owned();
+        assert!(answer.text().contains(&id), "the id is in the answer, too: {answer:?}");
+        until(|| tells_the_cause_of(&server.log(), &id));
         answer.json()
     };
     if let Some(id) = service_token {
@@ -135,8 +143,15 @@ fn changes_are_refused(server: SocketAddr, service_token: Option<&str>, access_t
         let body = refused(method, target, Value::Null);
         assert_eq!(body["error"]["statusCode"], 503, "{body}");
     }
-    until(|| readiness(server) == (503, json!("store_unavailable")));
+    until(|| readiness(address) == (503, json!("store_unavailable")));
     assert_eq!(manager.ask("GET", "/healthz", &Value::Null).expect("an answer").status, 200);
+}
+
+/// Whether one line has both.
+fn tells_the_cause_of(log: &str, request_id: &str) -> bool {
+    let mut lines = log.lines().map(|line| serde_json::from_str(line).unwrap_or(Value::Null));
+    lines
+        .any(|line| line["request_id"] == request_id && line["level"] == "ERROR" && line["cause"].is_string())
 }
 
 /// Changes are taken again before long, without a restart.

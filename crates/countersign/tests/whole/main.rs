@@ -9,6 +9,10 @@ mod disk_full;
 #[cfg(test)]
 mod leak;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod measuring;
+#[cfg(test)]
 mod power_loss;
 #[cfg(test)]
 mod proxies;
@@ -31,6 +35,8 @@ mod journal;
 mod ledger;
 #[cfg(test)]
 mod manager;
+#[cfg(test)]
+mod numbers;
 #[cfg(test)]
 mod origin;
 #[cfg(test)]
