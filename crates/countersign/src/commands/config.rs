@@ -11,7 +11,8 @@ use crate::{environment, output, root};
 pub(crate) enum Command {
     /// Print the configuration in effect as TOML, and where each value comes from; secrets are not shown
     Show(ConfigArgs),
-    /// Say whether a server would start with this configuration; exit code 0 or 1
+    /// Check every flag, variable, key and root setting, and nothing beyond them: not whether the port is free or the
+    /// data directory can be used; exit code 0 or 1
     Check(ConfigArgs),
 }
 

@@ -115,7 +115,8 @@ pub(crate) struct ConfigArgs {
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) data: Option<String>,
 
-    /// How clients reach this server [env: COUNTERSIGN_PUBLIC_URL] [default: http:// and the address]
+    /// How clients reach this server; checked, but without effect yet [env: COUNTERSIGN_PUBLIC_URL]
+    /// [default: http:// and the address]
     #[arg(long, value_name = "URL")]
     pub(crate) public_url: Option<String>,
 
