@@ -13,6 +13,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -62,6 +63,9 @@ enum Command {
         /// Rows to a commit
         #[arg(long)]
         per_commit: u32,
+        /// How long before anything is counted
+        #[arg(long, default_value_t = 0.0)]
+        warm_up: f64,
         /// How long
         #[arg(long)]
         seconds: f64,
@@ -79,8 +83,9 @@ fn main() -> Result<ExitCode> {
             answer(&revoke::revoke_then_verify(address, &tokens, count)?)?;
         }
         Command::ReferenceHyper { listen, map } => reference::hyper::serve(listen, map.as_deref())?,
-        Command::ReferenceSqlite { database, per_commit, seconds } => {
-            answer(&reference::sqlite::insert(&database, per_commit, seconds)?)?;
+        Command::ReferenceSqlite { database, per_commit, warm_up, seconds } => {
+            let [warm_up, measured] = [warm_up, seconds].map(Duration::from_secs_f64);
+            answer(&reference::sqlite::insert(&database, per_commit, warm_up, measured)?)?;
         }
     }
     Ok(ExitCode::SUCCESS)

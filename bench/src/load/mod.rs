@@ -9,6 +9,7 @@ mod lane;
 mod pace;
 mod report;
 mod tally;
+mod times;
 mod work;
 
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use engine::run;
 pub(crate) use report::{LaneReport, Report};
+pub(crate) use times::Times;
 
 /// What to send, to whom, for how long. It comes on standard input as JSON; the [`Report`] leaves on standard
 /// output.

@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use hdrhistogram::Histogram;
 
-use super::report::{LaneReport, Latency};
+use super::report::LaneReport;
+use super::times::Times;
 
 /// The measured time.
 #[derive(Debug, Clone, Copy)]
@@ -31,14 +31,12 @@ pub(super) struct Tally {
     refused: u64,
     wrong: u64,
     first_wrong: Option<String>,
-    /// Nanoseconds, to two digits: fine enough for a ratio, and small enough to stay in the cache.
-    nanos: Histogram<u64>,
+    times: Times,
 }
 
 impl Tally {
     /// Counts within `window`; whether answers are right is judged outside of it too.
     pub(super) fn new(window: Window) -> Result<Self> {
-        let nanos = Histogram::new_with_bounds(100, 600_000_000_000, 2)?;
         let empty = Self {
             window,
             completed: 0,
@@ -47,7 +45,7 @@ impl Tally {
             refused: 0,
             wrong: 0,
             first_wrong: None,
-            nanos,
+            times: Times::new()?,
         };
         Ok(empty)
     }
@@ -74,15 +72,12 @@ impl Tally {
 
     fn time(&mut self, due: Instant, now: Instant) {
         if self.window.holds(due) {
-            let nanos = now.saturating_duration_since(due).as_nanos();
-            self.nanos.saturating_record(u64::try_from(nanos).unwrap_or(u64::MAX));
+            self.times.add(now.saturating_duration_since(due));
         }
     }
 
     /// The report of a lane that was measured for `seconds`.
     pub(super) fn report(self, name: String, seconds: f64) -> LaneReport {
-        let micros = |nanos: u64| nanos as f64 / 1000.0;
-        let at = |quantile: f64| micros(self.nanos.value_at_quantile(quantile));
         LaneReport {
             name,
             completed: self.completed,
@@ -92,13 +87,7 @@ impl Tally {
             refused: self.refused,
             wrong: self.wrong,
             first_wrong: self.first_wrong,
-            latency: Latency {
-                p50_us: at(0.5),
-                p90_us: at(0.9),
-                p99_us: at(0.99),
-                p999_us: at(0.999),
-                max_us: micros(self.nanos.max()),
-            },
+            latency: self.times.latency(),
         }
     }
 }

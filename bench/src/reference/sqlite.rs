@@ -7,25 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use countersign_domain::entropy::Entropy;
 use rusqlite::{Connection, params};
-use serde::{Deserialize, Serialize};
 
 use crate::credentials::Seeded;
-
-/// What was made durable.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct Rows {
-    /// Rows inserted, all committed.
-    pub(crate) rows: u64,
-    /// How long it took.
-    pub(crate) seconds: f64,
-}
-
-impl Rows {
-    /// Durable rows a second.
-    pub(crate) fn per_second(self) -> f64 {
-        self.rows as f64 / self.seconds
-    }
-}
+use crate::load::{LaneReport, Report, Times};
+use crate::proc;
 
 /// About 250 bytes a row, one key and one index, as a table of tokens has at the least.
 const SCHEMA: &str = "
@@ -44,23 +29,68 @@ const SCHEMA: &str = "
         restrictions TEXT NOT NULL
     ) STRICT, WITHOUT ROWID";
 
-/// Inserts for `seconds` into a new database at `path`, `per_commit` rows to a commit, WAL,
-/// `synchronous=FULL`.
-pub(crate) fn insert(path: &Path, per_commit: u32, seconds: f64) -> Result<Rows> {
-    let mut database = open(path)?;
-    let entropy = Seeded::new(1);
-    let limit = Duration::from_secs_f64(seconds);
-    let start = Instant::now();
-    let mut rows = 0;
-    while start.elapsed() < limit {
-        let transaction = database.transaction()?;
-        for _ in 0..per_commit {
-            insert_row(&transaction, rows, &entropy)?;
-            rows += 1;
-        }
-        transaction.commit()?;
+/// The store at work.
+struct Store {
+    database: Connection,
+    entropy: Seeded,
+    per_commit: u32,
+    rows: u64,
+}
+
+/// Inserts into a new database at `path`, `per_commit` rows to a commit, WAL, `synchronous=FULL`: for a while
+/// that does not count, in which the log grows to its length, and then for `measured`.
+pub(crate) fn insert(path: &Path, per_commit: u32, warm_up: Duration, measured: Duration) -> Result<Report> {
+    let mut store = Store { database: open(path)?, entropy: Seeded::new(1), per_commit, rows: 0 };
+    store.commit_for(warm_up)?;
+    let (this, rows, start) = (std::process::id(), store.rows, Instant::now());
+    let (cpu, reads, machine) = (proc::cpu_micros(this)?, proc::file_reads(this)?, proc::Machine::now()?);
+    let commits = store.commit_for(measured)?;
+    let (rows, seconds) = (store.rows - rows, start.elapsed().as_secs_f64());
+    Ok(Report {
+        seconds,
+        server_cpu_us: proc::cpu_micros(this)? - cpu,
+        server_file_reads: proc::file_reads(this)? - reads,
+        generator_cpu_us: 0,
+        cores_busy: proc::Machine::now()?.shares_since(&machine),
+        lanes: vec![lane(rows, seconds, &commits)],
+    })
+}
+
+/// Rows as the answers of a lane; its times are those of the commits.
+fn lane(rows: u64, seconds: f64, commits: &Times) -> LaneReport {
+    LaneReport {
+        name: "insert".into(),
+        completed: rows,
+        per_second: rows as f64 / seconds,
+        unanswered: 0,
+        answers: rows,
+        refused: 0,
+        wrong: 0,
+        first_wrong: None,
+        latency: commits.latency(),
     }
-    Ok(Rows { rows, seconds: start.elapsed().as_secs_f64() })
+}
+
+impl Store {
+    /// Commits again and again for this long. Gives the times of the commits, their inserts included.
+    fn commit_for(&mut self, time: Duration) -> Result<Times> {
+        let (start, mut times) = (Instant::now(), Times::new()?);
+        while start.elapsed() < time {
+            let begin = Instant::now();
+            self.commit()?;
+            times.add(begin.elapsed());
+        }
+        Ok(times)
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        let transaction = self.database.transaction()?;
+        for _ in 0..self.per_commit {
+            insert_row(&transaction, self.rows, &self.entropy)?;
+            self.rows += 1;
+        }
+        Ok(transaction.commit()?)
+    }
 }
 
 fn open(path: &Path) -> Result<Connection> {
@@ -102,8 +132,10 @@ mod tests {
     fn every_row_that_is_counted_is_there() -> Result<()> {
         let directory = tempfile::tempdir()?;
         let path = directory.path().join("group.db");
-        let done = insert(&path, 100, 0.05)?;
-        assert!(done.rows >= 100 && done.rows.is_multiple_of(100) && done.seconds >= 0.05);
+        let (warm_up, measured) = (Duration::ZERO, Duration::from_millis(50));
+        let done = insert(&path, 100, warm_up, measured)?;
+        let inserted = done.lanes[0].completed;
+        assert!(inserted >= 100 && inserted.is_multiple_of(100) && done.seconds >= 0.05);
         let database = Connection::open(&path)?;
         let (rows, bytes): (i64, f64) = database.query_row(
             "SELECT count(*), avg(length(id) + length(account) + length(client_id) + length(digest) * 2
@@ -111,7 +143,7 @@ mod tests {
             [],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
-        assert_eq!(rows, i64::try_from(done.rows)?);
+        assert_eq!(rows, i64::try_from(inserted)?);
         assert!((200.0..300.0).contains(&bytes), "{bytes} bytes a row");
         Ok(())
     }

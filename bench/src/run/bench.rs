@@ -8,14 +8,14 @@ use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 
 use super::countersign::{Countersign, Setting};
+use super::job::{Job, Work};
 use super::ledger::Ledger;
 use super::process::{GENERATOR_CORE, Pinned, SERVER_CORE, free_address, on_core};
 use super::quiet::{self, Meter};
 use super::scale::Scale;
 use super::seed::{self, Seed};
-use super::taken::{SATURATED, Taken};
+use super::taken::{Pair, SATURATED, Taken};
 use crate::load::{LanePlan, Plan, Report, RightAnswer, VerifyPlan, WorkPlan};
-use crate::reference::sqlite::Rows;
 
 /// How often a run is taken when other programs disturb it.
 const TRIES: u32 = 3;
@@ -40,7 +40,7 @@ pub(crate) struct Bench {
 pub(crate) struct Round {
     number: u32,
     /// V1, and the hyper hello before it.
-    pub(crate) verify: Option<(Taken, Taken)>,
+    pub(crate) verify: Option<Pair>,
     /// V2's p99 in microseconds.
     pub(crate) fixed_rate_p99_us: Option<f64>,
     /// W1's requests a second.
@@ -134,17 +134,17 @@ impl Bench {
         Countersign::start(&self.setting(data))
     }
 
-    /// Runs the hyper hello.
-    pub(crate) fn hello(&mut self) -> Result<Taken> {
-        let measured = self.scale.reference;
-        let plan = Plan { measured_ms: measured.as_millis() as u64, ..self.plan_hello(None) };
-        self.take("hyper", &plan)
+    /// Takes the hyper hello, and just after it what is compared with it.
+    pub(crate) fn take_beside_hello(&mut self, label: &str, plan: &Plan) -> Result<Pair> {
+        let measured_ms = self.scale.reference.as_millis() as u64;
+        let hello = Plan { measured_ms, ..self.plan_hello(None) };
+        self.take_pair(Job::load(&format!("hyper, before {label}"), &hello), Job::load(label, plan))
     }
 
-    /// Runs the bare server at a fixed rate, as long as a target.
-    pub(crate) fn hello_at(&mut self, rate: u64) -> Result<Taken> {
-        let plan = self.plan_hello(Some(rate));
-        self.take("hyper, fixed rate", &plan)
+    /// The same at a fixed rate, each as long as a target.
+    pub(crate) fn take_beside_hello_at(&mut self, rate: u64, label: &str, plan: &Plan) -> Result<Pair> {
+        let hello = self.plan_hello(Some(rate));
+        self.take_pair(Job::load(&format!("hyper, before {label}"), &hello), Job::load(label, plan))
     }
 
     fn plan_hello(&self, rate: Option<u64>) -> Plan {
@@ -160,12 +160,12 @@ impl Bench {
         self.plan_for(self.hello.address, self.hello.process.pid(), vec![verify_lane(verify, rate)])
     }
 
-    /// Runs the bare server that verifies against the tokens of a directory.
-    pub(crate) fn map(&mut self, seed: &Seed) -> Result<Taken> {
+    /// Takes the bare server that verifies against the tokens of a directory, beside the hello like any target.
+    pub(crate) fn map(&mut self, seed: &Seed) -> Result<Pair> {
         let map = Reference::start(&self.this, Some(&seed.tokens))?;
         let lanes = vec![verify_lane(all_and_unknown(seed), None)];
         let plan = self.plan_for(map.address, map.process.pid(), lanes);
-        self.take("map", &plan)
+        self.take_beside_hello("map", &plan)
     }
 
     /// A plan of the usual length against a server.
@@ -186,18 +186,41 @@ impl Bench {
 
     /// Takes a run on a quiet machine; again when other programs disturbed it.
     pub(crate) fn take(&mut self, label: &str, plan: &Plan) -> Result<Taken> {
+        let [taken] = self.take_together([Job::load(label, plan)])?;
+        Ok(taken)
+    }
+
+    /// Takes a reference, and just after it what is compared with it.
+    pub(crate) fn take_pair(&mut self, reference: Job, target: Job) -> Result<Pair> {
+        let [reference, target] = self.take_together([reference, target])?;
+        Ok(Pair { reference, target })
+    }
+
+    /// Takes jobs one after the other, each on a quiet machine. When other programs disturbed one, all are taken
+    /// again: a ratio holds between runs that stand beside each other, not with one of minutes ago.
+    fn take_together<const N: usize>(&mut self, jobs: [Job; N]) -> Result<[Taken; N]> {
         let mut left = if self.scale.quiet { TRIES } else { 1 };
         loop {
-            if self.scale.quiet {
-                quiet::wait()?;
-            }
-            let taken = self.taken(label, self.send_in_background(plan)?)?;
+            let taken = jobs.iter().map(|job| self.once(job)).collect::<Result<Vec<_>>>()?;
             left -= 1;
-            if taken.others <= quiet::OTHERS || left == 0 {
-                self.record(taken.clone());
-                return Ok(taken);
+            if left == 0 || taken.iter().all(|taken| taken.others <= quiet::OTHERS) {
+                taken.iter().for_each(|taken| self.record(taken.clone()));
+                return taken.try_into().map_err(|_| anyhow::anyhow!("a job was lost"));
             }
         }
+    }
+
+    fn once(&self, job: &Job) -> Result<Taken> {
+        if self.scale.quiet {
+            quiet::wait()?;
+        }
+        let run = match &job.work {
+            Work::Load(plan) => self.send_in_background(plan)?,
+            Work::Insert { per_commit, environment } => {
+                self.insert_in_background(*per_commit, environment)?
+            }
+        };
+        self.taken(&job.label, run)
     }
 
     /// Keeps a run, its wrong answers, and what stayed without an answer.
@@ -222,23 +245,23 @@ impl Bench {
         Ok(self.send_in_background(plan)?.report()?.0)
     }
 
-    /// Starts the generator; [`Sending::report`] waits for its end.
-    pub(crate) fn send_in_background(&self, plan: &Plan) -> Result<Sending> {
+    /// Starts the generator; [`Running::report`] waits for its end.
+    pub(crate) fn send_in_background(&self, plan: &Plan) -> Result<Running> {
         let mut command = on_core(GENERATOR_CORE, &self.this);
         let mut child = command.arg("load").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let input = child.stdin.take().context("the generator reads nothing")?;
         serde_json::to_writer(input, plan)?;
-        Ok(Sending { child, others: Meter::start()? })
+        Ok(Running { child, others: Meter::start()? })
     }
 
     /// Waits for a load in the background, and records it.
-    pub(crate) fn record_in_background(&mut self, label: &str, load: Sending) -> Result<()> {
+    pub(crate) fn record_in_background(&mut self, label: &str, load: Running) -> Result<()> {
         let taken = self.taken(label, load)?;
         self.record(taken);
         Ok(())
     }
 
-    fn taken(&self, label: &str, load: Sending) -> Result<Taken> {
+    fn taken(&self, label: &str, load: Running) -> Result<Taken> {
         let (report, others) = load.report().with_context(|| label.to_owned())?;
         Ok(Taken { label: label.into(), round: self.round.number, report, others })
     }
@@ -255,18 +278,20 @@ impl Bench {
         json_of(command.stdout(Stdio::piped()).spawn()?)
     }
 
-    /// Runs the bare store, with this environment.
-    pub(crate) fn insert(&self, per_commit: u32, environment: Vec<(&'static str, String)>) -> Result<Rows> {
-        if self.scale.quiet {
-            quiet::wait()?;
-        }
+    fn insert_in_background(
+        &self,
+        per_commit: u32,
+        environment: &[(&'static str, String)],
+    ) -> Result<Running> {
         let scratch = self.scratch("reference")?;
         fs::create_dir_all(&scratch)?;
         let mut command = on_core(SERVER_CORE, &self.this);
         command.arg("reference-sqlite").arg("--database").arg(scratch.join("rows.db"));
         command.arg("--per-commit").arg(per_commit.to_string());
+        command.arg("--warm-up").arg(self.scale.warm_up.as_secs_f64().to_string());
         command.arg("--seconds").arg(self.scale.reference.as_secs_f64().to_string());
-        json_of(command.envs(environment).stdout(Stdio::piped()).spawn()?)
+        command.envs(environment.iter().cloned()).stdout(Stdio::piped());
+        Ok(Running { child: command.spawn()?, others: Meter::start()? })
     }
 }
 
@@ -284,13 +309,13 @@ impl Reference {
     }
 }
 
-/// A generator at work.
-pub(crate) struct Sending {
+/// A generator or the bare store at work.
+pub(crate) struct Running {
     child: std::process::Child,
     others: Meter,
 }
 
-impl Sending {
+impl Running {
     /// Waits for its end. Gives its report, and how many cores other programs used meanwhile.
     fn report(self) -> Result<(Report, f64)> {
         let report = json_of(self.child)?;

@@ -3,6 +3,7 @@
 mod bench;
 mod countersign;
 mod goals;
+mod job;
 mod ledger;
 mod process;
 mod quiet;
@@ -44,7 +45,7 @@ pub(crate) struct Options {
     dir: PathBuf,
 }
 
-/// Measures and prints. The exit code is 1 when any answer was wrong, whatever the numbers are.
+/// Measures and prints. The exit code is 1 when anything was wrong, whatever the numbers are.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let scale = Scale::of(options.quick);
     let rounds = options.rounds.unwrap_or(scale.rounds);
@@ -66,7 +67,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if ledger.wrong_answers().is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    say("\nWRONG ANSWERS: none of the numbers counts.")?;
+    say("\nWRONG: none of the numbers counts.")?;
     ledger.wrong_answers().iter().try_for_each(|wrong| say(wrong))?;
     Ok(ExitCode::FAILURE)
 }

@@ -21,6 +21,27 @@ pub(crate) struct Taken {
     pub(crate) others: f64,
 }
 
+/// A reference, and just after it what is compared with it.
+#[derive(Debug, Clone)]
+pub(crate) struct Pair {
+    /// The bare server or store.
+    pub(crate) reference: Taken,
+    /// The other.
+    pub(crate) target: Taken,
+}
+
+impl Pair {
+    /// The target's requests a second in terms of the reference's.
+    pub(crate) fn rate(&self) -> f64 {
+        self.target.per_second() / self.reference.per_second()
+    }
+
+    /// The target's CPU time a request in terms of the reference's.
+    pub(crate) fn cpu(&self) -> f64 {
+        self.target.cpu_us() / self.reference.cpu_us()
+    }
+}
+
 impl Taken {
     /// The lane of this name.
     pub(crate) fn lane(&self, name: &str) -> Result<&LaneReport> {

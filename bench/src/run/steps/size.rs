@@ -12,6 +12,7 @@ use crate::run::countersign::Countersign;
 use crate::run::goals::Metric;
 use crate::run::scale::Scale;
 use crate::run::seed::{self, Seed};
+use crate::run::taken::Pair;
 use crate::wire::request;
 
 /// S2: from the start in a directory that is not there to the first answer. R2: memory after verifying
@@ -48,29 +49,28 @@ pub(crate) fn many(bench: &mut Bench) -> Result<()> {
 
     let few = bench.seed(bench.scale.few)?;
     let server = bench.start(&few.data)?;
-    let with_few = rate_to_hello(bench, &server, &few, "V3, few tokens")?;
+    let with_few = beside_hello(bench, &server, &few, "V3, few tokens")?;
     server.stop()?;
 
     let many = bench.seed(bench.scale.many)?;
     seed::warm(&many.data)?;
     let mut server = Countersign::spawn(&bench.setting(&many.data))?;
     let start = server.until_answered(&first_of(&many)?, 200)?;
-    let with_many = rate_to_hello(bench, &server, &many, "V3, many tokens")?;
+    let with_many = beside_hello(bench, &server, &many, "V3, many tokens")?;
     let memory = proc::memory_bytes(server.pid())?;
     server.stop()?;
 
-    bench.ledger.add(Metric::ManyTokensRate, with_many / with_few);
+    bench.expect_saturated(&with_few.target);
+    bench.expect_saturated(&with_many.target);
+    bench.ledger.add(Metric::ManyTokensRate, with_many.rate() / with_few.rate());
     bench.ledger.add(Metric::StartWithTokens, start.as_secs_f64());
     bench.ledger.add(Metric::TokenMemory, memory.saturating_sub(without) as f64 / many.count as f64);
     Ok(())
 }
 
-fn rate_to_hello(bench: &mut Bench, server: &Countersign, seed: &Seed, label: &str) -> Result<f64> {
+fn beside_hello(bench: &mut Bench, server: &Countersign, seed: &Seed, label: &str) -> Result<Pair> {
     let plan = bench.plan(server, vec![verify_lane(all_and_unknown(seed), None)]);
-    let hello = bench.hello()?;
-    let verify = bench.take(label, &plan)?;
-    bench.expect_saturated(&verify);
-    Ok(verify.per_second() / hello.per_second())
+    bench.take_beside_hello(label, &plan)
 }
 
 /// The verification of the first token of a directory.

@@ -6,8 +6,9 @@ use crate::load::{LanePlan, WorkPlan};
 use crate::run::bench::Bench;
 use crate::run::countersign::Countersign;
 use crate::run::goals::Metric;
+use crate::run::job::Job;
 use crate::run::slow_disk::{DELAY_MICROS, SlowDisk};
-use crate::run::taken::Taken;
+use crate::run::taken::Pair;
 
 /// Rows to a commit of the reference *group*.
 const GROUP: u32 = 100;
@@ -19,16 +20,16 @@ pub(crate) fn create(bench: &mut Bench) -> Result<f64> {
     if let Some(creates) = bench.round.creates {
         return Ok(creates);
     }
-    let group = bench.insert(GROUP, Vec::new())?.per_second();
     let data = bench.scratch("create")?;
     let server = bench.start(&data)?;
-    let creates = take_creates(bench, &server, 64, "W1")?.per_second();
-    let single = bench.insert(1, Vec::new())?.per_second();
-    let alone = take_creates(bench, &server, 1, "W2")?.lane("create")?.latency.p50_us;
+    let together = take_creates(bench, &server, 64, Job::insert("group", GROUP, Vec::new()), "W1")?;
+    let alone = take_creates(bench, &server, 1, Job::insert("single", 1, Vec::new()), "W2")?;
     server.stop()?;
 
-    bench.ledger.add(Metric::CreateRate, creates / group);
-    bench.ledger.add(Metric::CreateAlone, alone / 1e6 * single);
+    let p50 = alone.target.lane("create")?.latency.p50_us;
+    let creates = together.target.per_second();
+    bench.ledger.add(Metric::CreateRate, together.rate());
+    bench.ledger.add(Metric::CreateAlone, p50 / 1e6 * alone.reference.per_second());
     bench.round.creates = Some(creates);
     create_on_slow_disk(bench)?;
     Ok(creates)
@@ -36,26 +37,32 @@ pub(crate) fn create(bench: &mut Bench) -> Result<f64> {
 
 fn create_on_slow_disk(bench: &mut Bench) -> Result<()> {
     let disk = SlowDisk::build(&bench.scratch_root())?;
-    let single = bench.insert(1, disk.environment())?.per_second();
-    let fastest = 1e6 / f64::from(DELAY_MICROS);
-    anyhow::ensure!(single <= fastest, "the slow disk is not slow: {single:.0} commits a second");
-
     let data = bench.scratch("create-slowly")?;
     let mut setting = bench.setting(&data);
     setting.environment = disk.environment();
     let server = Countersign::start(&setting)?;
     disk.check(server.pid())?;
-    let creates = take_creates(bench, &server, 64, "W1, slow disk")?.per_second();
+    let single = Job::insert("single, slow disk", 1, disk.environment());
+    let creates = take_creates(bench, &server, 64, single, "W1, slow disk")?;
     server.stop()?;
-    bench.ledger.add(Metric::CreateRateOnSlowDisk, creates / single);
+
+    let (single, fastest) = (creates.reference.per_second(), 1e6 / f64::from(DELAY_MICROS));
+    anyhow::ensure!(single <= fastest, "the slow disk is not slow: {single:.0} commits a second");
+    bench.ledger.add(Metric::CreateRateOnSlowDisk, creates.rate());
     Ok(())
 }
 
-fn take_creates(bench: &mut Bench, server: &Countersign, connections: usize, label: &str) -> Result<Taken> {
+fn take_creates(
+    bench: &mut Bench,
+    server: &Countersign,
+    connections: usize,
+    reference: Job,
+    label: &str,
+) -> Result<Pair> {
     let work = WorkPlan::Create { count: None, answered: None };
     let lane = LanePlan { name: "create".into(), connections, rate: None, work };
     let plan = bench.plan(server, vec![lane]);
-    bench.take(label, &plan)
+    bench.take_pair(reference, Job::load(label, &plan))
 }
 
 /// W3: tokens of a million rotated at random, beside W1.

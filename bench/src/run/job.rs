@@ -1,0 +1,38 @@
+//! What is taken, and taken again when it was disturbed.
+
+use crate::load::Plan;
+
+/// A run, before it is taken.
+#[derive(Debug, Clone)]
+pub(crate) struct Job {
+    /// What the table of runs calls it.
+    pub(super) label: String,
+    /// What is done.
+    pub(super) work: Work,
+}
+
+/// What a job does.
+#[derive(Debug, Clone)]
+pub(super) enum Work {
+    /// The generator carries out a plan.
+    Load(Plan),
+    /// The bare store inserts.
+    Insert {
+        /// Rows to a commit.
+        per_commit: u32,
+        /// Its environment: the slow disk.
+        environment: Vec<(&'static str, String)>,
+    },
+}
+
+impl Job {
+    /// The generator carries out a plan.
+    pub(crate) fn load(label: &str, plan: &Plan) -> Self {
+        Self { label: label.into(), work: Work::Load(plan.clone()) }
+    }
+
+    /// The bare store inserts, so many rows to a commit, with this environment.
+    pub(crate) fn insert(label: &str, per_commit: u32, environment: Vec<(&'static str, String)>) -> Self {
+        Self { label: label.into(), work: Work::Insert { per_commit, environment } }
+    }
+}
