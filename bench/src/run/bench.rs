@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 
 use super::countersign::{Countersign, Setting};
+use super::goals::Metric;
 use super::job::{Job, Work};
 use super::ledger::Ledger;
 use super::process::{GENERATOR_CORE, Pinned, SERVER_CORE, free_address, on_core};
@@ -230,14 +231,20 @@ impl Bench {
         self.runs.push(taken);
     }
 
-    /// Says so when a run's requests a second are less than the server can.
-    pub(crate) fn expect_saturated(&mut self, taken: &Taken) {
-        let (label, round, busy) = (&taken.label, taken.round, taken.core_busy());
-        if busy < SATURATED {
-            let note =
-                format!("{label}, round {round}: server core busy {busy:.2}, its req/s is a lower bound");
-            self.ledger.note(note);
+    /// Says so when a ratio of requests a second is one of what was not saturated: of the target, it is too
+    /// small; of the reference, too good.
+    pub(crate) fn expect_saturated(&mut self, ratio: Metric, pairs: &[&Pair]) {
+        let busy = |taken: &Taken| format!("{} {:.2}", taken.label, taken.core_busy());
+        let runs = pairs.iter().flat_map(|pair| pair.both());
+        let idle: Vec<String> = runs.filter(|taken| taken.core_busy() < SATURATED).map(busy).collect();
+        if idle.is_empty() {
+            return;
         }
+        let (goal, round, idle) = (ratio.goal(), self.round.number, idle.join("; "));
+        self.ledger.note(format!(
+            "{}, round {round}: \"{}\" does not hold; the server's core was not saturated: {idle}",
+            goal.row, goal.what
+        ));
     }
 
     /// Runs the generator.

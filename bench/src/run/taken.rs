@@ -40,6 +40,11 @@ impl Pair {
     pub(crate) fn cpu(&self) -> f64 {
         self.target.cpu_us() / self.reference.cpu_us()
     }
+
+    /// Both.
+    pub(crate) fn both(&self) -> [&Taken; 2] {
+        [&self.reference, &self.target]
+    }
 }
 
 impl Taken {

@@ -60,8 +60,7 @@ pub(crate) fn many(bench: &mut Bench) -> Result<()> {
     let memory = proc::memory_bytes(server.pid())?;
     server.stop()?;
 
-    bench.expect_saturated(&with_few.target);
-    bench.expect_saturated(&with_many.target);
+    bench.expect_saturated(Metric::ManyTokensRate, &[&with_few, &with_many]);
     bench.ledger.add(Metric::ManyTokensRate, with_many.rate() / with_few.rate());
     bench.ledger.add(Metric::StartWithTokens, start.as_secs_f64());
     bench.ledger.add(Metric::TokenMemory, memory.saturating_sub(without) as f64 / many.count as f64);

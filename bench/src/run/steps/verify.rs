@@ -24,7 +24,8 @@ pub(crate) fn closed_loop(bench: &mut Bench) -> Result<Pair> {
     let verify = bench.take_beside_hello("V1", &plan)?;
     server.stop()?;
 
-    bench.expect_saturated(&verify.target);
+    bench.expect_saturated(Metric::VerifyRate, &[&verify]);
+    bench.expect_saturated(Metric::VerifyRateToMap, &[&verify, &map]);
     bench.ledger.add(Metric::VerifyCpu, verify.cpu());
     bench.ledger.add(Metric::VerifyRate, verify.rate());
     bench.ledger.add(Metric::VerifyRateToMap, verify.rate() / map.rate());
