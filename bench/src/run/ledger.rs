@@ -45,7 +45,7 @@ impl Ledger {
         self.notes.push(note);
     }
 
-    /// Adds a wrong answer: the whole run has failed.
+    /// Adds a wrong answer, or a demand that was not met: the whole run has failed.
     pub(crate) fn wrong(&mut self, what: String) {
         self.wrong.push(what);
     }
@@ -55,7 +55,7 @@ impl Ledger {
         &self.notes
     }
 
-    /// What was answered wrongly.
+    /// Why the run has failed.
     pub(crate) fn wrong_answers(&self) -> &[String] {
         &self.wrong
     }

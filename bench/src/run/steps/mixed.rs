@@ -11,9 +11,13 @@ use crate::load::{LanePlan, Plan, WorkPlan};
 use crate::run::bench::{Bench, all_and_unknown, verify_lane};
 use crate::run::goals::Metric;
 use crate::run::seed;
+use crate::run::taken::Taken;
 
 /// Of each kind of write, a second.
 const WRITES: u64 = 500;
+
+/// The part of [`WRITES`] that must be answered: else the door was measured beside less than was demanded.
+const ENOUGH: f64 = 0.95;
 
 /// Tokens that are rotated in M1: none of those that are verified, whose secrets would change under the door.
 const SPARE: usize = 10_000;
@@ -36,8 +40,10 @@ pub(crate) fn with_writes(bench: &mut Bench) -> Result<()> {
         write_lane("rotate", WorkPlan::Rotate { tokens: spare }),
     ];
     let plan = bench.plan(&server, lanes);
-    let p99 = bench.take("M1", &plan)?.lane("verify")?.latency.p99_us;
+    let taken = bench.take("M1", &plan)?;
     server.stop()?;
+    missing_writes(&taken).for_each(|missing| bench.ledger.wrong(missing));
+    let p99 = taken.lane("verify")?.latency.p99_us;
     bench.ledger.add(Metric::MixedP99, p99 / 1000.0);
     bench.ledger.add(Metric::MixedP99ToFixedRate, p99 / alone);
     Ok(())
@@ -59,6 +65,7 @@ pub(crate) fn through_checkpoints(bench: &mut Bench) -> Result<()> {
     let taken = bench.take("M2", &plan)?;
     let checkpoints = log_restarts(&data)?.wrapping_sub(before);
     server.stop()?;
+    missing_writes(&taken).for_each(|missing| bench.ledger.wrong(missing));
     let latency = taken.lane("verify")?.latency;
     bench.ledger.add(Metric::CheckpointP99, latency.p99_us / 1000.0);
     bench.ledger.add(Metric::CheckpointP999, latency.p999_us / 1000.0);
@@ -68,6 +75,15 @@ pub(crate) fn through_checkpoints(bench: &mut Bench) -> Result<()> {
 
 fn write_lane(name: &str, work: WorkPlan) -> LanePlan {
     LanePlan { name: name.into(), connections: 8, rate: Some(WRITES), work }
+}
+
+/// The lanes of writes that did less than was demanded of them.
+fn missing_writes(taken: &Taken) -> impl Iterator<Item = String> {
+    let writes = taken.report.lanes.iter().filter(|lane| lane.name != "verify");
+    writes.filter(|lane| lane.per_second < ENOUGH * WRITES as f64).map(|lane| {
+        let (label, round, name, rate) = (&taken.label, taken.round, &lane.name, lane.per_second);
+        format!("{label}, round {round}: {rate:.0} of {WRITES} {name}s a second were answered")
+    })
 }
 
 /// How often the write-ahead log was begun anew, which follows every complete checkpoint: the number at
@@ -89,7 +105,37 @@ fn log_restarts(data: &Path) -> Result<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::{LaneReport, Report, Times};
     use rusqlite::Connection;
+
+    #[test]
+    fn too_few_writes_are_told_and_verifications_are_no_writes() -> Result<()> {
+        let latency = Times::new()?.latency();
+        let lane = |(name, per_second): (&str, f64)| LaneReport {
+            name: name.into(),
+            completed: 0,
+            per_second,
+            unanswered: 0,
+            answers: 0,
+            refused: 0,
+            wrong: 0,
+            first_wrong: None,
+            latency,
+        };
+        let lanes = [("verify", 9.0), ("create", 475.0), ("rotate", 474.0)].map(lane).into();
+        let report = Report {
+            seconds: 10.0,
+            server_cpu_us: 0,
+            server_file_reads: 0,
+            generator_cpu_us: 0,
+            cores_busy: Vec::new(),
+            lanes,
+        };
+        let taken = Taken { label: "M1".into(), round: 2, report, others: 0.0 };
+        let missing: Vec<String> = missing_writes(&taken).collect();
+        assert_eq!(missing, ["M1, round 2: 474 of 500 rotates a second were answered"]);
+        Ok(())
+    }
 
     #[test]
     fn a_checkpoint_begins_the_log_anew() -> Result<()> {
