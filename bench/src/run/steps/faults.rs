@@ -38,6 +38,12 @@ pub(crate) fn revoke(bench: &mut Bench) -> Result<()> {
     if seen.granted_after > 0 {
         bench.ledger.wrong(format!("W4: {} of {revoked} revoked tokens were granted", seen.granted_after));
     }
+    if let Some(status) = seen.first_otherwise {
+        let otherwise = seen.otherwise_after;
+        bench
+            .ledger
+            .wrong(format!("W4: {otherwise} of {revoked} revoked tokens were not refused ({status})"));
+    }
     Ok(())
 }
 
