@@ -73,14 +73,23 @@ pub(crate) enum WorkPlan {
         /// The file they are in.
         tokens: PathBuf,
     },
-    /// Lists one page over and over: 200 each.
+    /// Lists one page over and over.
     List {
         /// The query, without `?`.
         query: String,
-        /// How many rows each answer must have; not looked at without it, and then a refusal (4xx) is right
-        /// too: a search may be too wide.
-        rows: Option<usize>,
+        /// What is right.
+        right: RightList,
     },
+}
+
+/// The answer that a list must get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RightList {
+    /// 200 with so many rows.
+    Rows(usize),
+    /// Exactly this status: the server refuses.
+    Status(u16),
 }
 
 /// Which credentials are shown at the door.

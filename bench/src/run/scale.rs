@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Most tokens that the server looks through for a search; in a larger account it refuses to.
+pub(crate) const MOST_SEARCHED: usize = 200_000;
+
 /// The sizes of a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scale {
@@ -21,6 +24,8 @@ pub(crate) struct Scale {
     pub(crate) usual: usize,
     /// Live tokens of the large one: as many as an account may have.
     pub(crate) many: usize,
+    /// Live tokens of the one that is searched: as many as a search looks through, if it can.
+    pub(crate) searched: usize,
     /// Tokens revoked and verified at once.
     pub(crate) revocations: usize,
     /// Wait for a quiet machine, and measure again when it was not.
@@ -43,6 +48,7 @@ impl Scale {
             few: 1_000,
             usual: 100_000,
             many: 1_000_000,
+            searched: MOST_SEARCHED,
             revocations: 10_000,
             quiet: true,
         }
@@ -58,6 +64,7 @@ impl Scale {
             few: 1_000,
             usual: 5_000,
             many: 20_000,
+            searched: 5_000,
             revocations: 500,
             quiet: false,
         }

@@ -35,7 +35,7 @@ pub(super) fn open(plan: &WorkPlan) -> Result<Box<dyn Work>> {
             Box::new(create::Create::open(count.unwrap_or(u64::MAX), answered.as_deref())?)
         }
         WorkPlan::Rotate { tokens } => Box::new(rotate::Rotate::open(tokens)?),
-        WorkPlan::List { query, rows } => Box::new(list::List::new(query, *rows)),
+        WorkPlan::List { query, right } => Box::new(list::List::new(query, *right)),
     })
 }
 
