@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::goals::{Bound, Metric};
+use super::goals::{Bound, Goal, Metric};
 
 /// What was measured so far.
 #[derive(Debug, Default)]
@@ -73,9 +73,14 @@ impl Ledger {
 }
 
 impl Summary {
-    /// The median against the goals; where nothing at all is allowed, the worst round counts.
-    pub(crate) fn verdict(self, must: Option<Bound>, near: Option<Bound>) -> Verdict {
-        let value = if must == Some(Bound::AtMost(0.0)) { self.max } else { self.median };
+    /// Against the goals: the median, or the worst round where it is that which counts.
+    pub(crate) fn verdict(self, goal: &Goal) -> Verdict {
+        let Goal { must, near, .. } = *goal;
+        let value = match must {
+            Some(Bound::AtMost(_)) if goal.worst => self.max,
+            Some(Bound::AtLeast(_)) if goal.worst => self.min,
+            _ => self.median,
+        };
         let holds = |bound: Option<Bound>| bound.is_none_or(|bound| bound.holds(value));
         match (holds(must), holds(near)) {
             (false, _) => Verdict::Missed,
@@ -101,16 +106,25 @@ mod tests {
         assert_eq!(ledger.summary(Metric::VerifyCpu).map(|s| s.median), Some(2.5));
     }
 
+    fn goal(must: Option<Bound>, near: Option<Bound>) -> Goal {
+        Goal { must, near, ..Metric::VerifyCpu.goal() }
+    }
+
     #[test]
-    fn one_round_with_a_grant_is_a_miss() {
-        let none = Some(Bound::AtMost(0.0));
+    fn one_round_with_a_grant_or_without_checkpoints_is_a_miss() {
         let once = Summary { median: 0.0, min: 0.0, max: 1.0 };
-        assert_eq!(once.verdict(none, none), Verdict::Missed);
+        assert_eq!(once.verdict(&Metric::GrantsAfterRevoke.goal()), Verdict::Missed);
+        let few = Summary { median: 20.0, min: 9.0, max: 30.0 };
+        assert_eq!(few.verdict(&Metric::Checkpoints.goal()), Verdict::Missed);
+    }
+
+    #[test]
+    fn otherwise_the_median_counts() {
         let noisy = Summary { median: 1.3, min: 1.2, max: 1.6 };
         let (must, near) = (Some(Bound::AtMost(1.5)), Some(Bound::AtMost(1.25)));
-        assert_eq!(noisy.verdict(must, near), Verdict::Met);
-        assert_eq!(noisy.verdict(None, near), Verdict::Met);
-        assert_eq!(noisy.verdict(must, None), Verdict::Near);
-        assert_eq!(noisy.verdict(near, near), Verdict::Missed);
+        assert_eq!(noisy.verdict(&goal(must, near)), Verdict::Met);
+        assert_eq!(noisy.verdict(&goal(None, near)), Verdict::Met);
+        assert_eq!(noisy.verdict(&goal(must, None)), Verdict::Near);
+        assert_eq!(noisy.verdict(&goal(near, near)), Verdict::Missed);
     }
 }

@@ -16,7 +16,7 @@ pub(crate) fn results(ledger: &Ledger) -> String {
         let digits = |value| goal.unit.digits(value);
         let (median, min, max) = (digits(summary.median), digits(summary.min), digits(summary.max));
         let measured = format!("{median}{} ({min}-{max})", goal.unit.suffix());
-        let verdict = match summary.verdict(goal.must, goal.near) {
+        let verdict = match summary.verdict(&goal) {
             Verdict::Near if goal.near.is_none() => "met",
             Verdict::Near => "near",
             Verdict::Met if goal.must.is_none() => "not near",
