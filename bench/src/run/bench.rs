@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
@@ -202,7 +202,7 @@ impl Bench {
     fn take_together<const N: usize>(&mut self, jobs: [Job; N]) -> Result<[Taken; N]> {
         let mut left = if self.scale.quiet { TRIES } else { 1 };
         loop {
-            let taken = jobs.iter().map(|job| self.once(job)).collect::<Result<Vec<_>>>()?;
+            let taken = jobs.iter().map(|job| self.once(job, &jobs)).collect::<Result<Vec<_>>>()?;
             left -= 1;
             if left == 0 || taken.iter().all(|taken| taken.others <= quiet::OTHERS) {
                 taken.iter().for_each(|taken| self.record(taken.clone()));
@@ -211,17 +211,18 @@ impl Bench {
         }
     }
 
-    fn once(&self, job: &Job) -> Result<Taken> {
+    /// Takes one of `jobs` a single time; the servers of the others ought to be idle meanwhile.
+    fn once(&self, job: &Job, jobs: &[Job]) -> Result<Taken> {
+        let idle: Vec<u32> =
+            jobs.iter().filter_map(Job::server).filter(|pid| job.server() != Some(*pid)).collect();
         if self.scale.quiet {
-            quiet::wait()?;
+            quiet::wait(&idle)?;
         }
-        let run = match &job.work {
-            Work::Load(plan) => self.send_in_background(plan)?,
-            Work::Insert { per_commit, environment } => {
-                self.insert_in_background(*per_commit, environment)?
-            }
+        let child = match &job.work {
+            Work::Load(plan) => self.start_load(plan)?,
+            Work::Insert { per_commit, environment } => self.start_insert(*per_commit, environment)?,
         };
-        self.taken(&job.label, run)
+        self.taken(&job.label, Running { child, others: Meter::start(&idle)? })
     }
 
     /// Keeps a run, its wrong answers, and what stayed without an answer.
@@ -254,18 +255,22 @@ impl Bench {
 
     /// Starts the generator; [`Running::report`] waits for its end.
     pub(crate) fn send_in_background(&self, plan: &Plan) -> Result<Running> {
+        Ok(Running { child: self.start_load(plan)?, others: Meter::start(&[])? })
+    }
+
+    fn start_load(&self, plan: &Plan) -> Result<Child> {
         let mut command = on_core(GENERATOR_CORE, &self.this);
         let mut child = command.arg("load").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let input = child.stdin.take().context("the generator reads nothing")?;
         serde_json::to_writer(input, plan)?;
-        Ok(Running { child, others: Meter::start()? })
+        Ok(child)
     }
 
     /// Waits for a load in the background, and records it.
-    pub(crate) fn record_in_background(&mut self, label: &str, load: Running) -> Result<()> {
+    pub(crate) fn record_in_background(&mut self, label: &str, load: Running) -> Result<Taken> {
         let taken = self.taken(label, load)?;
-        self.record(taken);
-        Ok(())
+        self.record(taken.clone());
+        Ok(taken)
     }
 
     fn taken(&self, label: &str, load: Running) -> Result<Taken> {
@@ -285,11 +290,7 @@ impl Bench {
         json_of(command.stdout(Stdio::piped()).spawn()?)
     }
 
-    fn insert_in_background(
-        &self,
-        per_commit: u32,
-        environment: &[(&'static str, String)],
-    ) -> Result<Running> {
+    fn start_insert(&self, per_commit: u32, environment: &[(&'static str, String)]) -> Result<Child> {
         let scratch = self.scratch("reference")?;
         fs::create_dir_all(&scratch)?;
         let mut command = on_core(SERVER_CORE, &self.this);
@@ -298,7 +299,7 @@ impl Bench {
         command.arg("--warm-up").arg(self.scale.warm_up.as_secs_f64().to_string());
         command.arg("--seconds").arg(self.scale.reference.as_secs_f64().to_string());
         command.envs(environment.iter().cloned()).stdout(Stdio::piped());
-        Ok(Running { child: command.spawn()?, others: Meter::start()? })
+        Ok(command.spawn()?)
     }
 }
 
@@ -318,7 +319,7 @@ impl Reference {
 
 /// A generator or the bare store at work.
 pub(crate) struct Running {
-    child: std::process::Child,
+    child: Child,
     others: Meter,
 }
 
@@ -330,7 +331,7 @@ impl Running {
     }
 }
 
-fn json_of<T: DeserializeOwned>(child: std::process::Child) -> Result<T> {
+fn json_of<T: DeserializeOwned>(child: Child) -> Result<T> {
     let output = child.wait_with_output()?;
     anyhow::ensure!(output.status.success(), "it ended with {}", output.status);
     Ok(serde_json::from_slice(&output.stdout)?)

@@ -31,6 +31,14 @@ impl Job {
         Self { label: label.into(), work: Work::Load(plan.clone()) }
     }
 
+    /// The server that it drives: while another job runs, this one ought to be idle.
+    pub(super) fn server(&self) -> Option<u32> {
+        match &self.work {
+            Work::Load(plan) => plan.server,
+            Work::Insert { .. } => None,
+        }
+    }
+
     /// The bare store inserts, so many rows to a commit, with this environment.
     pub(crate) fn insert(label: &str, per_commit: u32, environment: Vec<(&'static str, String)>) -> Self {
         Self { label: label.into(), work: Work::Insert { per_commit, environment } }
