@@ -161,7 +161,8 @@ impl Bench {
         self.plan_for(self.hello.address, self.hello.process.pid(), vec![verify_lane(verify, rate)])
     }
 
-    /// Takes the bare server that verifies against the tokens of a directory, beside the hello like any target.
+    /// Takes the bare server that verifies against the tokens of a directory, beside the hello like any
+    /// target.
     pub(crate) fn map(&mut self, seed: &Seed) -> Result<Pair> {
         let map = Reference::start(&self.this, Some(&seed.tokens))?;
         let lanes = vec![verify_lane(all_and_unknown(seed), None)];
@@ -197,8 +198,9 @@ impl Bench {
         Ok(Pair { reference, target })
     }
 
-    /// Takes jobs one after the other, each on a quiet machine. When other programs disturbed one, all are taken
-    /// again: a ratio holds between runs that stand beside each other, not with one of minutes ago.
+    /// Takes jobs one after the other, each on a quiet machine. When other programs disturbed one, all are
+    /// taken again: a ratio holds between runs that stand beside each other, not with one of minutes ago. What
+    /// was answered wrongly in a disturbed run was wrong all the same.
     fn take_together<const N: usize>(&mut self, jobs: [Job; N]) -> Result<[Taken; N]> {
         let mut left = if self.scale.quiet { TRIES } else { 1 };
         loop {
@@ -208,6 +210,7 @@ impl Bench {
                 taken.iter().for_each(|taken| self.record(taken.clone()));
                 return taken.try_into().map_err(|_| anyhow::anyhow!("a job was lost"));
             }
+            taken.iter().flat_map(Taken::wrong_answers).for_each(|wrong| self.ledger.wrong(wrong));
         }
     }
 
