@@ -54,8 +54,9 @@ pub(crate) fn many(bench: &mut Bench) -> Result<()> {
 
     let many = bench.seed(bench.scale.many)?;
     seed::warm(&many.data)?;
+    let last = last_of(&many)?;
     let mut server = Countersign::spawn(&bench.setting(&many.data))?;
-    let start = server.until_answered(&last_of(&many)?, 200)?;
+    let start = server.until_answered(&last, 200)?;
     let with_many = beside_hello(bench, &server, &many, "V3, many tokens")?;
     verify_all(bench, &server, &many)?;
     let memory = proc::memory_bytes(server.pid())?;
@@ -73,8 +74,8 @@ fn beside_hello(bench: &mut Bench, server: &Countersign, seed: &Seed, label: &st
     bench.take_beside_hello(label, &plan)
 }
 
-/// Shows every token once: in its time V3 does not come to the end of a million, and what is kept of a use takes
-/// memory.
+/// Shows every token once: in its time V3 does not come to the end of a million, and what is kept of a use
+/// takes memory.
 fn verify_all(bench: &mut Bench, server: &Countersign, seed: &Seed) -> Result<()> {
     let all = VerifyPlan { unknown: 0, once: true, ..all_and_unknown(seed) };
     let lanes = vec![verify_lane(all, None)];
@@ -86,7 +87,8 @@ fn verify_all(bench: &mut Bench, server: &Countersign, seed: &Seed) -> Result<()
     Ok(())
 }
 
-/// The verification of the last token of a directory, so that no token may still be missing when it is granted.
+/// The verification of the last token of a directory, so that no token may still be missing when it is
+/// granted.
 fn last_of(seed: &Seed) -> Result<Vec<u8>> {
     let text = credentials::read(&seed.tokens)?;
     let token = credentials::parse(&text).last().context("there is no token")??;
