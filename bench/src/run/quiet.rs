@@ -12,8 +12,8 @@ pub(crate) const OTHERS: f64 = 0.12;
 /// Longest wait.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Waits until hardly anything runs, of these processes of ours neither. Gives up after a minute: the run then
-/// says how much else ran.
+/// Waits until hardly anything runs, of these processes of ours neither. Gives up after a minute: the run
+/// then says how much else ran.
 pub(crate) fn wait(idle: &[u32]) -> Result<()> {
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
@@ -26,8 +26,8 @@ pub(crate) fn wait(idle: &[u32]) -> Result<()> {
     Ok(())
 }
 
-/// Measures what other programs use, and processes of ours that ought to be idle: a server may still have to write
-/// what it has just been asked.
+/// Measures what other programs use, and processes of ours that ought to be idle: a server may still have to
+/// write what it has just been asked.
 pub(crate) struct Meter {
     start: Instant,
     idle: Vec<u32>,

@@ -71,8 +71,9 @@ fn take_pages(bench: &mut Bench, server: &Countersign, seed: &Seed, label: &str)
     Ok(Pages { first: take("first", 1)?, middle: take("middle", count / 2)?, last: take("last", count)? })
 }
 
-/// The slowest search: for hex digits, because they may be in a name, an id or a client id and all three have to
-/// be looked at. They are the end of one token's id and in no other, so that the answer shows who has looked.
+/// The slowest search: for hex digits, because they may be in a name, an id or a client id and all three have
+/// to be looked at. They are the end of one token's id and in no other, so that the answer shows who has
+/// looked.
 fn take_search(bench: &mut Bench, server: &Countersign, seed: &Seed, right: RightList) -> Result<Taken> {
     let text = credentials::read(&seed.tokens)?;
     let token = credentials::parse(&text).last().context("there is no token")??;

@@ -77,8 +77,8 @@ fn write_lane(name: &str, work: WorkPlan) -> LanePlan {
     LanePlan { name: name.into(), connections: 8, rate: Some(WRITES), work }
 }
 
-/// What was measured beside too few writes does not count. A short run on whatever machine there is, whose numbers
-/// mean nothing, only says so.
+/// What was measured beside too few writes does not count. A short run on whatever machine there is, whose
+/// numbers mean nothing, only says so.
 fn expect_writes(bench: &mut Bench, taken: &Taken) {
     for missing in missing_writes(taken) {
         if bench.scale.quiet {

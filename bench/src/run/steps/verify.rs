@@ -8,11 +8,11 @@ use crate::run::goals::Metric;
 use crate::run::scale::Scale;
 use crate::run::taken::Pair;
 
-/// V1: as many requests as the server answers, a tenth of them of unknown tokens. Gives the run with the hello
-/// before it; the second time in a round, those of the first.
+/// V1: as many requests as the server answers, a tenth of them of unknown tokens. Gives the run with the
+/// hello before it; the second time in a round, those of the first.
 ///
-/// Minutes lie between *map* and V1, in which the core changes its speed. So each is taken in terms of its own
-/// hello, and the ratio of the two is one of these ratios.
+/// Between *map* and V1 the core changes its speed, and either may be taken again. So each is taken in terms
+/// of its own hello, and the ratio of the two is one of these ratios.
 pub(crate) fn closed_loop(bench: &mut Bench) -> Result<Pair> {
     if let Some(taken) = bench.round.verify.clone() {
         return Ok(taken);
@@ -58,8 +58,8 @@ pub(crate) fn fixed_rate(bench: &mut Bench) -> Result<f64> {
     Ok(p99)
 }
 
-/// V4: V1 with unknown tokens alone, as many different ones as V1 has lines: fewer would be in every cache. Both are
-/// taken in terms of the hello just before them.
+/// V4: V1 with unknown tokens alone, as many different ones as V1 has lines: fewer would be in every cache.
+/// Both are taken in terms of the hello just before them.
 pub(crate) fn flood(bench: &mut Bench) -> Result<()> {
     let verify = closed_loop(bench)?;
     let seed = bench.seed(bench.scale.usual)?;
