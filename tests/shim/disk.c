@@ -3,9 +3,9 @@
  * What a process writes into one flat directory is kept apart from what it has made durable there, and its writes
  * and syncs can be made to fail while it runs. Absolute paths in the environment:
  *
- *   COUNTERSIGN_DISK_LIVE      the directory; what is in it when the process starts counts as durable
- *   COUNTERSIGN_DISK_DURABLE   an empty directory; `names` in it is what a power cut would leave of the live one
- *   COUNTERSIGN_DISK_FAULT     a file; while it is there, its one word says what fails:
+ *   TEST_DISK_LIVE      the directory; what is in it when the process starts counts as durable
+ *   TEST_DISK_DURABLE   an empty directory; `names` in it is what a power cut would leave of the live one
+ *   TEST_DISK_FAULT     a file; while it is there, its one word says what fails:
  *                              full       writes, with ENOSPC
  *                              readonly   writes, and opening for writing, with EROFS
  *                              sync       syncs, with EIO
@@ -237,10 +237,10 @@ static void take_stock(void) {
 }
 
 __attribute__((constructor)) static void start(void) {
-    const char *durable = getenv("COUNTERSIGN_DISK_DURABLE");
-    const char *directory = getenv("COUNTERSIGN_DISK_LIVE");
-    fault_file = getenv("COUNTERSIGN_DISK_FAULT");
-    must(durable && directory && fault_file, "COUNTERSIGN_DISK_LIVE, _DURABLE or _FAULT is not set");
+    const char *durable = getenv("TEST_DISK_DURABLE");
+    const char *directory = getenv("TEST_DISK_LIVE");
+    fault_file = getenv("TEST_DISK_FAULT");
+    must(durable && directory && fault_file, "TEST_DISK_LIVE, _DURABLE or _FAULT is not set");
     must(realpath(directory, live) != NULL && stat(live, &live_directory) == 0, directory);
     join(names, durable, "names");
     join(contents, durable, "contents");

@@ -40,7 +40,7 @@ impl SlowDisk {
     pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
         vec![
             ("LD_PRELOAD", self.0.display().to_string()),
-            ("COUNTERSIGN_BENCH_SYNC_DELAY_US", DELAY_MICROS.to_string()),
+            ("BENCH_SYNC_DELAY_US", DELAY_MICROS.to_string()),
         ]
     }
 

@@ -38,7 +38,7 @@ impl Service {
     /// Answers one request.
     pub async fn call(&self, request: Request) -> Response {
         let Ok(response): Result<Response, Infallible> =
-            self.0.clone().oneshot(loopback::fold_case(request)).await;
+            self.0.clone().oneshot(loopback::fold_case(cloudflare::without_base_path(request))).await;
         response
     }
 }

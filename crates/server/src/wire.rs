@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use axum::response::Response;
 use countersign_domain::error::{Denial, Error};
-use http::{HeaderValue, header};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
 
 use crate::{cloudflare, loopback, native};
 
@@ -97,6 +98,26 @@ impl Wire {
     }
 }
 
+/// Room for the body of an answer: most fit, a page grows.
+const USUAL_BODY: usize = 1024;
+
+/// An answer in JSON. Secrets are in some, and all are true for a moment and meant for one caller, so nobody on the way
+/// may keep it.
+pub(crate) fn json_answer<T: Serialize>(status: StatusCode, body: &T) -> Response {
+    let mut bytes = Vec::with_capacity(USUAL_BODY);
+    if let Err(error) = serde_json::to_writer(&mut bytes, body) {
+        // Never: what we answer with is made of texts, numbers and lists.
+        tracing::error!(%error, "an answer could not be written");
+        bytes.clear();
+    }
+    let mut response = Response::new(bytes.into());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
 /// Why a caller with a good credential was denied. Its answer does not say; it travels in the response's extensions to
 /// [`crate::observe`], which logs it.
 #[derive(Debug, Clone, Copy)]
@@ -119,7 +140,7 @@ impl Fault {
     /// An answer that carries the fault; its status and body are written later.
     pub(crate) fn response(error: Error) -> Response {
         let mut response = Response::default();
-        *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         response.extensions_mut().insert(Self(Arc::new(error)));
         response
     }

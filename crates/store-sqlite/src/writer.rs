@@ -24,8 +24,11 @@ use crate::stats::Counters;
 /// Most changes of a commit. More would make each wait longer and save little: a commit's fixed cost is already
 /// divided by this number.
 const MOST_CHANGES: usize = 256;
+/// Nobody waits for more changes than this: the fixed cost of a commit is then a small part of each, and whoever comes
+/// later has its request read while the disk works.
+const WORTH_WAITING_FOR: usize = 32;
 /// Longest wait for clients that are expected back.
-const LONGEST_GATHERING: Duration = Duration::from_millis(1);
+const LONGEST_GATHERING: Duration = Duration::from_millis(2);
 /// Between attempts to learn what became of a commit.
 const SETTLING_PAUSE: Duration = Duration::from_millis(50);
 /// After so many attempts the callers are told that nobody knows.
@@ -240,8 +243,10 @@ impl Writer {
             self.counters.committed(accepted, took);
             self.healthy = true;
         }
-        self.gathering.expected = results.len();
-        self.gathering.patience = (took / 2).min(LONGEST_GATHERING);
+        // As many as last time are likely to come back; a little less when fewer came, since some may have been late.
+        let fewer = self.gathering.expected - self.gathering.expected.div_ceil(8);
+        self.gathering.expected = results.len().max(fewer).min(WORTH_WAITING_FOR);
+        self.gathering.patience = took.min(LONGEST_GATHERING);
     }
 
     fn note_failure(&mut self, error: &rusqlite::Error) {

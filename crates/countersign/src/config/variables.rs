@@ -19,14 +19,6 @@ const OTHERS: [&str; 5] = [
     "COUNTERSIGN_CLIENT_SECRET",
 ];
 
-/// What libraries read that tests and measurements preload into a server: they share its environment.
-const PRELOADED: [&str; 4] = [
-    "COUNTERSIGN_DISK_LIVE",
-    "COUNTERSIGN_DISK_DURABLE",
-    "COUNTERSIGN_DISK_FAULT",
-    "COUNTERSIGN_BENCH_SYNC_DELAY_US",
-];
-
 /// What a later version will have, and what to do in this one. Who sets these believes to be protected by them.
 const NOT_YET: [(&str, &str); 3] = [
     ("COUNTERSIGN_TLS_CERT", WITHOUT_TLS),
@@ -51,7 +43,7 @@ pub(super) fn check(names: impl IntoIterator<Item = String>) -> anyhow::Result<(
 
 fn known() -> Vec<String> {
     let roots = ROOT_VARIABLES.iter().map(|(name, _)| *name);
-    let others = roots.chain(OTHERS).chain(PRELOADED).map(str::to_owned);
+    let others = roots.chain(OTHERS).map(str::to_owned);
     KEYS.into_iter().map(variable_of).chain(others).collect()
 }
 

@@ -72,9 +72,9 @@ impl Disk {
     fn environment(&self) -> [(&'static str, PathBuf); 4] {
         [
             ("LD_PRELOAD", self.library()),
-            ("COUNTERSIGN_DISK_LIVE", self.live()),
-            ("COUNTERSIGN_DISK_DURABLE", self.path("durable")),
-            ("COUNTERSIGN_DISK_FAULT", self.path("fault")),
+            ("TEST_DISK_LIVE", self.live()),
+            ("TEST_DISK_DURABLE", self.path("durable")),
+            ("TEST_DISK_FAULT", self.path("fault")),
         ]
     }
 

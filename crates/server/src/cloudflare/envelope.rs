@@ -1,11 +1,11 @@
 //! The v4 envelope: `{"success", "errors", "messages", "result", "result_info"?}` (cloudflare-access.md 2).
 
-use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::wire::{Problem, abridged};
+use crate::wire::{Problem, abridged, json_answer};
 
 /// The envelope. On success `errors` and `messages` stay empty: some clients type them as lists of strings.
 #[derive(Debug, Serialize)]
@@ -71,12 +71,12 @@ impl ErrorItem {
 
 /// A success.
 pub(super) fn success<T: Serialize>(status: StatusCode, result: T) -> Response {
-    respond(status, &enveloped(result, None))
+    json_answer(status, &enveloped(result, None))
 }
 
 /// A page.
 pub(super) fn page<T: Serialize>(result: Vec<T>, info: ResultInfo) -> Response {
-    respond(StatusCode::OK, &enveloped(result, Some(info)))
+    json_answer(StatusCode::OK, &enveloped(result, Some(info)))
 }
 
 fn enveloped<T>(result: T, result_info: Option<ResultInfo>) -> Envelope<T> {
@@ -87,14 +87,7 @@ fn enveloped<T>(result: T, result_info: Option<ResultInfo>) -> Envelope<T> {
 pub(super) fn failure(status: StatusCode, errors: Vec<ErrorItem>) -> Response {
     let envelope: Envelope<()> =
         Envelope { success: false, errors, messages: [], result: None, result_info: None };
-    respond(status, &envelope)
-}
-
-/// Secrets are in some answers of this wire, so none may be kept by anybody on the way.
-fn respond<T: Serialize>(status: StatusCode, body: &T) -> Response {
-    let mut response = (status, axum::Json(body)).into_response();
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    json_answer(status, &envelope)
 }
 
 /// What can go wrong whatever the route.

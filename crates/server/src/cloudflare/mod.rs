@@ -12,6 +12,8 @@ mod service_tokens;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Request;
+use http::Uri;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -20,9 +22,25 @@ use crate::App;
 pub(crate) use envelope::refuse;
 pub(crate) use openapi::openapi;
 
-/// The wire's routes.
+/// Cloudflare's own base path, which clients may keep or leave out.
+const BASE_PATH: &str = "/client/v4";
+
+/// The wire's routes, without the base path.
 pub(crate) fn routes() -> Router<Arc<App>> {
-    Router::new().nest("/client/v4", operations().into()).merge(operations())
+    operations().into()
+}
+
+/// Takes the base path off a request to one of the routes. Every other request passes untouched.
+pub(crate) fn without_base_path(mut request: Request) -> Request {
+    let rest = request.uri().path_and_query().and_then(|whole| whole.as_str().strip_prefix(BASE_PATH));
+    if let Some(rest) = rest.filter(|rest| rest.starts_with("/accounts/"))
+        && let Ok(path_and_query) = rest.parse()
+    {
+        let mut parts = std::mem::take(request.uri_mut()).into_parts();
+        parts.path_and_query = Some(path_and_query);
+        *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+    }
+    request
 }
 
 /// Route and description in one line each, so that none can be forgotten in the other.

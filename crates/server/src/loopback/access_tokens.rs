@@ -9,10 +9,11 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::auth::Asking;
 use super::body::{AccessTokenInput, AccessTokenOutput, Done};
-use super::error::{Failures, answer};
+use super::error::Failures;
 use super::failure::Failure;
 use super::filter::Filter;
 use crate::App;
+use crate::wire::json_answer;
 
 static X_TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
@@ -35,7 +36,7 @@ pub(super) async fn create(
 ) -> Result<Response, Failure> {
     let wanted = input.wanted()?;
     let (token, text) = app.authority.issue_access_token(asking.asked(), wanted.ttl, wanted.scopes).await?;
-    Ok(answer(StatusCode::OK, &AccessTokenOutput::issued(&token, &text)))
+    Ok(json_answer(StatusCode::OK, &AccessTokenOutput::issued(&token, &text)))
 }
 
 /// `GET …/accessTokens`: live tokens in the order they were made.
@@ -58,7 +59,7 @@ pub(super) async fn list(
 ) -> Result<Response, Failure> {
     let page = app.authority.list_access_tokens(asking.asked(), filter.skip, filter.limit).await?;
     let tokens: Vec<_> = page.items.iter().map(AccessTokenOutput::listed).collect();
-    let mut response = answer(StatusCode::OK, &tokens);
+    let mut response = json_answer(StatusCode::OK, &tokens);
     response.headers_mut().insert(&X_TOTAL_COUNT, HeaderValue::from(page.total));
     Ok(response)
 }
@@ -78,7 +79,7 @@ pub(super) async fn list(
 pub(super) async fn delete(State(app): State<Arc<App>>, asking: Asking) -> Result<Response, Failure> {
     let key = asking.foreign_key();
     match app.authority.revoke_access_token(asking.asked(), key.handle).await {
-        Ok(()) => Ok(answer(StatusCode::OK, &Done {})),
+        Ok(()) => Ok(json_answer(StatusCode::OK, &Done {})),
         Err(Error::NotFound) => Err(Failure::NoInstance { shown: key.shown }),
         Err(other) => Err(other.into()),
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use axum::extract::Request;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
@@ -12,7 +12,7 @@ use utoipa::{IntoResponses, ToSchema};
 
 use super::path::{shown, shown_account};
 use crate::observe::method_word;
-use crate::wire::Problem;
+use crate::wire::{Problem, json_answer};
 
 /// Longest path that an answer repeats, in characters.
 const LONGEST_PATH: usize = 200;
@@ -106,16 +106,9 @@ impl ErrorObject {
     }
 }
 
-/// An answer. Tokens are in some answers of this wire, so none may be kept by anybody on the way.
-pub(super) fn answer<T: Serialize>(status: StatusCode, body: &T) -> Response {
-    let mut response = (status, axum::Json(body)).into_response();
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
 /// An error.
 pub(super) fn refused(error: ErrorObject) -> Response {
-    answer(error.status_code, &ErrorBody { error })
+    json_answer(error.status_code, &ErrorBody { error })
 }
 
 /// 401.

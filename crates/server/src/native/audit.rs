@@ -14,10 +14,11 @@ use utoipa::ToSchema;
 
 use super::auth::Asking;
 use super::failure::Failure;
-use super::problem::{Failures, answer};
+use super::problem::Failures;
 use super::query::Parameters;
 use crate::App;
 use crate::time_text::{parse_rfc3339, rfc3339};
+use crate::wire::json_answer;
 
 /// Entries of a page when no number is asked for.
 const ROWS: u32 = 50;
@@ -196,7 +197,7 @@ pub(super) async fn list(
     AuditQuery(filter): AuditQuery,
 ) -> Result<Response, Failure> {
     let page = app.authority.list_audit(&caller, filter).await?;
-    Ok(answer(StatusCode::OK, &AuditOutput::of(&page)))
+    Ok(json_answer(StatusCode::OK, &AuditOutput::of(&page)))
 }
 
 #[cfg(test)]

@@ -8,10 +8,10 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::problem::{Failures, answer, refuse};
+use super::problem::{Failures, refuse};
 use crate::App;
 use crate::observe::arrival;
-use crate::wire::Problem;
+use crate::wire::{Problem, json_answer};
 
 const OPENMETRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
@@ -27,11 +27,11 @@ pub(super) struct HealthOutput {
 }
 
 fn healthy() -> Response {
-    answer(StatusCode::OK, &HealthOutput { status: "ok", reason: None })
+    json_answer(StatusCode::OK, &HealthOutput { status: "ok", reason: None })
 }
 
 fn unready(reason: &'static str) -> Response {
-    answer(StatusCode::SERVICE_UNAVAILABLE, &HealthOutput { status: "unavailable", reason: Some(reason) })
+    json_answer(StatusCode::SERVICE_UNAVAILABLE, &HealthOutput { status: "unavailable", reason: Some(reason) })
 }
 
 /// `GET /healthz`: the process lives.

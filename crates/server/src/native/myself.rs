@@ -5,7 +5,8 @@ use http::StatusCode;
 
 use super::auth::Recognised;
 use super::identity::Identity;
-use super::problem::{Failures, answer};
+use super::problem::Failures;
+use crate::wire::json_answer;
 
 /// `GET /api/v1/self`: tells a bearer about itself.
 ///
@@ -19,5 +20,5 @@ use super::problem::{Failures, answer};
     tag = "verification"
 )]
 pub(super) async fn show(Recognised(granted): Recognised) -> Response {
-    answer(StatusCode::OK, &Identity::of(&granted))
+    json_answer(StatusCode::OK, &Identity::of(&granted))
 }

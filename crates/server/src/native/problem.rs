@@ -5,7 +5,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
-use crate::wire::Problem;
+use crate::wire::{Problem, json_answer};
 
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
@@ -68,17 +68,10 @@ impl ProblemBody {
 impl IntoResponse for ProblemBody {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = answer(status, &self);
+        let mut response = json_answer(status, &self);
         response.headers_mut().insert(header::CONTENT_TYPE, PROBLEM_JSON);
         response
     }
-}
-
-/// An answer. What this wire says is true for a moment and meant for one caller, so nobody on the way may keep it.
-pub(super) fn answer<T: Serialize>(status: StatusCode, body: &T) -> Response {
-    let mut response = (status, axum::Json(body)).into_response();
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }
 
 /// What can go wrong whatever the route.

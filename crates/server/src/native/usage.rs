@@ -14,10 +14,11 @@ use utoipa::ToSchema;
 
 use super::auth::Asking;
 use super::failure::Failure;
-use super::problem::{Failures, answer};
+use super::problem::Failures;
 use super::query::Parameters;
 use crate::App;
 use crate::time_text::rfc3339;
+use crate::wire::json_answer;
 
 /// What was recorded about a token.
 #[derive(Debug, Serialize, ToSchema)]
@@ -130,5 +131,5 @@ pub(super) async fn show(
 ) -> Result<Response, Failure> {
     let account = account.unwrap_or(caller.account);
     let usage = app.authority.load_usage(&caller, account, token).await?;
-    Ok(answer(StatusCode::OK, &UsageOutput::of(token, &usage)))
+    Ok(json_answer(StatusCode::OK, &UsageOutput::of(token, &usage)))
 }

@@ -19,10 +19,11 @@ use zeroize::Zeroizing;
 use super::auth::Asking;
 use super::failure::Failure;
 use super::identity::Identity;
-use super::problem::{Failures, answer};
+use super::problem::Failures;
 use crate::App;
 use crate::doors::{BadDemand, DemandBuilder};
 use crate::json;
+use crate::wire::json_answer;
 
 /// A credential and what is wanted of it. A name that is not known, or a `null`, is refused: a demand that got lost
 /// on the way must not let more in.
@@ -138,7 +139,7 @@ pub(super) async fn verify(
         Decision::Denied { reason, .. } => Some(*reason),
     };
     app.metrics.count_verdict(Door::Verify, reason);
-    Ok(answer(StatusCode::OK, &VerifyOutput::of(&decision)))
+    Ok(json_answer(StatusCode::OK, &VerifyOutput::of(&decision)))
 }
 
 impl VerifyInput {
