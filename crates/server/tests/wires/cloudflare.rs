@@ -4,35 +4,10 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::harness::{Answer, Call, World};
-
-fn tokens(world: &World) -> String {
-    format!("/client/v4/accounts/{}/access/service_tokens", world.root_account)
-}
-
-/// Asserts the envelope of a failure; gives its first error.
-#[track_caller]
-fn failed(answer: &Answer, status: u16) -> Value {
-    let json = answer.json();
-    assert_eq!(answer.status.as_u16(), status, "{answer:?}");
-    assert_eq!(answer.header("content-type"), "application/json");
-    assert_eq!(
-        (&json["success"], &json["result"], &json["messages"]),
-        (&json!(false), &Value::Null, &json!([]))
-    );
-    json["errors"][0].clone()
-}
-
-/// Status, code and pointer of a failure.
-#[track_caller]
-fn refusal(answer: &Answer) -> (u16, u64, String) {
-    let status = answer.status.as_u16();
-    let error = failed(answer, status);
-    let pointer = error["source"]["pointer"].as_str().unwrap_or_default().to_owned();
-    (status, error["code"].as_u64().unwrap_or(0), pointer)
-}
+use crate::envelope::{failed, refusal};
+use crate::harness::{Call, World};
 
 async fn audit_length(world: &World) -> usize {
     let answer = world.get("/api/v1/audit?limit=1000").bearer(&world.root).send().await;
@@ -56,7 +31,7 @@ async fn the_whole_life_of_a_token() {
         .unwrap();
         answer
     };
-    let path = tokens(&world);
+    let path = world.service_tokens();
     let root = |method, path: &str| world.call(method, path).bearer(&world.root);
     let created =
         record("create", root("POST", &path).body(r#"{"name":"CI/CD token","duration":"60m"}"#)).await;
@@ -80,7 +55,7 @@ async fn the_whole_life_of_a_token() {
 async fn wrong_values_are_named_and_change_nothing() {
     let world = World::new().await;
     let token = world.service_token(json!({"name": "there"})).await;
-    let (path, one) = (tokens(&world), format!("{}/{}", tokens(&world), token.id));
+    let (path, one) = (world.service_tokens(), format!("{}/{}", world.service_tokens(), token.id));
     let before = audit_length(&world).await;
     let long = |n: usize| format!(r#"{{"name":"{}"}}"#, "a".repeat(n));
     let with = |field: &str, value: &str| format!(r#"{{"name":"n","{field}":{value}}}"#);
@@ -146,7 +121,8 @@ async fn wrong_values_are_named_and_change_nothing() {
 async fn messages_read_well() {
     let world = World::new().await;
     let message = async |body: &str| {
-        let answer = world.post(&tokens(&world)).bearer(&world.root).body(body.to_owned()).send().await;
+        let answer =
+            world.post(&world.service_tokens()).bearer(&world.root).body(body.to_owned()).send().await;
         failed(&answer, 400)["message"].as_str().unwrap().to_owned()
     };
     insta::assert_snapshot!(
@@ -179,7 +155,7 @@ async fn messages_read_well() {
 #[tokio::test]
 async fn bodies_that_are_no_json_object() {
     let world = World::new().await;
-    let path = tokens(&world);
+    let path = world.service_tokens();
     let nested =
         |levels: usize| format!(r#"{{"name":"n","x":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
     let send = |body: Vec<u8>| world.post(&path).bearer(&world.root).body(body).send();
@@ -196,7 +172,7 @@ async fn bodies_that_are_no_json_object() {
 async fn refresh_and_rotate_need_no_body() {
     let world = World::new().await;
     let token = world.service_token(json!({"name": "n"})).await;
-    let one = format!("{}/{}", tokens(&world), token.id);
+    let one = format!("{}/{}", world.service_tokens(), token.id);
     for action in ["refresh", "rotate"] {
         for body in ["", "{}", r#"{"unknown":1}"#] {
             let path = format!("{one}/{action}");
@@ -209,7 +185,7 @@ async fn refresh_and_rotate_need_no_body() {
 #[tokio::test]
 async fn credentials() {
     let world = World::new().await;
-    let path = tokens(&world);
+    let path = world.service_tokens();
     let service = world.service_token(json!({"name": "n"})).await;
     let expired = world.access_token(json!({"ttl": 1})).await;
     world.clock.advance(Duration::from_secs(2));
@@ -260,7 +236,7 @@ async fn credentials() {
 async fn paths_and_methods() {
     let world = World::new().await;
     let token = world.service_token(json!({"name": "n"})).await;
-    let (path, root) = (tokens(&world), world.root.clone());
+    let (path, root) = (world.service_tokens(), world.root.clone());
     let send = async |method: &str, path: &str| refusal(&world.call(method, path).bearer(&root).send().await);
     let plain = path.strip_prefix("/client/v4").unwrap();
     assert_eq!(world.get(plain).bearer(&root).send().await.status, 200, "without the prefix");
@@ -291,7 +267,8 @@ async fn lists() {
         world.service_token(json!({"name": name})).await;
     }
     let list = async |query: &str| {
-        let answer = world.get(&format!("{}?{query}", tokens(&world))).bearer(&world.root).send().await;
+        let answer =
+            world.get(&format!("{}?{query}", world.service_tokens())).bearer(&world.root).send().await;
         let json = answer.json();
         let names: Vec<String> = json["result"]
             .as_array()
@@ -317,7 +294,8 @@ async fn lists() {
     assert_eq!(list("search=.access").await.1["total_count"], 5, "client ids are searched too");
     assert_eq!(list("name=b&search=zzz").await.0, "");
     for query in ["page=0", "per_page=abc", "per_page=0", "page=-1"] {
-        let answer = world.get(&format!("{}?{query}", tokens(&world))).bearer(&world.root).send().await;
+        let answer =
+            world.get(&format!("{}?{query}", world.service_tokens())).bearer(&world.root).send().await;
         let pointer = format!("/{}", query.split('=').next().unwrap());
         assert_eq!(refusal(&answer), (400, 12130, pointer), "{query}");
     }
@@ -327,12 +305,12 @@ async fn lists() {
 async fn a_failing_store_is_503_and_says_when_to_come_back() {
     let world = World::new().await;
     world.store.set_failing(true);
-    let answer = world.post(&tokens(&world)).bearer(&world.root).json(&json!({"name": "n"})).await;
+    let answer = world.post(&world.service_tokens()).bearer(&world.root).json(&json!({"name": "n"})).await;
     let error = failed(&answer, 503);
     let id = answer.header("x-request-id");
     assert!(error["message"].as_str().unwrap().contains(id), "{error}");
     assert_eq!((answer.header("retry-after"), error["code"].as_u64()), ("1", Some(10001)));
     world.store.set_failing(false);
-    let answer = world.post(&tokens(&world)).bearer(&world.root).json(&json!({"name": "n"})).await;
+    let answer = world.post(&world.service_tokens()).bearer(&world.root).json(&json!({"name": "n"})).await;
     assert_eq!(answer.status, StatusCode::CREATED);
 }

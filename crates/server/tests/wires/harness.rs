@@ -7,13 +7,14 @@ use axum::body::Body;
 use countersign_authority::{Authority, Directory, Policy, RootSettings};
 use countersign_domain::account::Account;
 use countersign_domain::audit::{Action, Actor, AuditEntry, Origin, Subject};
-use countersign_domain::change::{Change, Guard, Mutation};
+use countersign_domain::change::{Change, FactChange, Guard, Mutation};
 use countersign_domain::id::{AccountId, ChangeId};
-use countersign_domain::store::{Store, Version};
+use countersign_domain::store::{Revision, SharedStore, Store, Version};
 use countersign_domain::time::Clock;
 use countersign_server::{App, Exposure, Service, Settings, StoreNumbers, TrustedProxies};
 use countersign_store_conformance::doubles::{ManualClock, SeededEntropy};
 use countersign_store_conformance::model::ModelStore;
+use countersign_store_conformance::world::load_facts;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -25,6 +26,7 @@ pub(crate) struct World {
     pub(crate) authority: Arc<Authority>,
     pub(crate) store: Arc<ModelStore>,
     pub(crate) clock: Arc<ManualClock>,
+    directory: Arc<Directory>,
     entropy: Arc<SeededEntropy>,
     /// The root account.
     pub(crate) root_account: String,
@@ -35,7 +37,12 @@ pub(crate) struct World {
 impl World {
     /// A server that has just started, with its root account and root token.
     pub(crate) async fn new() -> Self {
-        let mut world = Self::unloaded();
+        Self::with(Policy::default()).await
+    }
+
+    /// As [`World::new`], with this configuration.
+    pub(crate) async fn with(policy: Policy) -> Self {
+        let mut world = Self::unloaded_with(policy);
         world.authority.load().await.unwrap();
         let outcome = world.authority.ensure_root(RootSettings::default()).await.unwrap();
         world.root_account = outcome.account.to_string();
@@ -45,22 +52,38 @@ impl World {
 
     /// A server that has not read its store yet.
     pub(crate) fn unloaded() -> Self {
+        Self::unloaded_with(Policy::default())
+    }
+
+    fn unloaded_with(policy: Policy) -> Self {
         let directory = Arc::new(Directory::default());
         let store = Arc::new(ModelStore::new(directory.clone()));
         let clock = Arc::new(ManualClock::default());
         let entropy = Arc::new(SeededEntropy::new(7));
         let authority = Arc::new(Authority::new(
             store.clone(),
-            directory,
+            directory.clone(),
             clock.clone(),
             entropy.clone(),
-            Policy::default(),
+            policy,
         ));
-        let settings = Settings { trusted_proxies: TrustedProxies::loopback(), connections: 10 };
-        let app = App::new(authority.clone(), settings, Arc::new(StoreNumbers::default));
-        let service = Service::new(&app, Exposure::Everything);
+        let (app, service) = serve(&authority);
         let (root_account, root) = (String::new(), String::new());
-        Self { app, service, authority, store, clock, entropy, root_account, root }
+        Self { app, service, authority, store, clock, directory, entropy, root_account, root }
+    }
+
+    /// Starts the server again, over the same store and with another configuration.
+    pub(crate) fn configure(&mut self, policy: Policy) {
+        let (store, directory) = (self.store.clone(), self.directory.clone());
+        let (clock, entropy) = (self.clock.clone(), self.entropy.clone());
+        self.authority = Arc::new(Authority::new(store, directory, clock, entropy, policy));
+        (self.app, self.service) = serve(&self.authority);
+    }
+
+    /// Every fact that is stored, and the revision, which counts changes of whatever else there is.
+    pub(crate) async fn stored(&self) -> (Vec<FactChange>, Revision) {
+        let store: SharedStore = self.store.clone();
+        load_facts(&store).await
     }
 
     /// Begins a request; the path may have a query.
@@ -85,6 +108,11 @@ impl World {
         self.call("DELETE", path)
     }
 
+    /// Where the root account's service tokens are.
+    pub(crate) fn service_tokens(&self) -> String {
+        service_tokens_of(&self.root_account)
+    }
+
     /// Where the root account's access tokens are.
     pub(crate) fn access_tokens(&self) -> String {
         format!("/v1/Accounts/{}/accessTokens", self.root_account)
@@ -105,8 +133,7 @@ impl World {
 
     /// Issues a service token for the root account in the root's name; gives its id, client id and secret.
     pub(crate) async fn service_token(&self, body: Value) -> ServiceToken {
-        let path = format!("/accounts/{}/access/service_tokens", self.root_account);
-        let answer = self.post(&path).bearer(&self.root).json(&body).await;
+        let answer = self.post(&self.service_tokens()).bearer(&self.root).json(&body).await;
         assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
         ServiceToken {
             id: answer.text_at("/result/id"),
@@ -150,12 +177,31 @@ impl World {
     }
 }
 
+/// Where the service tokens of an account are.
+pub(crate) fn service_tokens_of(account: &str) -> String {
+    format!("/client/v4/accounts/{account}/access/service_tokens")
+}
+
+fn serve(authority: &Arc<Authority>) -> (Arc<App>, Service) {
+    let settings = Settings { trusted_proxies: TrustedProxies::loopback(), connections: 10 };
+    let app = App::new(authority.clone(), settings, Arc::new(StoreNumbers::default));
+    let service = Service::new(&app, Exposure::Everything);
+    (app, service)
+}
+
 /// The credential of a service token.
 #[derive(Debug)]
 pub(crate) struct ServiceToken {
     pub(crate) id: String,
     pub(crate) client_id: String,
     pub(crate) secret: String,
+}
+
+impl ServiceToken {
+    /// As a door is shown it.
+    pub(crate) fn headers(&self) -> [(&str, &str); 2] {
+        [("cf-access-client-id", &self.client_id), ("cf-access-client-secret", &self.secret)]
+    }
 }
 
 /// A request in the making.

@@ -8,7 +8,9 @@
 
 mod cloudflare;
 mod documents;
+mod envelope;
 mod harness;
+mod limits;
 mod loopback;
 mod native;
 mod strangers;
