@@ -13,4 +13,5 @@ mod harness;
 mod limits;
 mod loopback;
 mod native;
+mod operations;
 mod strangers;
