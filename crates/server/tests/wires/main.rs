@@ -9,6 +9,7 @@
 mod cloudflare;
 mod documents;
 mod envelope;
+mod faults;
 mod harness;
 mod limits;
 mod loopback;

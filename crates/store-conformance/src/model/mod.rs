@@ -30,17 +30,24 @@ pub struct ModelStore {
     state: Mutex<State>,
     sink: Arc<dyn ChangeSink>,
     failing: AtomicBool,
+    busy: AtomicBool,
 }
 
 impl ModelStore {
     /// An empty store that publishes to `sink`.
     pub fn new(sink: Arc<dyn ChangeSink>) -> Self {
-        Self { state: Mutex::default(), sink, failing: AtomicBool::new(false) }
+        Self { state: Mutex::default(), sink, failing: AtomicBool::default(), busy: AtomicBool::default() }
     }
 
     /// From now on every call answers [`StoreError::Unavailable`] and does nothing, or no longer.
     pub fn set_failing(&self, failing: bool) {
         self.failing.store(failing, Ordering::SeqCst);
+    }
+
+    /// From now on every call that needs the queue of writes answers [`StoreError::Busy`] and does nothing, or no
+    /// longer.
+    pub fn set_busy(&self, busy: bool) {
+        self.busy.store(busy, Ordering::SeqCst);
     }
 
     fn state(&self) -> Result<MutexGuard<'_, State>, StoreError> {
@@ -49,12 +56,20 @@ impl ModelStore {
         }
         Ok(lock(&self.state))
     }
+
+    /// The state, for a call that has to go through the queue of writes.
+    fn queued(&self) -> Result<MutexGuard<'_, State>, StoreError> {
+        if self.busy.load(Ordering::SeqCst) {
+            return Err(StoreError::Busy);
+        }
+        self.state()
+    }
 }
 
 #[async_trait]
 impl Store for ModelStore {
     async fn apply(&self, change: Change) -> Result<Revision, StoreError> {
-        let mut state = self.state()?;
+        let mut state = self.queued()?;
         let published = change.mutation.fact_changes();
         let revision = state.apply(change)?;
         self.sink.publish(revision, published);
@@ -109,7 +124,7 @@ impl Store for ModelStore {
     }
 
     async fn sweep_access_tokens(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
-        let mut state = self.state()?;
+        let mut state = self.queued()?;
         let gone = state.sweep_access_tokens(before, limit);
         let count = gone.len() as u32;
         if count > 0 {
@@ -119,7 +134,7 @@ impl Store for ModelStore {
     }
 
     async fn record_usage(&self, batch: UsageBatch) -> Result<(), StoreError> {
-        self.state()?.record(batch);
+        self.queued()?.record(batch);
         Ok(())
     }
 
@@ -132,7 +147,7 @@ impl Store for ModelStore {
     }
 
     async fn sweep_refusals(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
-        Ok(self.state()?.sweep_refusals(before, limit))
+        Ok(self.queued()?.sweep_refusals(before, limit))
     }
 
     async fn list_audit(&self, query: AuditQuery) -> Result<AuditPage, StoreError> {
@@ -140,10 +155,10 @@ impl Store for ModelStore {
     }
 
     async fn sweep_audit(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
-        Ok(self.state()?.sweep_audit(before, limit))
+        Ok(self.queued()?.sweep_audit(before, limit))
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        self.state().map(|_| ())
+        self.queued().map(|_| ())
     }
 }
