@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use crate::envelope::{failed, refusal};
-use crate::harness::{Call, World};
+use crate::harness::{Call, World, service_tokens_of};
 
 async fn audit_length(world: &World) -> usize {
     let answer = world.get("/api/v1/audit?limit=1000").bearer(&world.root).send().await;
@@ -257,6 +257,131 @@ async fn paths_and_methods() {
     let path = format!("/client/v4/accounts/{foreign}/access/service_tokens/{}", token.id);
     assert_eq!(send("GET", &path).await, (404, 12135, String::new()));
     assert_eq!(send("DELETE", &path).await, (404, 12135, String::new()));
+}
+
+/// A path that is none and a path with other methods, whoever asks (cloudflare-access.md 2.2).
+#[tokio::test]
+async fn no_route_and_no_method_say_so_to_everybody() {
+    let world = World::new().await;
+    let one = format!("{}/f174e90a-fafe-4643-bbbc-4a0ed4fc8415", world.service_tokens());
+    for credential in [Some(&world.root), None] {
+        let send = async |method: &str, path: &str| {
+            let call = world.call(method, path);
+            let answer = match credential {
+                Some(token) => call.bearer(token).send().await,
+                None => call.send().await,
+            };
+            (answer.json(), answer)
+        };
+        for path in [
+            "/client/v4",
+            "/client/v4/zones/x/access/service_tokens",
+            "/client/v4/accounts/x/access/service_tokens/",
+            "/accounts/x",
+            &format!("{one}/nope"),
+        ] {
+            let (json, answer) = send("GET", path).await;
+            failed(&answer, 404);
+            // What is as long as a secret is not repeated.
+            let shown =
+                path.replace(&world.root_account[8..], "…").replace("-fafe-4643-bbbc-4a0ed4fc8415", "…");
+            let first = format!("Could not route to {shown}, perhaps your object identifier is invalid?");
+            let second = json!({"code": 7000, "message": "No route for that URI"});
+            assert_eq!(json["errors"], json!([{"code": 7003, "message": first}, second]), "{path}");
+        }
+        for (method, path, allow) in [
+            ("PATCH", &world.service_tokens(), "GET,HEAD,POST"),
+            ("DELETE", &world.service_tokens(), "GET,HEAD,POST"),
+            ("POST", &one, "DELETE,GET,HEAD,PUT"),
+            ("GET", &format!("{one}/refresh"), "POST"),
+            ("PUT", &format!("{one}/rotate"), "POST"),
+        ] {
+            let (json, answer) = send(method, path).await;
+            failed(&answer, 405);
+            let message = format!("{method} method not allowed");
+            assert_eq!(json["errors"], json!([{"code": 10000, "message": message}]), "{method} {path}");
+            let mut allowed: Vec<_> = answer.header("allow").split(',').collect();
+            allowed.sort_unstable();
+            assert_eq!(allowed.join(","), allow, "{method} {path}");
+        }
+    }
+}
+
+/// Whether an account is there, holds a token of this id, or only the scope is missing: one answer, byte for byte.
+#[tokio::test]
+async fn one_answer_for_whatever_one_may_not() {
+    let world = World::new().await;
+    let child = world.account_below(&world.root_account).await;
+    let token = world.service_token(json!({"name": "n"})).await;
+    let foreign = world.access_token_of(&child, json!({})).await;
+    let scopes = json!(["countersign:access-tokens:write", "countersign:service-tokens:other"]);
+    let narrow = world.access_token(json!({"scopes": scopes})).await;
+    let none = "0".repeat(32);
+    let before = world.stored().await;
+    for (method, below) in [
+        ("GET", String::new()),
+        ("POST", String::new()),
+        ("GET", format!("/{}", token.id)),
+        ("PUT", format!("/{}", token.id)),
+        ("DELETE", format!("/{}", token.id)),
+        ("POST", format!("/{}/refresh", token.id)),
+        ("POST", format!("/{}/rotate", token.id)),
+        ("GET", "/f174e90a-fafe-4643-bbbc-4a0ed4fc8415".into()),
+        ("DELETE", "/no-uuid".into()),
+    ] {
+        for (caller, account) in [
+            (&narrow, &world.root_account),
+            (&narrow, &child),
+            (&foreign, &world.root_account),
+            (&foreign, &none),
+            (&world.root, &none),
+        ] {
+            let path = format!("{}{below}", service_tokens_of(account));
+            let mut answer = world.call(method, &path).bearer(caller).json(&json!({"name": "m"})).await;
+            failed(&answer, 403);
+            answer.headers.remove("x-request-id");
+            let headers = format!("{:?}", answer.headers);
+            insta::allow_duplicates! {
+                insta::assert_snapshot!(answer.body, @r#"{"success":false,"errors":[{"code":10000,"message":"Authentication error"}],"messages":[],"result":null}"#);
+                insta::assert_snapshot!(headers, @r#"{"content-type": "application/json", "cache-control": "no-store", "content-length": "104"}"#);
+            }
+        }
+    }
+    assert_eq!(world.stored().await, before);
+}
+
+/// Who may see both accounts is told that the token is not in this one, and nothing becomes of it.
+#[tokio::test]
+async fn a_token_below_the_path_of_another_account_is_not_found() {
+    let world = World::new().await;
+    let child = world.account_below(&world.root_account).await;
+    let own = world.access_token_of(&child, json!({})).await;
+    let of_root = world.service_token(json!({"name": "of the root"})).await;
+    let body = json!({"name": "of the child"});
+    let created = world.post(&service_tokens_of(&child)).bearer(&world.root).json(&body).await;
+    let of_child = created.text_at("/result/id");
+    let before = world.stored().await;
+    for (caller, account, id) in [
+        (&world.root, &child, &of_root.id),
+        (&own, &child, &of_root.id),
+        (&world.root, &world.root_account, &of_child),
+    ] {
+        let one = format!("{}/{id}", service_tokens_of(account));
+        for (method, path) in [
+            ("GET", one.clone()),
+            ("PUT", one.clone()),
+            ("DELETE", one.clone()),
+            ("POST", format!("{one}/rotate")),
+            ("POST", format!("{one}/refresh")),
+        ] {
+            let answer = world.call(method, &path).bearer(caller).json(&json!({"name": "mine"})).await;
+            assert_eq!(refusal(&answer), (404, 12135, String::new()), "{method} {path}");
+            let message = "access.api.error.service_token_not_found";
+            assert_eq!(failed(&answer, 404)["message"], json!(message));
+        }
+    }
+    assert_eq!(world.stored().await, before);
+    assert_eq!(world.door("/authz", &of_root.headers()), StatusCode::OK);
 }
 
 #[tokio::test]

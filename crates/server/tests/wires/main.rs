@@ -6,6 +6,7 @@
     reason = "a helper that cannot go on fails its test, as the test itself would"
 )]
 
+mod bodies;
 mod cloudflare;
 mod documents;
 mod envelope;
