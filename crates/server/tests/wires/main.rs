@@ -12,6 +12,7 @@ mod documents;
 mod envelope;
 mod faults;
 mod harness;
+mod last_seen;
 mod limits;
 mod loopback;
 mod native;
