@@ -4,19 +4,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_authority::{Asked, Authority, Decision, Directory, Policy, RootSettings, Sighting};
+use countersign_domain::account::Account;
 use countersign_domain::audit::Origin;
 use countersign_domain::caller::Caller;
+use countersign_domain::change::{Change, FactChange, Guard, Mutation};
 use countersign_domain::demand::{Demand, Presented};
-use countersign_domain::id::AccountId;
+use countersign_domain::id::{AccountId, ChangeId};
 use countersign_domain::lifetime::{Lifetime, Ttl};
 use countersign_domain::name::Name;
 use countersign_domain::scope::Scopes;
 use countersign_domain::secret::Secret;
 use countersign_domain::service_token::{NewServiceToken, ServiceToken};
+use countersign_domain::store::{Revision, SharedStore, Store, Version};
+use countersign_domain::time::Clock;
 use countersign_domain::usage::Door;
 use countersign_domain::verdict::Reason;
 use countersign_store_conformance::doubles::{ManualClock, SeededEntropy};
 use countersign_store_conformance::model::ModelStore;
+use countersign_store_conformance::world::{audit_entry, load_facts};
 
 pub(crate) const ROOT_TOKEN: &str = "root-token-of-the-tests-0123456789";
 
@@ -24,6 +29,7 @@ pub(crate) struct World {
     pub(crate) authority: Arc<Authority>,
     pub(crate) store: Arc<ModelStore>,
     pub(crate) clock: Arc<ManualClock>,
+    entropy: Arc<SeededEntropy>,
     pub(crate) root: AccountId,
     pub(crate) origin: Origin,
 }
@@ -38,11 +44,12 @@ impl World {
         let store = Arc::new(ModelStore::new(directory.clone()));
         let clock = Arc::new(ManualClock::default());
         let entropy = Arc::new(SeededEntropy::new(1));
-        let authority = Arc::new(Authority::new(store.clone(), directory, clock.clone(), entropy, policy));
+        let authority =
+            Arc::new(Authority::new(store.clone(), directory, clock.clone(), entropy.clone(), policy));
         authority.load().await.unwrap();
         let token = Some(Secret::from_operator(ROOT_TOKEN.into()));
         let root = authority.ensure_root(RootSettings { token, ..Default::default() }).await.unwrap();
-        Self { authority, store, clock, root: root.account, origin: Origin::default() }
+        Self { authority, store, clock, entropy, root: root.account, origin: Origin::default() }
     }
 
     pub(crate) fn caller(&self, text: &str) -> Result<Caller, Reason> {
@@ -56,7 +63,29 @@ impl World {
     }
 
     pub(crate) fn asked<'a>(&'a self, caller: &'a Caller) -> Asked<'a> {
-        Asked { caller, account: self.root, origin: &self.origin }
+        self.asked_about(caller, self.root)
+    }
+
+    pub(crate) fn asked_about<'a>(&'a self, caller: &'a Caller, account: AccountId) -> Asked<'a> {
+        Asked { caller, account, origin: &self.origin }
+    }
+
+    /// Makes an account below another one, as no operation can yet.
+    pub(crate) async fn account_below(&self, parent: AccountId) -> AccountId {
+        let (now, entropy) = (self.clock.now(), self.entropy.as_ref());
+        let id = AccountId::mint(now, entropy);
+        let (email, version) = (format!("{id}@example.com").into(), Version::FIRST);
+        let account = Account { id, parent: Some(parent), email, enabled: true, created_at: now, version };
+        let mutation = Mutation::CreateAccount(account);
+        let audit = audit_entry(ChangeId::mint(now, entropy), now, &mutation);
+        self.store.apply(Change { guard: Guard::System, mutation, audit }).await.unwrap();
+        id
+    }
+
+    /// Every fact that is stored, and the revision, which counts changes of whatever else there is.
+    pub(crate) async fn stored(&self) -> (Vec<FactChange>, Revision) {
+        let store: SharedStore = self.store.clone();
+        load_facts(&store).await
     }
 
     /// Issues a service token in the root's name.
@@ -69,9 +98,19 @@ impl World {
 
     /// Issues an access token in the root's name and gives its text.
     pub(crate) async fn issue_access(&self, ttl: i64, scopes: Option<Scopes>) -> Secret {
+        self.issue_access_to(self.root, ttl, scopes).await
+    }
+
+    /// Issues an access token for an account in the root's name and gives its text.
+    pub(crate) async fn issue_access_to(
+        &self,
+        account: AccountId,
+        ttl: i64,
+        scopes: Option<Scopes>,
+    ) -> Secret {
         let caller = self.root_caller();
         let ttl = Ttl::from_number(ttl).unwrap();
-        self.authority.issue_access_token(self.asked(&caller), ttl, scopes).await.unwrap().1
+        self.authority.issue_access_token(self.asked_about(&caller, account), ttl, scopes).await.unwrap().1
     }
 
     /// What a door that demands nothing says of this pair.
