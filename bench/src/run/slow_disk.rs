@@ -38,10 +38,7 @@ impl SlowDisk {
 
     /// What makes a process use it.
     pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("LD_PRELOAD", self.0.display().to_string()),
-            ("BENCH_SYNC_DELAY_US", DELAY_MICROS.to_string()),
-        ]
+        vec![("LD_PRELOAD", self.0.display().to_string()), ("BENCH_SYNC_DELAY_US", DELAY_MICROS.to_string())]
     }
 
     /// Fails when a process does not have it: its numbers would be those of the fast disk.

@@ -4,13 +4,12 @@ use std::future::Future;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use countersign_domain::error::causes;
 use countersign_domain::store::StoreError;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
-
-use crate::telemetry::chain;
 
 /// Descriptors that are not connections: the store, its log, the listeners, the standard streams.
 const OTHER_FILES: u64 = 64;
@@ -82,7 +81,7 @@ where
             _ = ticks.tick() => {}
         }
         if let Err(error) = work().await {
-            tracing::warn!(what, cause = %chain(&error), "background work failed; it will be tried again");
+            tracing::warn!(what, cause = %causes(&error), "background work failed; it will be tried again");
         }
     }
 }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
 use countersign_authority::{Authority, Directory, FLUSH_EVERY, RootOutcome, RootSettings, SWEEP_EVERY};
+use countersign_domain::error::causes;
 use countersign_domain::secret::Secret;
 use countersign_domain::store::SharedStore;
 use countersign_server::{App, Exposure, Settings, TrustedProxies};
@@ -24,7 +25,6 @@ use tokio::task::{JoinSet, spawn_blocking};
 use crate::config::{Config, ConfigArgs, load_for_process};
 use crate::lifecycle::{EndSignals, Stopped, raise_file_limit, repeat, wait};
 use crate::ports::{OsEntropy, SystemClock};
-use crate::telemetry::chain;
 use crate::{environment, gauges, output, root, telemetry};
 
 /// How often the tokens are counted for metrics: it walks over all of them.
@@ -92,7 +92,7 @@ async fn run(config: Config, root: RootSettings) -> anyhow::Result<()> {
     server.run_until(signals, config.shutdown_delay).await?;
     let flushed = authority.flush_all_usage().await;
     if let Err(error) = flushed {
-        tracing::warn!(cause = %chain(&error), "the last uses of tokens could not be written");
+        tracing::warn!(cause = %causes(&error), "the last uses of tokens could not be written");
     }
     store.close();
     tracing::info!("ended");

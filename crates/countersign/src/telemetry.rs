@@ -21,9 +21,3 @@ pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<()> {
     };
     started.map_err(|_| anyhow!("the log was started twice"))
 }
-
-/// An error with its causes, for one field of a log line.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}

@@ -31,7 +31,10 @@ fn healthy() -> Response {
 }
 
 fn unready(reason: &'static str) -> Response {
-    json_answer(StatusCode::SERVICE_UNAVAILABLE, &HealthOutput { status: "unavailable", reason: Some(reason) })
+    json_answer(
+        StatusCode::SERVICE_UNAVAILABLE,
+        &HealthOutput { status: "unavailable", reason: Some(reason) },
+    )
 }
 
 /// `GET /healthz`: the process lives.
