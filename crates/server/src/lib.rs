@@ -34,7 +34,7 @@ use countersign_domain::id::TokenRef;
 use countersign_domain::store::StoreError;
 use countersign_domain::usage::Door;
 use countersign_domain::verdict::Reason;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body_util::Full;
 
 pub use address::TrustedProxies;
@@ -115,8 +115,9 @@ impl App {
         self.log_refusal(reason, arrival, None, reason.as_str());
     }
 
-    /// Takes note of a caller with a good credential, now that the answer says what became of its request: a denied
-    /// one has not used its token (design 2.4).
+    /// Takes note of a caller with a good credential, now that the answer says what became of its request. A refused one
+    /// does not move last seen (design 2.4); nor does one that is wrong in another way, because bodies are read before
+    /// it is asked whether the caller may send them.
     pub(crate) fn note_caller(&self, arrival: &observe::Arrival, response: &axum::response::Response) {
         let Some(granted) = arrival.recognised() else { return };
         let sighting = arrival.sighting();
@@ -124,7 +125,7 @@ impl App {
             self.authority.note_denial(granted, *denial, sighting);
             let token = granted.known.fact.token();
             self.log_refusal(denial.reason(), arrival, Some(token), &denial.to_string());
-        } else if !matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        } else if !response.status().is_client_error() {
             self.metrics.count_verdict(Door::Api, None);
             self.authority.note_use(granted, sighting);
         }

@@ -44,7 +44,7 @@ impl Service {
 }
 
 async fn no_route(request: Request) -> Response {
-    let path = request.uri().path();
+    let path = &cloudflare::path_as_it_came(&request);
     Wire::of(path).refuse(&Problem::NoRoute { path })
 }
 

@@ -14,8 +14,25 @@ pub(crate) fn rfc3339_millis(time: Timestamp) -> Option<String> {
 
 /// Reads RFC 3339 with `Z` or a numeric offset, with or without fractions.
 pub(crate) fn parse_rfc3339(text: &str) -> Option<Timestamp> {
-    let time: jiff::Timestamp = text.parse().ok()?;
+    let time: jiff::Timestamp = text.parse().ok().filter(|_| has_shape_of_rfc3339(text))?;
     Some(Timestamp::from_micros(time.as_microsecond()))
+}
+
+/// The library reads more than RFC 3339: times without seconds or separators, names of time zones.
+fn has_shape_of_rfc3339(text: &str) -> bool {
+    const SHAPE: &[u8] = b"0000-00-00T00:00:00";
+    let Some((time, rest)) = text.as_bytes().split_at_checked(SHAPE.len()) else { return false };
+    let fits = |(byte, shape): (&u8, &u8)| match shape {
+        b'0' => byte.is_ascii_digit(),
+        other => byte.eq_ignore_ascii_case(other),
+    };
+    let offset = match rest {
+        [b'.', fraction @ ..] => {
+            &fraction[fraction.iter().take_while(|byte| byte.is_ascii_digit()).count()..]
+        }
+        rest => rest,
+    };
+    time.iter().zip(SHAPE).all(fits) && matches!(offset, [b'Z' | b'z'] | [b'+' | b'-', _, _, b':', _, _])
 }
 
 /// An HTTP date (RFC 9110, 5.6.7), for `Sunset`.
@@ -36,6 +53,17 @@ mod tests {
         assert_eq!(time("2030-01-01"), None);
         assert_eq!(time("tomorrow"), None);
         assert_eq!(time("2030-01-01T00:00:00"), None, "without an offset it is no moment");
+        for other in [
+            "2030-01-01T00:00:00Z[Europe/Berlin]",
+            "20300101T000000Z",
+            "2030-01-01T00:00Z",
+            "2030-01-01 00:00:00Z",
+            "2030-01-01T00:00:00+02",
+            "+002030-01-01T00:00:00Z",
+        ] {
+            assert_eq!(time(other), None, "{other} is no RFC 3339");
+        }
+        assert_eq!(time("2030-01-01t00:00:00z"), time("2030-01-01T00:00:00Z"));
         let moment = Timestamp::from_micros(1_654_739_957_123_000);
         assert_eq!(rfc3339(moment).as_deref(), Some("2022-06-09T01:59:17.123Z"));
         assert_eq!(

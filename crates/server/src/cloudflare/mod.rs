@@ -9,6 +9,7 @@ mod openapi;
 mod query;
 mod service_tokens;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Router;
@@ -30,6 +31,19 @@ pub(crate) fn routes() -> Router<Arc<App>> {
     operations().into()
 }
 
+/// Stands in the extensions of a request whose base path was taken off.
+#[derive(Clone)]
+struct HadBasePath;
+
+/// The path of a request as the client wrote it.
+pub(crate) fn path_as_it_came(request: &Request) -> Cow<'_, str> {
+    let path = request.uri().path();
+    match request.extensions().get::<HadBasePath>() {
+        Some(HadBasePath) => format!("{BASE_PATH}{path}").into(),
+        None => path.into(),
+    }
+}
+
 /// Takes the base path off a request to one of the routes. Every other request passes untouched.
 pub(crate) fn without_base_path(mut request: Request) -> Request {
     let rest = request.uri().path_and_query().and_then(|whole| whole.as_str().strip_prefix(BASE_PATH));
@@ -39,6 +53,7 @@ pub(crate) fn without_base_path(mut request: Request) -> Request {
         let mut parts = std::mem::take(request.uri_mut()).into_parts();
         parts.path_and_query = Some(path_and_query);
         *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+        request.extensions_mut().insert(HadBasePath);
     }
     request
 }
