@@ -61,7 +61,7 @@ impl Authority {
             return Err(Error::NotFound);
         }
         let read = || async { Ok(self.store.find_usage(token).await?) };
-        self.overlooking_nothing(read, |stored| self.overlay_usage(token, stored)).await
+        Ok(self.overlooking_nothing(read, |stored| self.overlay_usage(token, stored)).await?.0)
     }
 
     fn overlay_usage(&self, token: TokenRef, mut usage: TokenUsage) -> TokenUsage {

@@ -143,7 +143,7 @@ impl Authority {
         id: ServiceTokenId,
     ) -> Result<ServiceTokenView, Error> {
         self.admit(asked.caller, asked.account, Permission::ReadServiceTokens)?;
-        self.read_service_token(asked, id).await
+        Ok(self.read_service_token(asked, id).await?.0)
     }
 
     /// Gives a token its whole duration again.
@@ -225,7 +225,7 @@ impl Authority {
         self.admit(asked.caller, asked.account, Permission::WriteServiceTokens)?;
         for _ in 0..TRIES {
             let now = self.clock.now();
-            let view = self.read_service_token(asked, id).await?;
+            let (view, _) = self.read_service_token(asked, id).await?;
             let mutation = Mutation::RevokeServiceToken {
                 account: asked.account,
                 id,
@@ -260,9 +260,10 @@ impl Authority {
         self.admit(asked.caller, asked.account, Permission::WriteServiceTokens)?;
         for _ in 0..TRIES {
             let now = self.clock.now();
-            let seen = self.read_service_token(asked, id).await?;
+            let (seen, is_certain) = self.read_service_token(asked, id).await?;
             let before = &seen.token;
-            let repeats_rotation = intent.is_retry && self.is_unused_rotation(asked, &seen, now);
+            let repeats_rotation =
+                intent.is_retry && is_certain && self.is_unused_rotation(asked, &seen, now);
             let rotation = Rotation {
                 by: asked.caller.handle,
                 overlap_until: intent.overlap_until,
@@ -302,11 +303,12 @@ impl Authority {
             && seen.uses.iter().all(|usage| usage.secret_version != current.version)
     }
 
+    /// A token, and whether what is known of its use is certain.
     async fn read_service_token(
         &self,
         asked: Asked<'_>,
         id: ServiceTokenId,
-    ) -> Result<ServiceTokenView, Error> {
+    ) -> Result<(ServiceTokenView, bool), Error> {
         let read = || async {
             let found = self.store.find_service_token_with_uses(asked.account, id).await?;
             let (token, stored) = found.ok_or(Error::NotFound)?;
@@ -316,19 +318,20 @@ impl Authority {
     }
 
     /// Reads the store, then lays over it what waits in the log. What went from the one to the other meanwhile would
-    /// be missed in both, so both are looked at again.
+    /// be missed in both, so both are looked at again; but not for ever. Gives whether nothing can have been missed.
     pub(crate) async fn overlooking_nothing<R, T, F: Future<Output = Result<R, Error>>>(
         &self,
         read: impl Fn() -> F,
         overlay: impl Fn(R) -> T,
-    ) -> Result<T, Error> {
+    ) -> Result<(T, bool), Error> {
         let mut looks = 0;
         loop {
             let settlements = self.usage.settlements();
             let overlaid = overlay(read().await?);
             looks += 1;
-            if self.usage.settlements() == settlements || looks == MOST_LOOKS {
-                return Ok(overlaid);
+            let is_certain = self.usage.settlements() == settlements;
+            if is_certain || looks == MOST_LOOKS {
+                return Ok((overlaid, is_certain));
             }
         }
     }
@@ -354,7 +357,7 @@ impl Authority {
             };
             tokens.iter().map(&mut view).collect()
         };
-        self.overlooking_nothing(read, overlay).await
+        Ok(self.overlooking_nothing(read, overlay).await?.0)
     }
 
     /// Stored uses of the token's two secrets, with what waits to be written laid over them.

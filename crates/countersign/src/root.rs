@@ -81,9 +81,19 @@ pub(crate) fn announce(
     data: &Path,
 ) -> anyhow::Result<()> {
     if io::stdout().is_terminal() {
+        forget(data);
         return output::print(&welcome(account, token, address));
     }
     output::print(&format!("Root account {account}. Its token is in {}\n", token_file(data).display()))
+}
+
+/// Removes the file of a token that has ended, so that nobody takes it for the one that opens.
+pub(crate) fn forget(data: &Path) {
+    if let Err(error) = std::fs::remove_file(token_file(data))
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(%error, "the file of the root token before could not be removed");
+    }
 }
 
 fn token_file(data: &Path) -> PathBuf {

@@ -54,6 +54,7 @@ pub(crate) fn reset_root(args: &ConfigArgs) -> anyhow::Result<()> {
         anyhow::Ok(authority.reset_root_token().await?)
     })?;
     let token = outcome.minted.ok_or_else(|| anyhow!("no token was made"))?;
+    root::forget(&config.data);
     output::note(&format!(
         "The root account is {}. Its old token has ended; the new one is shown this once:",
         outcome.account

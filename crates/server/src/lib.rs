@@ -34,7 +34,7 @@ use countersign_domain::id::TokenRef;
 use countersign_domain::store::StoreError;
 use countersign_domain::usage::Door;
 use countersign_domain::verdict::Reason;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 
 pub use address::TrustedProxies;
@@ -125,10 +125,21 @@ impl App {
             self.authority.note_denial(granted, *denial, sighting);
             let token = granted.known.fact.token();
             self.log_refusal(denial.reason(), arrival, Some(token), &denial.to_string());
+        } else if response.status() == StatusCode::UNAUTHORIZED || response.status() == StatusCode::FORBIDDEN
+        {
+            // Its token ended between the first look and the change.
+            let token = granted.known.fact.token();
+            self.log_refusal(Reason::Unknown, arrival, Some(token), "the token is no longer what it was");
         } else if !response.status().is_client_error() {
-            self.metrics.count_verdict(Door::Api, None);
-            self.authority.note_use(granted, sighting);
+            self.note_absent_caller(arrival);
         }
+    }
+
+    /// As [`App::note_caller`], for one that was not denied as far as anybody knows.
+    pub(crate) fn note_absent_caller(&self, arrival: &observe::Arrival) {
+        let Some(granted) = arrival.recognised() else { return };
+        self.metrics.count_verdict(Door::Api, None);
+        self.authority.note_use(granted, arrival.sighting());
     }
 
     /// One line, as far as the rate allows, and a number.

@@ -79,6 +79,7 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
     let origin = Origin { address: client(&app, &request), request_id: Some(request_id.as_str().into()) };
     let arrival = Arrival::new(origin, request.headers().get(header::USER_AGENT).cloned());
     request.extensions_mut().insert(arrival.clone());
+    let mut visit = Visit { app: &app, arrival, is_answered: false };
 
     let handled = AssertUnwindSafe(next.run(request)).catch_unwind();
     let mut response = match tokio::time::timeout(DEADLINE, handled).await {
@@ -92,7 +93,7 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
             wire.refuse(&Problem::Unavailable { request_id: &request_id, retry_after: LATER })
         }
     };
-    app.note_caller(&arrival, &response);
+    visit.end(&response);
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(&X_REQUEST_ID, value);
     }
@@ -105,6 +106,29 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
     // Changes are in the audit, refusals and faults have lines of their own: this one is for finding out.
     tracing::debug!(%request_id, method, route, status, micros = took.as_micros() as u64, "request");
     response
+}
+
+/// A request until it is answered. A client that goes away before may have had its way all the same, so its token
+/// counts as used.
+struct Visit<'a> {
+    app: &'a App,
+    arrival: Arrival,
+    is_answered: bool,
+}
+
+impl Visit<'_> {
+    fn end(&mut self, response: &Response) {
+        self.is_answered = true;
+        self.app.note_caller(&self.arrival, response);
+    }
+}
+
+impl Drop for Visit<'_> {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.app.note_absent_caller(&self.arrival);
+        }
+    }
 }
 
 /// Logs a fault once, with its causes, and writes its answer.

@@ -103,12 +103,13 @@ const USUAL_BODY: usize = 1024;
 
 /// An answer in JSON. Secrets are in some, and all are true for a moment and meant for one caller, so nobody on the way
 /// may keep it.
-pub(crate) fn json_answer<T: Serialize>(status: StatusCode, body: &T) -> Response {
+pub(crate) fn json_answer<T: Serialize>(mut status: StatusCode, body: &T) -> Response {
     let mut bytes = Vec::with_capacity(USUAL_BODY);
     if let Err(error) = serde_json::to_writer(&mut bytes, body) {
         // Never: what we answer with is made of texts, numbers and lists.
         tracing::error!(%error, "an answer could not be written");
         bytes.clear();
+        status = StatusCode::INTERNAL_SERVER_ERROR;
     }
     let mut response = Response::new(bytes.into());
     *response.status_mut() = status;

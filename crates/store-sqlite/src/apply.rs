@@ -100,8 +100,8 @@ fn find_chain(connection: &Connection, account: AccountId) -> Result<Option<Acco
     Ok(AccountChain::collect(facts))
 }
 
-/// Writes a change that takes `revision`. A refused one may leave parts behind, which the caller rolls back. Gives
-/// what it adds to the counts of accounts.
+/// Writes a change that takes `revision`. It is refused before its first write; one that fails later leaves parts
+/// behind, which the caller rolls back. Gives what it adds to the counts of accounts.
 pub(crate) fn write(
     connection: &Connection,
     change: &Change,

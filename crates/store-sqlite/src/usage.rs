@@ -41,7 +41,7 @@ fn add_to_known(connection: &Connection, usage: &Usage) -> Result<bool, Failure>
     execute_with(connection, sql::ADD_USE, usage).map(|rows| rows > 0)
 }
 
-/// The first row of a secret. Those of secrets far behind it go.
+/// The first row of a secret. All but those of the newest secrets go, be it this one.
 fn insert(connection: &Connection, usage: &Usage) -> Result<(), Failure> {
     execute_with(connection, sql::INSERT_USE, usage)?;
     run(connection, sql::FORGET_USES, params![token_bytes(&usage.token), Usage::KEPT_SECRETS])?;

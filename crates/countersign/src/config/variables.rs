@@ -20,11 +20,13 @@ const OTHERS: [&str; 5] = [
 ];
 
 /// What a later version will have, and what to do in this one. Who sets these believes to be protected by them.
-const NOT_YET: [(&str, &str); 3] = [
+const NOT_YET: [(&str, &str); 4] = [
     ("COUNTERSIGN_TLS_CERT", WITHOUT_TLS),
     ("COUNTERSIGN_TLS_KEY", WITHOUT_TLS),
+    ("COUNTERSIGN_KEY_FILE", WITHOUT_SEAL),
     ("COUNTERSIGN_DATABASE_URL", "unset it and run one node, whose store is in COUNTERSIGN_DATA"),
 ];
+const WITHOUT_SEAL: &str = "unset it; no secret is kept that could be recovered, sealed or not";
 const WITHOUT_TLS: &str = "unset it and put a proxy that speaks TLS in front of the plaintext served here";
 
 /// More wrong letters than this are another word.
@@ -33,7 +35,9 @@ const MOST_TYPOS: usize = 2;
 /// Refuses the first of these names that is meant for us and not known. No value is in the error: it may be a secret.
 pub(super) fn check(names: impl IntoIterator<Item = String>) -> anyhow::Result<()> {
     let known = known();
-    let stray = names.into_iter().filter(|name| name.starts_with(PREFIX) && !known.contains(name)).min();
+    let is_stray =
+        |name: &String| name.starts_with(PREFIX) && !known.contains(name) && !is_of_kubernetes(name);
+    let stray = names.into_iter().filter(is_stray).min();
     let Some(name) = stray else { return Ok(()) };
     if let Some((_, remedy)) = NOT_YET.iter().find(|(later, _)| *later == name) {
         bail!("{name} is not available yet in this version; {remedy}");
@@ -51,17 +55,18 @@ fn remedy_for(name: &str, known: &[String]) -> String {
     let nearest = known.iter().map(|known| (strsim::osa_distance(name, known), known)).min();
     match nearest {
         Some((typos, nearest)) if typos <= MOST_TYPOS => format!("is it {nearest}?"),
-        _ if is_of_kubernetes(name) => {
-            "Kubernetes sets it for a service of that name: `enableServiceLinks: false` leaves it out"
-                .to_owned()
-        }
         _ => "unset it; `countersign serve --help` says which there are".to_owned(),
     }
 }
 
-/// Such as COUNTERSIGN_SERVICE_HOST and COUNTERSIGN_PORT_8787_TCP.
+/// What Kubernetes sets in every container beside a service called `countersign`: COUNTERSIGN_SERVICE_HOST,
+/// COUNTERSIGN_SERVICE_PORT, COUNTERSIGN_PORT, and all that begin with COUNTERSIGN_SERVICE_PORT_ and COUNTERSIGN_PORT_.
+/// Nothing of ours begins so.
 fn is_of_kubernetes(name: &str) -> bool {
-    ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT"].iter().any(|part| name.contains(part))
+    let rest = name.strip_prefix(PREFIX).unwrap_or_default();
+    matches!(rest, "SERVICE_HOST" | "SERVICE_PORT" | "PORT")
+        || rest.starts_with("SERVICE_PORT_")
+        || rest.starts_with("PORT_")
 }
 
 #[cfg(test)]
@@ -81,6 +86,9 @@ mod tests {
             assert_eq!(error_of(&[&name]), "accepted");
         }
         assert_eq!(error_of(&["PATH", "countersign_listen", "MY_COUNTERSIGN_LISTEN"]), "accepted");
+        for name in ["SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_8787_TCP_ADDR"] {
+            assert_eq!(error_of(&[&format!("COUNTERSIGN_{name}")]), "accepted", "of Kubernetes");
+        }
     }
 
     #[test]
@@ -89,10 +97,6 @@ mod tests {
             ("COUNTERSIGN_TRUSTED_PROXYS", "is it COUNTERSIGN_TRUSTED_PROXIES?"),
             ("COUNTERSIGN_ROOT_TOKEN_FLIE", "is it COUNTERSIGN_ROOT_TOKEN_FILE?"),
             ("COUNTERSIGN_ALLOWED_IPS", "unset it; `countersign serve --help` says which there are"),
-            (
-                "COUNTERSIGN_PORT_8787_TCP_ADDR",
-                "Kubernetes sets it for a service of that name: `enableServiceLinks: false` leaves it out",
-            ),
         ] {
             assert_eq!(error_of(&[name]), format!("unknown environment variable {name}; {expected}"));
         }

@@ -125,18 +125,17 @@ async fn key_pair(app: &App, email: &[u8], key: &[u8], arrival: &Arrival) -> Res
     if !email.contains('@') || email.len() > 254 {
         return Err(Failure::MalformedHeader(CredentialHeader::AuthEmail));
     }
-    if Presented::access(key).is_none() {
-        return Err(Failure::MalformedHeader(CredentialHeader::AuthKey));
-    }
-    let caller = judge(app, key, CredentialHeader::AuthKey, arrival).map_err(|failure| match failure {
-        Failure::UnknownToken => Failure::UnknownPair,
-        other => other,
-    })?;
+    let presented = Presented::access(key).ok_or(Failure::MalformedHeader(CredentialHeader::AuthKey))?;
+    let refused = |reason| {
+        app.refuse_caller(reason, arrival);
+        Failure::UnknownPair
+    };
+    let (caller, granted) = app.authority.authenticate(&presented, arrival.sighting()).map_err(refused)?;
     let account = app.authority.load_own_account(&caller).await?;
     if *account.email != *email {
-        app.refuse_caller(Reason::Unknown, arrival);
-        return Err(Failure::UnknownPair);
+        return Err(refused(Reason::Unknown));
     }
+    arrival.recognise(granted);
     Ok(caller)
 }
 
