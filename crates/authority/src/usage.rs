@@ -2,7 +2,7 @@
 
 use std::hash::BuildHasher;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ const ROOM_FOR_KNOWN: usize = MOST_PENDING / 4 * 3;
 const MOST_REFUSALS: usize = 8_192;
 /// Uses of a secret after the first are written at most this often.
 const WRITE_EVERY: Duration = Duration::from_secs(60);
+/// How often everything that waits is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Longest user agent that is kept.
 const LONGEST_USER_AGENT: usize = 128;
 /// Maps that are locked apart. A power of two.
@@ -52,6 +54,10 @@ pub struct UsageLog {
     /// How often something has gone from `in_flight` into the store. A reader that looked at the store before and at
     /// the log after may have missed it in both.
     settlements: AtomicU64,
+    /// Whether a use came that may be written at once.
+    has_first_uses: AtomicBool,
+    /// When to look for others, in microseconds.
+    look_again_at: AtomicI64,
     /// How many uses wait, over all shards.
     pending: AtomicUsize,
     /// How many sightings found no room since start.
@@ -63,11 +69,14 @@ pub struct UsageLog {
 struct UseShards {
     maps: Box<[Mutex<HashMap<Key, Pending, RandomState>>]>,
     hasher: RandomState,
+    /// Where the next flush begins.
+    next: AtomicUsize,
 }
 
 impl Default for UseShards {
     fn default() -> Self {
-        Self { maps: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::default() }
+        let maps = (0..SHARDS).map(|_| Mutex::default()).collect();
+        Self { maps, hasher: RandomState::default(), next: AtomicUsize::new(0) }
     }
 }
 
@@ -112,7 +121,10 @@ impl UsageLog {
             return;
         }
         let due = match written_at {
-            0 => now,
+            0 => {
+                self.has_first_uses.store(true, Ordering::Relaxed);
+                now
+            }
             // Not from now alone, where the clock was set back.
             seconds => {
                 let written_at = Timestamp::from_micros(i64::from(seconds) * 1_000_000);
@@ -153,16 +165,38 @@ impl UsageLog {
     /// is taken is either settled or put back.
     pub(crate) fn take_due(&self, now: Timestamp, most: usize) -> UsageBatch {
         let mut in_flight = self.in_flight();
-        for shard in &self.uses.maps {
-            let mut map = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.is_time_to_look(now) {
+            return UsageBatch::default();
+        }
+        // Each call begins where the one before ended, so that no shard waits for ever.
+        let begin = self.uses.next.load(Ordering::Relaxed);
+        for index in (begin..begin + SHARDS).map(|index| index % SHARDS) {
             let room = most.saturating_sub(in_flight.uses.len());
+            if room == 0 {
+                self.uses.next.store(index, Ordering::Relaxed);
+                break;
+            }
+            let mut map = self.uses.maps[index].lock().unwrap_or_else(PoisonError::into_inner);
             in_flight.uses.extend(map.extract_if(|_, pending| pending.due <= now).take(room));
+        }
+        if in_flight.uses.len() < most {
+            // Nothing else is due, and what comes to be due later than at once can wait a second.
+            self.look_again_at.store(now.after(LOOK_EVERY).as_micros(), Ordering::Relaxed);
         }
         in_flight.refusals.extend(self.waiting_refusals().drain());
         let mut uses: Vec<Usage> = in_flight.uses.values().map(|pending| pending.usage.clone()).collect();
         // Rows that lie together are written together.
         uses.sort_unstable_by_key(|usage: &Usage| (usage.token, usage.secret_version));
         UsageBatch { uses, refusals: in_flight.refusals.values().cloned().collect() }
+    }
+
+    /// Whether something may be due: a first use, or a second has passed since everything was looked at.
+    fn is_time_to_look(&self, now: Timestamp) -> bool {
+        let look_again_at = Timestamp::from_micros(self.look_again_at.load(Ordering::Relaxed));
+        // Not longer than that, where the clock was set back.
+        self.has_first_uses.swap(false, Ordering::Relaxed)
+            || now >= look_again_at
+            || now.after(LOOK_EVERY) < look_again_at
     }
 
     /// This part of what was taken is stored.
