@@ -59,11 +59,11 @@ fn answer<T>(reply: Reply<T>, result: Result<T, StoreError>) {
 }
 
 fn record(writer: &mut Writer, uses: &UsageBatch) -> Result<(), StoreError> {
-    writer.write_chore(|batch| Ok((usage::record(batch.connection(), uses)?, Vec::new())))
+    writer.write_lazily(|batch| Ok((usage::record(batch.connection(), uses)?, Vec::new())))
 }
 
 fn sweep_refusals(writer: &mut Writer, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
-    writer.write_chore(|batch| Ok((usage::sweep_refusals(batch.connection(), before, limit)?, Vec::new())))
+    writer.write_lazily(|batch| Ok((usage::sweep_refusals(batch.connection(), before, limit)?, Vec::new())))
 }
 
 fn sweep_audit(writer: &mut Writer, before: Timestamp, limit: u32) -> Result<u32, StoreError> {

@@ -53,8 +53,7 @@ impl Database {
         let mut connection = Connection::open_with_flags(&self.path, flags)?;
         set_up(&connection, WRITER_CACHE)?;
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-        // A revocation that a power failure undoes is a breach: every commit waits for the disk.
-        connection.pragma_update(None, "synchronous", "FULL")?;
+        wait_for_disk(&connection)?;
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         // Savepoints copy pages aside: into memory, not into a temporary file.
         connection.pragma_update(None, "temp_store", "MEMORY")?;
@@ -99,6 +98,17 @@ impl Database {
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         Ok(connection)
     }
+}
+
+/// A revocation that a power failure undoes is a breach: every commit of a change waits for the disk.
+pub(crate) fn wait_for_disk(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "synchronous", "FULL")
+}
+
+/// Commits no longer wait for the disk; what they wrote is durable with the next one that does. A power cut may undo
+/// them, whole, the last ones first.
+pub(crate) fn do_not_wait_for_disk(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "synchronous", "NORMAL")
 }
 
 fn set_up(connection: &Connection, cache_kilobytes: i64) -> rusqlite::Result<()> {

@@ -151,6 +151,23 @@ impl Writer {
         Ok(result?)
     }
 
+    /// As [`Writer::write_chore`], for work that a power cut may undo: it does not wait for the disk, which has enough to
+    /// do with what must be durable.
+    pub(crate) fn write_lazily<T>(
+        &mut self,
+        work: impl FnOnce(&mut Batch<'_>) -> Result<(T, Vec<FactChange>), Failure>,
+    ) -> Result<T, StoreError> {
+        let connection = self.database.reconnect(&mut self.connection).map_err(unavailable)?;
+        connection::do_not_wait_for_disk(connection).map_err(unavailable)?;
+        let result = self.write_chore(work);
+        // A connection that may still not wait is let go: a new one waits from the beginning.
+        let waits = self.connection.as_ref().map(connection::wait_for_disk);
+        if matches!(waits, Some(Err(_))) {
+            self.connection = None;
+        }
+        result
+    }
+
     fn try_chore<T>(
         &mut self,
         work: impl FnOnce(&mut Batch<'_>) -> Result<(T, Vec<FactChange>), Failure>,
