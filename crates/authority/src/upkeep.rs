@@ -44,6 +44,9 @@ impl Authority {
             return Ok(false);
         }
         let written = self.write_usage(&due).await;
+        if written.is_err() {
+            self.usage.rest(self.clock.now());
+        }
         self.usage.put_back();
         written.map(|()| true)
     }

@@ -58,6 +58,8 @@ pub struct UsageLog {
     has_first_uses: AtomicBool,
     /// When to look for others, in microseconds.
     look_again_at: AtomicI64,
+    /// Until when to look for nothing, in microseconds.
+    rest_until: AtomicI64,
     /// How many uses wait, over all shards.
     pending: AtomicUsize,
     /// How many sightings found no room since start.
@@ -192,11 +194,20 @@ impl UsageLog {
 
     /// Whether something may be due: a first use, or a second has passed since everything was looked at.
     fn is_time_to_look(&self, now: Timestamp) -> bool {
-        let look_again_at = Timestamp::from_micros(self.look_again_at.load(Ordering::Relaxed));
-        // Not longer than that, where the clock was set back.
-        self.has_first_uses.swap(false, Ordering::Relaxed)
-            || now >= look_again_at
-            || now.after(LOOK_EVERY) < look_again_at
+        let has_come = |time: &AtomicI64| {
+            let time = Timestamp::from_micros(time.load(Ordering::Relaxed));
+            // Or is further away than it was ever set, because the clock was set back.
+            now >= time || now.after(LOOK_EVERY) < time
+        };
+        has_come(&self.rest_until)
+            && (self.has_first_uses.swap(false, Ordering::Relaxed) || has_come(&self.look_again_at))
+    }
+
+    /// Takes nothing out for a second: the store does not take it either, and need not be asked forty times.
+    pub(crate) fn rest(&self, now: Timestamp) {
+        let until = now.after(LOOK_EVERY).as_micros();
+        self.rest_until.store(until, Ordering::Relaxed);
+        self.look_again_at.store(until, Ordering::Relaxed);
     }
 
     /// This part of what was taken is stored.

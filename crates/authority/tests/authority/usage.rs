@@ -104,8 +104,11 @@ async fn what_the_store_does_not_take_is_not_lost() {
     world.store.set_failing(true);
     assert!(world.authority.flush_usage().await.is_err());
     world.shown(&token, &secret).unwrap();
+    world.authority.flush_usage().await.expect("the store is left in peace for a second");
+    world.advance(1);
     assert!(world.authority.flush_usage().await.is_err());
     world.store.set_failing(false);
+    world.advance(1);
     let counts = async || {
         let usage =
             world.authority.load_usage(&caller, world.root, TokenRef::Service(token.id)).await.unwrap();
