@@ -1,7 +1,7 @@
 //! What the doors know: every live credential and every account, in memory.
 
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use countersign_domain::account::{AccountChain, AccountFact};
@@ -37,8 +37,8 @@ pub struct Known {
     pub fact: Fact,
     /// Its account: a pointer instead of a look-up, so that verification shares no lock between cores.
     account: Arc<AccountNode>,
-    /// When the last use of the current and of the previous secret was written, in seconds; 0 = not since start.
-    written: [AtomicU32; 2],
+    /// Whether a use of the current and of the previous secret was ever written.
+    used: [AtomicBool; 2],
 }
 
 /// An account in the tree. A credential points to its account and that one to its parent.
@@ -73,20 +73,25 @@ impl Known {
         self.account.chain()
     }
 
-    /// The cell that says when the last use of this secret was written.
-    pub(crate) fn written_cell(&self, version: SecretVersion) -> &AtomicU32 {
-        &self.written[usize::from(version != self.fact.secret_version)]
+    /// Whether a use of this secret, the current or the previous one, was ever written.
+    pub(crate) fn used(&self, version: SecretVersion) -> &AtomicBool {
+        &self.used[usize::from(version != self.fact.secret_version)]
+    }
+
+    /// Whether this is the number of its current or of its previous secret.
+    fn has_secret(&self, version: SecretVersion) -> bool {
+        let previous = self.fact.previous.as_ref();
+        version == self.fact.secret_version
+            || previous.is_some_and(|previous| previous.secret_version == version)
     }
 
     /// Takes over what is known of the use of secrets that are still there.
     fn inherit(&self, old: &Self) {
         let previous = self.fact.previous.as_ref().map(|previous| previous.secret_version);
         for version in [Some(self.fact.secret_version), previous].into_iter().flatten() {
-            let known_before = version == old.fact.secret_version
-                || old.fact.previous.as_ref().is_some_and(|previous| previous.secret_version == version);
-            if known_before {
-                let seconds = old.written_cell(version).load(Ordering::Relaxed);
-                self.written_cell(version).store(seconds, Ordering::Relaxed);
+            if old.has_secret(version) {
+                let used = old.used(version).load(Ordering::Relaxed);
+                self.used(version).store(used, Ordering::Relaxed);
             }
         }
     }
@@ -151,7 +156,7 @@ impl Directory {
         };
         let key = fact.key();
         let hash = self.hash(&key);
-        let new = Arc::new(Known { fact, account, written: Default::default() });
+        let new = Arc::new(Known { fact, account, used: Default::default() });
         let mut table = self.shard(hash).write().unwrap_or_else(PoisonError::into_inner);
         match table.find_mut(hash, |known| known.fact.key() == key) {
             Some(known) if known.fact.version < new.fact.version => {
@@ -171,6 +176,13 @@ impl Directory {
         let older = |known: &Arc<Known>| known.fact.key() == *key && known.fact.version < version;
         if let Ok(entry) = table.find_entry(hash, older) {
             entry.remove();
+        }
+    }
+
+    /// Takes in that a use of this secret was written before.
+    pub(crate) fn mark_used(&self, key: &CredentialKey, version: SecretVersion) {
+        if let Some(known) = self.find(key).filter(|known| known.has_secret(version)) {
+            known.used(version).store(true, Ordering::Relaxed);
         }
     }
 

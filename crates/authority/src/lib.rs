@@ -68,6 +68,10 @@ impl Authority {
     pub async fn load(&self) -> Result<Revision, StoreError> {
         let directory = Arc::clone(&self.directory);
         let revision = self.store.load_facts(Box::new(move |change| directory.learn(change))).await?;
+        let directory = Arc::clone(&self.directory);
+        self.store
+            .load_used_secrets(Box::new(move |key, version| directory.mark_used(&key, version)))
+            .await?;
         self.directory.ready();
         Ok(revision)
     }

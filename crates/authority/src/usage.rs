@@ -1,8 +1,9 @@
 //! Uses and refusals on their way to the store: coalesced, bounded, never awaited by a door.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::hash::BuildHasher;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,44 +24,35 @@ const MOST_PENDING: usize = 65_536;
 const ROOM_FOR_KNOWN: usize = MOST_PENDING / 4 * 3;
 /// Most refusals of known credentials, by minute and reason, that wait to be written.
 const MOST_REFUSALS: usize = 8_192;
-/// Uses of a secret after the first are written at most this often.
-const WRITE_EVERY: Duration = Duration::from_secs(60);
-/// How often everything that waits is looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Longest user agent that is kept.
-const LONGEST_USER_AGENT: usize = 128;
 /// Maps that are locked apart. A power of two.
 const SHARDS: usize = 64;
+/// Uses of a secret after the first are written at most this often. What waits when a round begins is written in the
+/// course of it, a little at a time.
+const ROUND: Duration = Duration::from_secs(60);
+/// How long a store that does not take usage is left in peace.
+const REST: Duration = Duration::from_secs(1);
+/// Longest user agent that is kept.
+const LONGEST_USER_AGENT: usize = 128;
 
 type Key = (TokenRef, SecretVersion);
+type Uses = HashMap<Key, Pending, RandomState>;
 type RefusalKey = (TokenRef, Reason, Timestamp);
 type RefusalMap = HashMap<RefusalKey, Refusals, RandomState>;
-
-/// What was taken and is not settled yet.
-#[derive(Default)]
-struct InFlight {
-    uses: HashMap<Key, Pending, RandomState>,
-    refusals: RefusalMap,
-}
 
 /// Uses and refusals that wait to be written.
 #[derive(Default)]
 pub struct UsageLog {
     uses: UseShards,
-    /// What is being written: still to be seen by readers, and put back when writing fails. Locked before any shard
-    /// and before `refusals`.
-    in_flight: Mutex<InFlight>,
+    /// Secrets in `uses` that do not wait for a round, the longest waiting first: those that were never used before,
+    /// and those that the store did not take.
+    urgent: Mutex<VecDeque<Key>>,
     refusals: Mutex<RefusalMap>,
-    /// How often something has gone from `in_flight` into the store. A reader that looked at the store before and at
+    /// What is on its way out. Locked before any of the above.
+    leaving: Mutex<Leaving>,
+    /// How often something has gone from here into the store. A reader that looked at the store before and at
     /// the log after may have missed it in both.
     settlements: AtomicU64,
-    /// Whether a use came that may be written at once.
-    has_first_uses: AtomicBool,
-    /// When to look for others, in microseconds.
-    look_again_at: AtomicI64,
-    /// Until when to look for nothing, in microseconds.
-    rest_until: AtomicI64,
-    /// How many uses wait, over all shards.
+    /// How many uses wait, wherever.
     pending: AtomicUsize,
     /// How many sightings found no room since start.
     dropped: AtomicU64,
@@ -69,25 +61,44 @@ pub struct UsageLog {
 }
 
 struct UseShards {
-    maps: Box<[Mutex<HashMap<Key, Pending, RandomState>>]>,
+    maps: Box<[Mutex<Uses>]>,
     hasher: RandomState,
-    /// Where the next flush begins.
-    next: AtomicUsize,
+}
+
+/// How what waits is written.
+struct Leaving {
+    /// Secrets that are still to be written in this round, in order: rows that lie together in the store are written
+    /// together, and a page that is written carries many of them.
+    round: VecDeque<Key>,
+    /// How many they were.
+    round_size: usize,
+    round_began_at: Timestamp,
+    /// What was taken to be written and is not settled yet, still to be seen by readers.
+    taken: Uses,
+    refusals: RefusalMap,
+    /// Nothing is taken until then.
+    rest_until: Timestamp,
+}
+
+impl Default for Leaving {
+    fn default() -> Self {
+        let [round_began_at, rest_until] = [Timestamp::from_micros(0); 2];
+        let (round, round_size, taken, refusals) = Default::default();
+        Self { round, round_size, round_began_at, taken, refusals, rest_until }
+    }
 }
 
 impl Default for UseShards {
     fn default() -> Self {
         let maps = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { maps, hasher: RandomState::default(), next: AtomicUsize::new(0) }
+        Self { maps, hasher: RandomState::default() }
     }
 }
 
 /// Uses of one secret that wait.
 struct Pending {
     usage: Usage,
-    /// From then on they may be written.
-    due: Timestamp,
-    /// Where to say that they were.
+    /// Where to say that they were written.
     known: Arc<Known>,
 }
 
@@ -110,31 +121,24 @@ impl UsageLog {
         now: Timestamp,
     ) {
         let key = (known.fact.token(), secret_version);
-        let mut map = self.uses.lock(&key);
+        let mut map = self.uses.lock(key.0);
         if let Some(pending) = map.get_mut(&key) {
             pending.add(sighting, now);
             return;
         }
-        let written_at = known.written_cell(secret_version).load(Ordering::Relaxed);
-        let room = if written_at == 0 { MOST_PENDING } else { ROOM_FOR_KNOWN };
+        let is_first = !known.used(secret_version).load(Ordering::Relaxed);
+        let room = if is_first { MOST_PENDING } else { ROOM_FOR_KNOWN };
         if self.pending.load(Ordering::Relaxed) >= room {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             self.dropped_at.store(now.as_micros(), Ordering::Relaxed);
             return;
         }
-        let due = match written_at {
-            0 => {
-                self.has_first_uses.store(true, Ordering::Relaxed);
-                now
-            }
-            // Not from now alone, where the clock was set back.
-            seconds => {
-                let written_at = Timestamp::from_micros(i64::from(seconds) * 1_000_000);
-                written_at.min(now).after(WRITE_EVERY)
-            }
-        };
-        map.insert(key, Pending::first(known, secret_version, sighting, now, due));
+        map.insert(key, Pending::first(known, secret_version, sighting, now));
         self.pending.fetch_add(1, Ordering::Relaxed);
+        drop(map);
+        if is_first {
+            self.urgent().push_back(key);
+        }
     }
 
     /// Takes note of a refusal of a known credential.
@@ -166,63 +170,69 @@ impl UsageLog {
     /// Takes out what may be written now, at most `most` uses; everything when `now` is [`Timestamp::NEVER`]. What
     /// is taken is either settled or put back.
     pub(crate) fn take_due(&self, now: Timestamp, most: usize) -> UsageBatch {
-        let mut in_flight = self.in_flight();
-        if !self.is_time_to_look(now) {
+        let mut leaving = self.leaving();
+        if leaving.rests(now) {
             return UsageBatch::default();
         }
-        // Each call begins where the one before ended, so that no shard waits for ever.
-        let begin = self.uses.next.load(Ordering::Relaxed);
-        for index in (begin..begin + SHARDS).map(|index| index % SHARDS) {
-            let room = most.saturating_sub(in_flight.uses.len());
-            if room == 0 {
-                self.uses.next.store(index, Ordering::Relaxed);
-                break;
-            }
-            let mut map = self.uses.maps[index].lock().unwrap_or_else(PoisonError::into_inner);
-            in_flight.uses.extend(map.extract_if(|_, pending| pending.due <= now).take(room));
-        }
-        if in_flight.uses.len() < most {
-            // Nothing else is due, and what comes to be due later than at once can wait a second.
-            self.look_again_at.store(now.after(LOOK_EVERY).as_micros(), Ordering::Relaxed);
-        }
-        in_flight.refusals.extend(self.waiting_refusals().drain());
-        let mut uses: Vec<Usage> = in_flight.uses.values().map(|pending| pending.usage.clone()).collect();
-        // Rows that lie together are written together.
+        self.take_urgent(&mut leaving, most);
+        self.take_round(&mut leaving, now, most);
+        let Leaving { taken, refusals, .. } = &mut *leaving;
+        refusals.extend(self.waiting_refusals().drain());
+        let mut uses: Vec<Usage> = taken.values().map(|pending| pending.usage.clone()).collect();
         uses.sort_unstable_by_key(|usage: &Usage| (usage.token, usage.secret_version));
-        UsageBatch { uses, refusals: in_flight.refusals.values().cloned().collect() }
+        UsageBatch { uses, refusals: refusals.values().cloned().collect() }
     }
 
-    /// Whether something may be due: a first use, or a second has passed since everything was looked at.
-    fn is_time_to_look(&self, now: Timestamp) -> bool {
-        let has_come = |time: &AtomicI64| {
-            let time = Timestamp::from_micros(time.load(Ordering::Relaxed));
-            // Or is further away than it was ever set, because the clock was set back.
-            now >= time || now.after(LOOK_EVERY) < time
-        };
-        has_come(&self.rest_until)
-            && (self.has_first_uses.swap(false, Ordering::Relaxed) || has_come(&self.look_again_at))
+    fn take_urgent(&self, leaving: &mut Leaving, most: usize) {
+        while leaving.taken.len() < most {
+            let Some(key) = self.urgent().pop_front() else { return };
+            self.take(leaving, key);
+        }
+    }
+
+    fn take_round(&self, leaving: &mut Leaving, now: Timestamp, most: usize) {
+        if leaving.round.is_empty() && leaving.begins_round(now) {
+            let waiting = self.uses.maps.iter().flat_map(|map| {
+                let map = map.lock().unwrap_or_else(PoisonError::into_inner);
+                map.keys().copied().collect::<Vec<_>>()
+            });
+            let mut keys: Vec<Key> = waiting.collect();
+            keys.sort_unstable();
+            leaving.round_size = keys.len();
+            leaving.round = keys.into();
+        }
+        let left = leaving.left_of_round(now);
+        while leaving.taken.len() < most && leaving.round.len() > left {
+            let Some(key) = leaving.round.pop_front() else { return };
+            self.take(leaving, key);
+        }
+    }
+
+    /// One that does not wait any more was taken by the other way.
+    fn take(&self, leaving: &mut Leaving, key: Key) {
+        if let Some(pending) = self.uses.lock(key.0).remove(&key) {
+            leaving.taken.insert(key, pending);
+        }
     }
 
     /// Takes nothing out for a second: the store does not take it either, and need not be asked forty times.
     pub(crate) fn rest(&self, now: Timestamp) {
-        let until = now.after(LOOK_EVERY).as_micros();
-        self.rest_until.store(until, Ordering::Relaxed);
-        self.look_again_at.store(until, Ordering::Relaxed);
+        self.leaving().rest_until = now.after(REST);
     }
 
     /// This part of what was taken is stored.
     pub(crate) fn settle(&self, stored: &UsageBatch) {
-        let mut in_flight = self.in_flight();
+        let mut leaving = self.leaving();
         // Counted while nobody can look, so that whoever looks later knows.
         self.settlements.fetch_add(1, Ordering::Release);
         for usage in &stored.uses {
-            if let Some(pending) = in_flight.uses.remove(&(usage.token, usage.secret_version)) {
+            if let Some(pending) = leaving.taken.remove(&(usage.token, usage.secret_version)) {
                 pending.mark_written();
                 self.pending.fetch_sub(1, Ordering::Relaxed);
             }
         }
         for refusals in &stored.refusals {
-            in_flight.refusals.remove(&key_of(refusals));
+            leaving.refusals.remove(&key_of(refusals));
         }
     }
 
@@ -231,29 +241,33 @@ impl UsageLog {
         self.settlements.load(Ordering::Acquire)
     }
 
-    /// What was taken and not settled waits again.
+    /// What was taken and not settled waits again, before everything else.
     pub(crate) fn put_back(&self) {
-        let mut in_flight = self.in_flight();
-        for (key, pending) in in_flight.uses.drain() {
-            let mut map = self.uses.lock(&key);
+        let mut leaving = self.leaving();
+        for (key, pending) in leaving.taken.drain() {
+            let mut map = self.uses.lock(key.0);
             match map.get_mut(&key) {
                 Some(newer) => {
                     newer.usage.add(&pending.usage);
                     self.pending.fetch_sub(1, Ordering::Relaxed);
                 }
-                None => {
-                    map.insert(key, pending);
-                }
+                None => drop(map.insert(key, pending)),
             }
+            drop(map);
+            self.urgent().push_front(key);
         }
         let mut waiting = self.waiting_refusals();
-        for (key, refusals) in in_flight.refusals.drain().take(MOST_REFUSALS) {
+        for (key, refusals) in leaving.refusals.drain().take(MOST_REFUSALS) {
             waiting.entry(key).and_modify(|newer| newer.count += refusals.count).or_insert(refusals);
         }
     }
 
-    fn in_flight(&self) -> MutexGuard<'_, InFlight> {
-        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+    fn leaving(&self) -> MutexGuard<'_, Leaving> {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn urgent(&self) -> MutexGuard<'_, VecDeque<Key>> {
+        self.urgent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn waiting_refusals(&self) -> MutexGuard<'_, RefusalMap> {
@@ -264,36 +278,27 @@ impl UsageLog {
     /// too high for a moment, but no use is ever overlooked.
     pub(crate) fn pending(&self, token: TokenRef, secret_version: SecretVersion) -> Option<Usage> {
         let key = (token, secret_version);
-        let in_flight = self.in_flight();
-        let being_written = in_flight.uses.get(&key).map(|pending| pending.usage.clone());
-        let waiting = self.uses.lock(&key).get(&key).map(|pending| pending.usage.clone());
-        overlay(being_written, waiting)
+        let of = |map: &Uses| map.get(&key).map(|pending| pending.usage.clone());
+        let leaving = self.leaving();
+        overlay(of(&leaving.taken), of(&self.uses.lock(token)))
     }
 
     /// As [`UsageLog::pending`], for every secret of this token.
     pub(crate) fn pending_of(&self, token: TokenRef) -> Vec<Usage> {
-        let of_token = |map: &HashMap<Key, Pending, RandomState>| -> Vec<Usage> {
-            let matching = map.iter().filter(|(key, _)| key.0 == token);
-            matching.map(|(_, pending)| pending.usage.clone()).collect()
+        let versions = {
+            let leaving = self.leaving();
+            let waiting = self.uses.lock(token);
+            let keys = leaving.taken.keys().chain(waiting.keys());
+            keys.filter(|key| key.0 == token).map(|key| key.1).collect::<BTreeSet<_>>()
         };
-        let in_flight = self.in_flight();
-        let mut uses = of_token(&in_flight.uses);
-        for shard in &self.uses.maps {
-            for waiting in of_token(&shard.lock().unwrap_or_else(PoisonError::into_inner)) {
-                match uses.iter_mut().find(|known| known.secret_version == waiting.secret_version) {
-                    Some(known) => known.add(&waiting),
-                    None => uses.push(waiting),
-                }
-            }
-        }
-        uses
+        versions.into_iter().filter_map(|version| self.pending(token, version)).collect()
     }
 
     /// Refusals of this token that wait or are being written.
     pub(crate) fn pending_refusals(&self, token: TokenRef) -> Vec<Refusals> {
-        let in_flight = self.in_flight();
+        let leaving = self.leaving();
         let waiting = self.waiting_refusals();
-        let all = in_flight.refusals.values().chain(waiting.values());
+        let all = leaving.refusals.values().chain(waiting.values());
         all.filter(|refusals| refusals.token == token).cloned().collect()
     }
 
@@ -314,9 +319,34 @@ fn key_of(refusals: &Refusals) -> RefusalKey {
     (refusals.token, refusals.reason, refusals.minute)
 }
 
+impl Leaving {
+    /// Whether nothing is to be taken at `now`.
+    fn rests(&self, now: Timestamp) -> bool {
+        now < self.rest_until && self.rest_until <= now.after(REST)
+    }
+
+    /// Whether a round begins at `now`.
+    fn begins_round(&mut self, now: Timestamp) -> bool {
+        let goes_on = self.round_began_at <= now && now < self.round_began_at.after(ROUND);
+        // At the end of everything rounds follow one another, and the clock stands still.
+        if !goes_on && now != Timestamp::NEVER {
+            self.round_began_at = now;
+        }
+        !goes_on
+    }
+
+    /// How many secrets of the round need not be written by `now`.
+    fn left_of_round(&self, now: Timestamp) -> usize {
+        let passed = now.as_micros().saturating_sub(self.round_began_at.as_micros()) as f64;
+        let part = 1.0 - passed / ROUND.as_micros() as f64;
+        (self.round_size as f64 * part.clamp(0.0, 1.0)) as usize
+    }
+}
+
 impl UseShards {
-    fn lock(&self, key: &Key) -> MutexGuard<'_, HashMap<Key, Pending, RandomState>> {
-        let hash = self.hasher.hash_one(key);
+    /// The shard of this token, for all its secrets.
+    fn lock(&self, token: TokenRef) -> MutexGuard<'_, Uses> {
+        let hash = self.hasher.hash_one(token);
         self.maps[(hash >> 32) as usize % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -327,7 +357,6 @@ impl Pending {
         secret_version: SecretVersion,
         sighting: Sighting<'_>,
         now: Timestamp,
-        due: Timestamp,
     ) -> Self {
         let usage = Usage {
             token: known.fact.token(),
@@ -339,7 +368,7 @@ impl Pending {
             user_agent: readable(sighting.user_agent),
             door: sighting.door,
         };
-        Self { usage, due, known: Arc::clone(known) }
+        Self { usage, known: Arc::clone(known) }
     }
 
     fn add(&mut self, sighting: Sighting<'_>, now: Timestamp) {
@@ -353,10 +382,9 @@ impl Pending {
         }
     }
 
-    /// Marks the secret as written at its last use.
+    /// The next use of the secret will not be its first.
     fn mark_written(&self) {
-        let seconds = u32::try_from(self.usage.last_at.as_seconds()).unwrap_or(u32::MAX);
-        self.known.written_cell(self.usage.secret_version).store(seconds, Ordering::Relaxed);
+        self.known.used(self.usage.secret_version).store(true, Ordering::Relaxed);
     }
 }
 

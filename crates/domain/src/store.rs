@@ -9,8 +9,9 @@ use crate::access_token::AccessToken;
 use crate::account::Account;
 use crate::audit::{Action, AuditRecord};
 use crate::change::{Change, FactChange};
+use crate::fact::CredentialKey;
 use crate::id::{AccountId, Handle, ServiceTokenId, TokenRef};
-use crate::service_token::ServiceToken;
+use crate::service_token::{SecretVersion, ServiceToken};
 use crate::time::Timestamp;
 use crate::usage::{Refusals, Usage, UsageBatch};
 
@@ -209,7 +210,7 @@ pub struct RootToken {
 ///    included, and the revision they stand at.
 /// 8. Lists are ordered as their query says, and stable; a page past the end is empty with the right total.
 /// 9. Recording usage touches no token row; counts add up; the latest use wins; usage of tokens that are gone is
-///    dropped; a revoked token's usage goes with it.
+///    dropped; a revoked token's usage goes with it. `load_used_secrets` names each secret with uses, and no other.
 /// 10. Audit records are never changed, and go only by promise 14; their order is that of their revisions; paging neither repeats nor loses.
 /// 11. A root token's handle that was set before can never be set again.
 /// 12. A search is by substring, without regard to ASCII and Unicode simple case.
@@ -224,6 +225,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Gives every fact to `visit`, accounts before tokens (promise 7). Nothing is written meanwhile.
     async fn load_facts(&self, visit: Box<dyn FnMut(FactChange) + Send>) -> Result<Revision, StoreError>;
+
+    /// Names every secret with recorded uses to `visit` (promise 9).
+    async fn load_used_secrets(
+        &self,
+        visit: Box<dyn FnMut(CredentialKey, SecretVersion) + Send>,
+    ) -> Result<(), StoreError>;
 
     /// The account of this id.
     async fn find_account(&self, id: AccountId) -> Result<Option<Account>, StoreError>;

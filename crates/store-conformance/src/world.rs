@@ -9,12 +9,13 @@ use countersign_domain::access_token::AccessToken;
 use countersign_domain::account::Account;
 use countersign_domain::audit::{Action, Actor, AuditEntry, AuditRecord, Origin, Subject};
 use countersign_domain::change::{Change, FactChange, Guard, Mutation};
+use countersign_domain::fact::CredentialKey;
 use countersign_domain::id::{AccountId, ChangeId, ServiceTokenId, TokenRef};
 use countersign_domain::lifetime::{Lifetime, Ttl};
 use countersign_domain::name::Name;
 use countersign_domain::scope::Scopes;
 use countersign_domain::secret::SecretPrefix;
-use countersign_domain::service_token::{NewServiceToken, Rotation, ServiceToken};
+use countersign_domain::service_token::{NewServiceToken, Rotation, SecretVersion, ServiceToken};
 use countersign_domain::store::{
     AccessTokenQuery, AuditQuery, ChangeSink, Page, Revision, ServiceTokenQuery, SharedStore, StoreError,
     Version,
@@ -283,6 +284,17 @@ pub async fn load_facts(store: &SharedStore) -> (Vec<FactChange>, Revision) {
     let seen = Arc::clone(&facts);
     let revision = store.load_facts(Box::new(move |fact| crate::doubles::lock(&seen).push(fact))).await;
     (std::mem::take(&mut *crate::doubles::lock(&facts)), must(revision))
+}
+
+/// Everything that `load_used_secrets` gives, in order.
+pub async fn load_used_secrets(store: &SharedStore) -> Vec<(CredentialKey, SecretVersion)> {
+    let secrets = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = Arc::clone(&secrets);
+    let visit = move |key, version| crate::doubles::lock(&seen).push((key, version));
+    must(store.load_used_secrets(Box::new(visit)).await);
+    let mut secrets = std::mem::take(&mut *crate::doubles::lock(&secrets));
+    secrets.sort_unstable();
+    secrets
 }
 
 /// The mutation that ends a service token.

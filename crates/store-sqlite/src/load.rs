@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use countersign_domain::account::AccountFact;
 use countersign_domain::change::FactChange;
-use countersign_domain::fact::{Bearer, Fact, PreviousFact};
+use countersign_domain::fact::{Bearer, CredentialKey, Fact, PreviousFact};
+use countersign_domain::id::TokenRef;
 use countersign_domain::scope::Scopes;
 use countersign_domain::service_token::SecretVersion;
 use rusqlite::{Connection, Row};
@@ -29,6 +30,22 @@ pub(crate) fn facts(connection: &Connection, visit: &mut dyn FnMut(FactChange)) 
     })?;
     each(connection, sql::LOAD_ACCESS_TOKENS, |row| {
         visit(FactChange::Credential(access_token(row, &mut lists)?));
+        Ok(())
+    })
+}
+
+/// Names every secret with recorded uses to `visit`.
+pub(crate) fn used_secrets(
+    connection: &Connection,
+    visit: &mut dyn FnMut(CredentialKey, SecretVersion),
+) -> Result<(), Failure> {
+    each(connection, sql::LOAD_USED_SECRETS, |row| {
+        let mut cells = Cells::of(row, "uses");
+        let (token, version) = (cells.token("token")?, cells.number("secret_version")?);
+        match token {
+            TokenRef::Service(_) => visit(CredentialKey::Client(cells.client_id("client_id")?), version),
+            TokenRef::Access(handle) => visit(CredentialKey::Handle(handle), version),
+        }
         Ok(())
     })
 }

@@ -11,6 +11,7 @@ const SCANS: &[&str] = &[
     sql::LOAD_ACCOUNTS,
     sql::LOAD_SERVICE_TOKENS,
     sql::LOAD_ACCESS_TOKENS,
+    sql::LOAD_USED_SECRETS,
     sql::FIND_AUDIT_SPANS,
     sql::LIST_OLDEST_AUDIT,
     sql::LAST_REVISION,

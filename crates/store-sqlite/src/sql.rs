@@ -113,6 +113,9 @@ statements! {
         "SELECT id, account, client_id, name, enabled, scopes, secret_version, secret_digest, \
          previous_version, previous_digest, previous_replaced_at, previous_expires_at, expires_at, version \
          FROM service_tokens";
+    LOAD_USED_SECRETS =
+        "SELECT uses.token, uses.secret_version, service_tokens.client_id \
+         FROM uses LEFT JOIN service_tokens ON service_tokens.id = uses.token";
 
     FIND_PAGE_OF_KEY =
         "SELECT first_created_at, first_id FROM service_token_pages \

@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use countersign_domain::access_token::AccessToken;
 use countersign_domain::account::Account;
 use countersign_domain::change::{Change, FactChange};
+use countersign_domain::fact::CredentialKey;
 use countersign_domain::id::{AccountId, Handle, ServiceTokenId, TokenRef};
-use countersign_domain::service_token::ServiceToken;
+use countersign_domain::service_token::{SecretVersion, ServiceToken};
 use countersign_domain::store::{
     AccessTokenQuery, AuditPage, AuditQuery, ChangeSink, Page, Revision, RootToken, ServiceTokenQuery, Store,
     StoreError, TokenUsage,
@@ -25,6 +26,7 @@ use crate::checkpoint::Pacer;
 use crate::chore::{Chore, Reply};
 use crate::connection::{Database, last_revision};
 use crate::lists;
+use crate::load;
 use crate::open::{Directory, OpenError, SqliteOptions, migrate};
 use crate::queue::{Queue, Rejected};
 use crate::readers::Readers;
@@ -36,6 +38,9 @@ use crate::writer::{Write, WriteQueue, Writer};
 
 /// Most rows of one piece of background work. A longer one is done in several, so that no change waits for all of it.
 const CHORE_ROWS: u32 = 1_000;
+/// How far the threads of the store stand back: about a tenth of the weight of a thread that serves.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
 
 /// The embedded store.
 ///
@@ -138,7 +143,21 @@ fn start_thread(
     name: &'static str,
     work: impl FnOnce() + Send + 'static,
 ) -> Result<JoinHandle<()>, OpenError> {
-    thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|cause| OpenError::Thread { cause })
+    let yielding = || {
+        yield_to_doors();
+        work();
+    };
+    thread::Builder::new().name(name.to_owned()).spawn(yielding).map_err(|cause| OpenError::Thread { cause })
+}
+
+/// Where the machine has too little for all, a request at a door, which takes microseconds, goes before the work of
+/// this thread, which takes milliseconds.
+fn yield_to_doors() {
+    // To Linux this means the thread that asks; elsewhere it would mean the whole process.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::debug!(%error, "the store's threads run at the usual priority");
+    }
 }
 
 fn rejected(rejected: Rejected) -> StoreError {
@@ -162,6 +181,13 @@ impl Store for SqliteStore {
 
     async fn load_facts(&self, visit: Box<dyn FnMut(FactChange) + Send>) -> Result<Revision, StoreError> {
         self.chore(|reply| Chore::LoadFacts(visit, reply)).await
+    }
+
+    async fn load_used_secrets(
+        &self,
+        mut visit: Box<dyn FnMut(CredentialKey, SecretVersion) + Send>,
+    ) -> Result<(), StoreError> {
+        self.readers.read(move |c| load::used_secrets(c, &mut visit)).await
     }
 
     async fn find_account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {

@@ -44,12 +44,21 @@ impl World {
         let store = Arc::new(ModelStore::new(directory.clone()));
         let clock = Arc::new(ManualClock::default());
         let entropy = Arc::new(SeededEntropy::new(1));
-        let authority =
-            Arc::new(Authority::new(store.clone(), directory, clock.clone(), entropy.clone(), policy));
+        let authority = Authority::new(store.clone(), directory, clock.clone(), entropy.clone(), policy);
+        let authority = Arc::new(authority);
         authority.load().await.unwrap();
         let token = Some(Secret::from_operator(ROOT_TOKEN.into()));
         let root = authority.ensure_root(RootSettings { token, ..Default::default() }).await.unwrap();
         Self { authority, store, clock, entropy, root: root.account, origin: Origin::default() }
+    }
+
+    /// The same store behind an authority that was just started. Its doors do not hear of later changes.
+    pub(crate) async fn restarted(self) -> Self {
+        let directory = Arc::new(Directory::default());
+        let (clock, entropy) = (self.clock.clone(), self.entropy.clone());
+        let authority = Authority::new(self.store.clone(), directory, clock, entropy, Policy::default());
+        authority.load().await.unwrap();
+        Self { authority: Arc::new(authority), ..self }
     }
 
     pub(crate) fn caller(&self, text: &str) -> Result<Caller, Reason> {

@@ -11,8 +11,9 @@ use async_trait::async_trait;
 use countersign_domain::access_token::AccessToken;
 use countersign_domain::account::Account;
 use countersign_domain::change::{Change, FactChange};
+use countersign_domain::fact::CredentialKey;
 use countersign_domain::id::{AccountId, Handle, ServiceTokenId, TokenRef};
-use countersign_domain::service_token::ServiceToken;
+use countersign_domain::service_token::{SecretVersion, ServiceToken};
 use countersign_domain::store::{
     AccessTokenQuery, AuditPage, AuditQuery, ChangeSink, Page, Revision, RootToken, ServiceTokenQuery, Store,
     StoreError, TokenUsage,
@@ -80,6 +81,14 @@ impl Store for ModelStore {
         let state = self.state()?;
         state.facts().for_each(&mut visit);
         Ok(state.revision)
+    }
+
+    async fn load_used_secrets(
+        &self,
+        mut visit: Box<dyn FnMut(CredentialKey, SecretVersion) + Send>,
+    ) -> Result<(), StoreError> {
+        self.state()?.used_secrets().for_each(|(key, version)| visit(key, version));
+        Ok(())
     }
 
     async fn find_account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {

@@ -2,7 +2,9 @@
 
 use std::cmp::Reverse;
 
+use countersign_domain::fact::CredentialKey;
 use countersign_domain::id::TokenRef;
+use countersign_domain::service_token::SecretVersion;
 use countersign_domain::store::TokenUsage;
 use countersign_domain::time::Timestamp;
 use countersign_domain::usage::{Refusals, Usage, UsageBatch};
@@ -49,6 +51,16 @@ impl State {
         let before = self.refusals.get(&key).map_or(0, |known| known.count);
         let count = refusals.count.saturating_add(before);
         self.refusals.insert(key, Refusals { count, ..refusals });
+    }
+
+    pub(super) fn used_secrets(&self) -> impl Iterator<Item = (CredentialKey, SecretVersion)> {
+        self.uses.keys().filter_map(|(token, version)| match token {
+            TokenRef::Service(id) => {
+                let token = self.service_tokens.get(id)?;
+                Some((CredentialKey::Client(token.client_id), *version))
+            }
+            TokenRef::Access(handle) => Some((CredentialKey::Handle(*handle), *version)),
+        })
     }
 
     pub(super) fn forget_usage(&mut self, token: TokenRef) {

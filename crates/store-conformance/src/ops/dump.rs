@@ -8,7 +8,7 @@ use countersign_domain::audit::AuditRecord;
 use countersign_domain::change::FactChange;
 use countersign_domain::fact::{CredentialKey, Fact};
 use countersign_domain::id::{AccountId, TokenRef};
-use countersign_domain::service_token::ServiceToken;
+use countersign_domain::service_token::{SecretVersion, ServiceToken};
 use countersign_domain::store::{
     AccessTokenQuery, Page, Revision, RootToken, ServiceTokenQuery, SharedStore, TokenUsage,
 };
@@ -16,7 +16,7 @@ use countersign_domain::time::Timestamp;
 
 use super::duel::{account_id, at, handle, token_id};
 use super::{ACCOUNTS, TOKENS};
-use crate::world::{load_facts, must, read_audit, whole_audit};
+use crate::world::{load_facts, load_used_secrets, must, read_audit, whole_audit};
 
 /// Everything that can be read of a store.
 #[derive(Debug, PartialEq)]
@@ -28,6 +28,7 @@ pub struct Dump {
     root_account: Option<Account>,
     root_token: Option<RootToken>,
     usage: Vec<(TokenRef, TokenUsage)>,
+    used_secrets: Vec<(CredentialKey, SecretVersion)>,
     audit: Vec<AuditRecord>,
 }
 
@@ -55,6 +56,7 @@ pub async fn dump(store: &SharedStore) -> Dump {
         root_account: must(store.find_root_account().await),
         root_token: must(store.find_root_token().await),
         usage: Vec::new(),
+        used_secrets: load_used_secrets(store).await,
         audit: read_audit(store, whole_audit(7)).await,
     };
     for fact in facts {

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use countersign_domain::fact::CredentialKey;
 use countersign_domain::id::TokenRef;
 use countersign_domain::lifetime::Ttl;
 use countersign_domain::service_token::SecretVersion;
@@ -11,7 +12,7 @@ use countersign_domain::time::Timestamp;
 use countersign_domain::usage::{Door, Refusals, Usage, UsageBatch};
 use countersign_domain::verdict::Reason;
 
-use crate::world::{Make, World, must};
+use crate::world::{Make, World, load_used_secrets, must};
 
 /// Promise 9.
 pub async fn promise_09(make: Make<'_>) {
@@ -65,6 +66,9 @@ async fn uses_add_up(make: Make<'_>) {
     let mut all = must(world.store.list_uses(vec![access, token]).await);
     all.sort_by_key(|usage| (usage.token, usage.secret_version));
     assert_eq!(all, [sum, used(token, 2, early, 1), used(access, 1, early, 7)]);
+    let client = CredentialKey::Client(stored.client_id);
+    let handle = CredentialKey::Handle(world.root_token.handle);
+    assert_eq!(load_used_secrets(&world.store).await, [(client, 1), (client, 2), (handle, 1)]);
 
     assert_eq!(world.stored(&stored).await, Some(stored), "the token's own row is as it was");
     assert_eq!(world.sink.take().len(), 1, "only the token itself was published");
@@ -133,6 +137,7 @@ async fn usage_goes_with_its_token(make: Make<'_>) {
             assert_eq!(find(&world, token).await, TokenUsage::default(), "late batch: {late}");
         }
         assert_eq!(must(world.store.list_uses(tokens.to_vec()).await), []);
+        assert_eq!(load_used_secrets(&world.store).await, []);
         record(&world, uses(), refusals()).await;
     }
     // The same ids again have no history.
