@@ -131,7 +131,13 @@ impl Lane {
         self.connections.iter().flatten().count()
     }
 
-    /// Whether it has to look at the clock all the time.
+    /// When it wants to send next, whatever is answered until then. `None`: it waits for an answer, or for nothing.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let can_send = !self.exhausted && !self.free.is_empty();
+        self.pace.due().filter(|_| can_send)
+    }
+
+    /// Whether its requests have times of their own.
     pub(super) fn is_timed(&self) -> bool {
         self.pace.is_fixed()
     }

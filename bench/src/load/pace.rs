@@ -36,7 +36,15 @@ impl Pace {
         })
     }
 
-    /// Whether requests have times of their own, so that the generator may not sleep through one.
+    /// When the next request is due, where requests have times of their own.
+    pub(super) fn due(&self) -> Option<Instant> {
+        match self {
+            Self::Closed => None,
+            Self::Fixed(schedule) => Some(schedule.due()),
+        }
+    }
+
+    /// Whether requests have times of their own.
     pub(super) fn is_fixed(&self) -> bool {
         matches!(self, Self::Fixed(_))
     }

@@ -175,6 +175,12 @@ impl Bench {
         self.plan_for(server.address, server.pid(), lanes)
     }
 
+    /// As [`Bench::plan`], warmed up for so long that the server writes usage meanwhile.
+    pub(crate) fn plan_warm(&self, server: &Countersign, lanes: Vec<LanePlan>) -> Plan {
+        let warm_up_ms = self.scale.long_warm_up.as_millis() as u64;
+        Plan { warm_up_ms, ..self.plan(server, lanes) }
+    }
+
     fn plan_for(&self, address: std::net::SocketAddr, pid: u32, lanes: Vec<LanePlan>) -> Plan {
         Plan {
             address,

@@ -15,7 +15,7 @@ use crate::row::{self, Cells};
 use crate::sql;
 
 /// Most tokens that a search looks through: so many take about 0.2 s.
-pub(crate) const MOST_SEARCHED: u32 = 200_000;
+pub(crate) const MOST_SEARCHED: u32 = 150_000;
 
 /// A page of service tokens.
 pub(crate) fn service_tokens(

@@ -39,7 +39,7 @@ pub(crate) fn with_writes(bench: &mut Bench) -> Result<()> {
         write_lane("create", WorkPlan::Create { count: None, answered: None }),
         write_lane("rotate", WorkPlan::Rotate { tokens: spare }),
     ];
-    let plan = bench.plan(&server, lanes);
+    let plan = bench.plan_warm(&server, lanes);
     let taken = bench.take("M1", &plan)?;
     server.stop()?;
     expect_writes(bench, &taken);
@@ -60,7 +60,7 @@ pub(crate) fn through_checkpoints(bench: &mut Bench) -> Result<()> {
         write_lane("create", WorkPlan::Create { count: None, answered: None }),
     ];
     let measured_ms = bench.scale.checkpoints.as_millis() as u64;
-    let plan = Plan { measured_ms, ..bench.plan(&server, lanes) };
+    let plan = Plan { measured_ms, ..bench.plan_warm(&server, lanes) };
     let before = log_restarts(&data)?;
     let taken = bench.take("M2", &plan)?;
     let checkpoints = log_restarts(&data)?.wrapping_sub(before);

@@ -46,7 +46,7 @@ pub(crate) fn fixed_rate(bench: &mut Bench) -> Result<f64> {
     let rate = half_rate(bench)?;
     let seed = bench.seed(bench.scale.usual)?;
     let server = bench.start(&seed.data)?;
-    let plan = bench.plan(&server, vec![verify_lane(all_and_unknown(&seed), Some(rate))]);
+    let plan = bench.plan_warm(&server, vec![verify_lane(all_and_unknown(&seed), Some(rate))]);
     let pair = bench.take_beside_hello_at(rate, "V2", &plan)?;
     let [hello, p99] = [&pair.reference, &pair.target].map(|taken| taken.lane("verify"));
     let (hello, p99) = (hello?.latency.p99_us, p99?.latency.p99_us);
