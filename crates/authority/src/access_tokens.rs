@@ -7,36 +7,36 @@ use countersign_domain::change::Mutation;
 use countersign_domain::error::{Denial, Error};
 use countersign_domain::id::{Handle, TokenRef};
 use countersign_domain::lifetime::Ttl;
-use countersign_domain::scope::Scopes;
+use countersign_domain::restrictions::StatedRestrictions;
 use countersign_domain::secret::Secret;
 use countersign_domain::store::{AccessTokenQuery, Page, StoreError};
 
 use crate::Authority;
-use crate::change::{Asked, Deed, TRIES, contended, stated, time_text};
+use crate::change::{Asked, Deed, TRIES, contended, restrictions_stated, stated, time_text};
 
 impl Authority {
-    /// Issues a token and gives its text, once. `scopes`: `None` = what the caller has.
+    /// Issues a token and gives its text, once. Restrictions that are not stated are the caller's.
     pub async fn issue_access_token(
         &self,
         asked: Asked<'_>,
         ttl: Ttl,
-        scopes: Option<Scopes>,
+        restrictions: StatedRestrictions,
     ) -> Result<(AccessToken, Secret), Error> {
         self.admit(asked.caller, asked.account, Permission::WriteAccessTokens)?;
         let ttl = self.policy.clamp_ttl(ttl)?;
         let now = self.clock.now();
-        let scopes = scopes.unwrap_or_else(|| asked.caller.scopes.clone());
+        let restrictions = restrictions.or(&asked.caller.restrictions);
         let minted_by = Some(asked.caller.handle);
         let (token, text) =
-            AccessToken::issue(asked.account, ttl, scopes, minted_by, self.entropy.as_ref(), now);
-        if !asked.caller.can_hand_out(&token.scopes, token.expires_at) {
+            AccessToken::issue(asked.account, ttl, restrictions, minted_by, self.entropy.as_ref(), now);
+        if !asked.caller.can_hand_out(&token.restrictions, token.expires_at) {
             return Err(Error::Denied(Denial::BeyondCaller));
         }
         let mut changes = vec![
             stated("ttl", token.ttl.as_number().to_string()),
             stated("expires_at", time_text(token.expires_at)),
         ];
-        changes.extend(token.scopes.joined().map(|scopes| stated("scopes", scopes)));
+        changes.extend(restrictions_stated(&token.restrictions));
         let deed = Deed {
             action: Action::IssueAccessToken,
             subject: Subject::Token(TokenRef::Access(token.handle)),

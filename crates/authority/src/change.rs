@@ -7,6 +7,7 @@ use countersign_domain::caller::Caller;
 use countersign_domain::change::{Change, Guard, Mutation};
 use countersign_domain::error::Error;
 use countersign_domain::id::{AccountId, ChangeId};
+use countersign_domain::restrictions::Restrictions;
 use countersign_domain::service_token::ServiceToken;
 use countersign_domain::time::Timestamp;
 
@@ -100,23 +101,30 @@ pub(crate) fn contended() -> Error {
 /// Which values of a service token changed, by their names in the native API. Never a digest.
 pub(crate) fn differences(before: &ServiceToken, after: &ServiceToken) -> Vec<FieldChange> {
     let previous_end = |token: &ServiceToken| token.previous.as_ref().map(|p| time_text(p.expires_at));
-    [
+    let own = [
         ("name", Some(before.name.to_string()), Some(after.name.to_string())),
         ("duration", Some(before.lifetime.to_string()), Some(after.lifetime.to_string())),
         ("enabled", Some(before.enabled.to_string()), Some(after.enabled.to_string())),
-        ("scopes", before.scopes.joined(), after.scopes.joined()),
         ("expires_at", Some(time_text(before.expires_at)), Some(time_text(after.expires_at))),
         ("secret_version", Some(before.current.version.to_string()), Some(after.current.version.to_string())),
         ("previous_secret_expires_at", previous_end(before), previous_end(after)),
-    ]
-    .into_iter()
-    .filter(|(_, from, to)| from != to)
-    .map(|(field, from, to)| FieldChange {
-        field: field.into(),
-        from: from.map(Into::into),
-        to: to.map(Into::into),
-    })
-    .collect()
+    ];
+    let restrictions = before.restrictions.stated().into_iter().zip(after.restrictions.stated());
+    let restrictions = restrictions.map(|((name, from), (_, to))| (name, from, to));
+    own.into_iter()
+        .chain(restrictions)
+        .filter(|(_, from, to)| from != to)
+        .map(|(field, from, to)| FieldChange {
+            field: field.into(),
+            from: from.map(Into::into),
+            to: to.map(Into::into),
+        })
+        .collect()
+}
+
+/// What restricts a new token.
+pub(crate) fn restrictions_stated(restrictions: &Restrictions) -> impl Iterator<Item = FieldChange> {
+    restrictions.stated().into_iter().filter_map(|(name, list)| list.map(|list| stated(name, list)))
 }
 
 /// A value that was not there before.

@@ -8,7 +8,7 @@ use countersign_domain::audit::{Action, Subject};
 use countersign_domain::change::Mutation;
 use countersign_domain::id::{AccountId, Handle, TokenRef};
 use countersign_domain::lifetime::Ttl;
-use countersign_domain::scope::Scopes;
+use countersign_domain::restrictions::Restrictions;
 use countersign_domain::secret::Secret;
 use countersign_domain::store::{Cause, RootToken, StoreError, Version};
 
@@ -169,7 +169,7 @@ impl Authority {
     ) -> Result<Secret, RootError> {
         let now = self.clock.now();
         let (token, text) =
-            AccessToken::issue(account, Ttl::Eternal, Scopes::FULL, None, self.entropy.as_ref(), now);
+            AccessToken::issue(account, Ttl::Eternal, Restrictions::NONE, None, self.entropy.as_ref(), now);
         keep(&text).map_err(RootError::NotKept)?;
         // What was kept stays when this fails: a commit of which that is said may have happened all the same.
         self.set_root_token(token, retire).await?;

@@ -13,7 +13,7 @@ use countersign_domain::store::{Page, ServiceTokenQuery, StoreError};
 use countersign_domain::time::Timestamp;
 use countersign_domain::usage::Usage;
 
-use crate::change::{Asked, Deed, TRIES, contended, differences, stated, time_text};
+use crate::change::{Asked, Deed, TRIES, contended, differences, restrictions_stated, stated, time_text};
 use crate::{Authority, usage};
 
 /// Most looks at the store and the usage log for one answer.
@@ -100,11 +100,11 @@ impl Authority {
         self.admit(asked.caller, asked.account, Permission::WriteServiceTokens)?;
         self.policy.check_lifetime(&new.lifetime)?;
         let now = self.clock.now();
-        let scopes = new.scopes.clone().unwrap_or_else(|| asked.caller.scopes.clone());
+        let restrictions = new.restrictions.clone().or(&asked.caller.restrictions);
         let (token, secret) = ServiceToken::issue(
             asked.account,
             new,
-            scopes,
+            restrictions,
             Some(asked.caller.handle),
             &self.policy.secret_prefix,
             self.entropy.as_ref(),
@@ -192,7 +192,8 @@ impl Authority {
         patch: ServiceTokenPatch,
         is_retry: bool,
     ) -> Result<(ServiceTokenView, Option<Secret>), Error> {
-        let intent = Intent { is_retry, overlap_until: None, states_restriction: patch.scopes.is_some() };
+        let intent =
+            Intent { is_retry, overlap_until: None, states_restriction: !patch.restrictions.is_empty() };
         let decide = |before: ServiceToken, moment: &Moment<'_>| {
             if let Some(lifetime) = patch.lifetime.as_ref().filter(|lifetime| **lifetime != before.lifetime) {
                 self.policy.check_lifetime(lifetime)?;
@@ -375,7 +376,7 @@ impl Authority {
 
 /// Nothing hands out more than it has (design 2.3).
 fn within_caller(asked: Asked<'_>, token: &ServiceToken) -> Result<(), Error> {
-    if asked.caller.can_hand_out(&token.scopes, token.expires_at) {
+    if asked.caller.can_hand_out(&token.restrictions, token.expires_at) {
         return Ok(());
     }
     Err(Error::Denied(Denial::BeyondCaller))
@@ -390,14 +391,13 @@ fn missing_account_is_denied(error: Error) -> Error {
 }
 
 fn issued(token: &ServiceToken) -> Vec<FieldChange> {
-    let scopes = token.scopes.joined().map(|scopes| stated("scopes", scopes));
     let mut changes = vec![
         stated("name", token.name.as_str()),
         stated("duration", token.lifetime.as_str()),
         stated("expires_at", time_text(token.expires_at)),
         stated("enabled", token.enabled.to_string()),
     ];
-    changes.extend(scopes);
+    changes.extend(restrictions_stated(&token.restrictions));
     changes
 }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use countersign_domain::caller::Caller;
-use countersign_domain::demand::{Demand, Presented};
+use countersign_domain::demand::{Circumstances, Demand, Presented, RequestLine};
 use countersign_domain::error::Denial;
 use countersign_domain::fact::{Bearer, CredentialKey, Kind};
 use countersign_domain::id::{AccountId, TokenRef};
@@ -24,6 +24,8 @@ pub struct Sighting<'a> {
     pub address: Option<IpAddr>,
     /// What the client calls itself; cut at 128 bytes when it is kept.
     pub user_agent: &'a [u8],
+    /// What it asks of whom the door guards, when that is stated.
+    pub request: Option<RequestLine<'a>>,
 }
 
 /// A credential that was let in.
@@ -94,7 +96,7 @@ impl Authority {
             account: fact.account,
             handle,
             version: fact.version,
-            scopes: fact.scopes.clone(),
+            restrictions: fact.restrictions.clone(),
             expires_at: fact.expires_at,
         };
         Ok((caller, granted))
@@ -147,7 +149,8 @@ impl Authority {
         now: Timestamp,
     ) -> Decision {
         let chain = known.chain();
-        match judge(&known.fact, chain.as_ref(), presented, demand, now) {
+        let circumstances = Circumstances { request: sighting.request, address: sighting.address };
+        match judge(&known.fact, chain.as_ref(), presented, demand, &circumstances, now) {
             Verdict::Granted(grant) => Decision::Granted(Granted { known, grant }),
             Verdict::Denied(reason) => {
                 let token = known.fact.token();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::entropy::Entropy;
 use crate::id::{AccountId, Handle};
 use crate::lifetime::Ttl;
-use crate::scope::Scopes;
+use crate::restrictions::Restrictions;
 use crate::secret::{Digest, Secret, mint_access_text, parse_access_text};
 use crate::store::Version;
 use crate::time::Timestamp;
@@ -21,8 +21,8 @@ pub struct AccessToken {
     pub account: AccountId,
     /// As it was stated, clamped.
     pub ttl: Ttl,
-    /// What it may be used for.
-    pub scopes: Scopes,
+    /// What it may be used for, on which requests, from where.
+    pub restrictions: Restrictions,
     /// When it was issued.
     pub created_at: Timestamp,
     /// From then on it is refused.
@@ -38,7 +38,7 @@ impl AccessToken {
     pub fn issue(
         account: AccountId,
         ttl: Ttl,
-        scopes: Scopes,
+        restrictions: Restrictions,
         minted_by: Option<Handle>,
         entropy: &dyn Entropy,
         now: Timestamp,
@@ -49,7 +49,7 @@ impl AccessToken {
             digest: text.digest(),
             account,
             ttl,
-            scopes,
+            restrictions,
             created_at: now,
             expires_at: ttl.expiry(now),
             minted_by,
@@ -68,7 +68,7 @@ impl AccessToken {
             digest: presented.digest(),
             account,
             ttl: Ttl::Eternal,
-            scopes: Scopes::FULL,
+            restrictions: Restrictions::NONE,
             created_at: now,
             expires_at: Timestamp::NEVER,
             minted_by: None,

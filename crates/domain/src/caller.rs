@@ -1,7 +1,7 @@
 //! Who asks, and what they may ask for.
 
 use crate::id::{AccountId, Handle};
-use crate::scope::Scopes;
+use crate::restrictions::Restrictions;
 use crate::store::Version;
 use crate::time::Timestamp;
 
@@ -65,8 +65,8 @@ pub struct Caller {
     pub handle: Handle,
     /// Of the token's row when it was judged; a change made in its name holds only while this is still so.
     pub version: Version,
-    /// What the token may be used for.
-    pub scopes: Scopes,
+    /// What the token may be used for, on which requests, from where.
+    pub restrictions: Restrictions,
     /// When the token ends.
     pub expires_at: Timestamp,
 }
@@ -74,19 +74,19 @@ pub struct Caller {
 impl Caller {
     /// Whether the token may be used for `permission`.
     pub fn may(&self, permission: Permission) -> bool {
-        self.scopes.cover(permission.scope())
-            || permission.included_in().is_some_and(|wider| self.scopes.cover(wider.scope()))
+        self.restrictions.scopes.cover(permission.scope())
+            || permission.included_in().is_some_and(|wider| self.restrictions.scopes.cover(wider.scope()))
     }
 
     /// Whether anything restricts the token.
     pub fn is_restricted(&self) -> bool {
-        !self.scopes.is_full()
+        !self.restrictions.is_none()
     }
 
-    /// Whether a credential with these scopes and this expiry is within the caller in every dimension: nothing
+    /// Whether a credential with these restrictions and this expiry is within the caller in every dimension: nothing
     /// hands out more than it has, and a restricted caller makes nothing that outlives it (design 2.3).
-    pub fn can_hand_out(&self, scopes: &Scopes, expires_at: Timestamp) -> bool {
+    pub fn can_hand_out(&self, restrictions: &Restrictions, expires_at: Timestamp) -> bool {
         let within_time = !self.is_restricted() || expires_at <= self.expires_at;
-        within_time && scopes.within(&self.scopes)
+        within_time && restrictions.within(&self.restrictions)
     }
 }

@@ -1,7 +1,10 @@
 //! What comes to a door: a credential as it was presented, and what the door wants of it.
 
+use std::net::IpAddr;
+
 use crate::fact::{CredentialKey, Kind};
 use crate::id::{AccountId, ClientId, Handle};
+use crate::resource::ResourcePath;
 use crate::scope::Scope;
 use crate::secret::{PresentedSecret, parse_access_text, parse_service_secret};
 
@@ -49,6 +52,32 @@ impl<'a> Presented<'a> {
             Self::Service { secret, .. } => *secret,
             Self::Access { text, .. } => *text,
         }
+    }
+}
+
+/// What is known of the request that shows a credential: at a door the client's own, on a management route that one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Circumstances<'a> {
+    /// Its method and target, as they came. `None`: not stated.
+    pub request: Option<RequestLine<'a>>,
+    /// From where it comes. `None`: unknown.
+    pub address: Option<IpAddr>,
+}
+
+/// A request's method and target.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestLine<'a> {
+    /// As it was spelled.
+    pub method: &'a str,
+    /// Path and query, not decoded.
+    pub target: &'a [u8],
+}
+
+impl<'a> Circumstances<'a> {
+    /// The method and the path by which resources are judged; `None` when they are not stated or cannot be read.
+    pub(crate) fn resource(&self) -> Option<(&'a str, ResourcePath<'a>)> {
+        let RequestLine { method, target } = self.request?;
+        ResourcePath::read(target).map(|path| (method, path))
     }
 }
 

@@ -80,6 +80,12 @@ pub enum Denial {
     /// The result would go beyond the caller.
     #[error("the resulting credential would go beyond the caller's")]
     BeyondCaller,
+    /// The token is bound to other requests than this one.
+    #[error("the token is bound to other resources")]
+    OtherResource,
+    /// The token is bound to other addresses than the client's.
+    #[error("the token is bound to other addresses, or the client's is unknown")]
+    OtherAddress,
 }
 
 impl Denial {
@@ -88,6 +94,17 @@ impl Denial {
         match self {
             Self::MissingScope(_) | Self::BeyondCaller => Reason::InsufficientScope,
             Self::ForeignAccount => Reason::WrongAccount,
+            Self::OtherResource => Reason::ResourceDenied,
+            Self::OtherAddress => Reason::AddressDenied,
+        }
+    }
+
+    /// For a good credential that may not be used for this request.
+    pub const fn of_bound(reason: Reason) -> Option<Self> {
+        match reason {
+            Reason::ResourceDenied => Some(Self::OtherResource),
+            Reason::AddressDenied => Some(Self::OtherAddress),
+            _ => None,
         }
     }
 }

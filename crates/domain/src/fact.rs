@@ -2,7 +2,7 @@
 
 use crate::access_token::AccessToken;
 use crate::id::{AccountId, ClientId, Handle, ServiceTokenId, TokenRef};
-use crate::scope::Scopes;
+use crate::restrictions::Restrictions;
 use crate::secret::Digest;
 use crate::service_token::{SecretVersion, ServiceToken};
 use crate::store::Version;
@@ -72,8 +72,8 @@ pub struct Fact {
     pub previous: Option<Box<PreviousFact>>,
     /// What people call it; empty for access tokens.
     pub name: Box<str>,
-    /// What it may be used for.
-    pub scopes: Scopes,
+    /// What it may be used for, on which requests, from where.
+    pub restrictions: Restrictions,
 }
 
 /// The secret before the current one.
@@ -141,7 +141,7 @@ impl From<&ServiceToken> for Fact {
                 })
             }),
             name: token.name.as_str().into(),
-            scopes: token.scopes.clone(),
+            restrictions: token.restrictions.clone(),
         }
     }
 }
@@ -158,7 +158,7 @@ impl From<&AccessToken> for Fact {
             version: token.version,
             previous: None,
             name: "".into(),
-            scopes: token.scopes.clone(),
+            restrictions: token.restrictions.clone(),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::error::{Error, Field};
 use crate::id::{AccountId, ClientId, Handle, ServiceTokenId};
 use crate::lifetime::{Lifetime, Span};
 use crate::name::Name;
-use crate::scope::Scopes;
+use crate::restrictions::{Restrictions, StatedRestrictions};
 use crate::secret::{Digest, Secret, SecretPrefix, mint_service_secret};
 use crate::store::Version;
 use crate::time::Timestamp;
@@ -39,8 +39,8 @@ pub struct ServiceToken {
     pub lifetime: Lifetime,
     /// A disabled token is refused, whichever secret is shown, and may be enabled again.
     pub enabled: bool,
-    /// What it may be used for.
-    pub scopes: Scopes,
+    /// What it may be used for, on which requests, from where.
+    pub restrictions: Restrictions,
     /// The secret that clients should use.
     pub current: CurrentSecret,
     /// The one before it. Kept after its end too, so that a refusal can say `rotated_out`.
@@ -94,8 +94,8 @@ pub struct NewServiceToken {
     pub lifetime: Lifetime,
     /// Whether it opens doors at once.
     pub enabled: bool,
-    /// What it may be used for; `None` = what the minter has.
-    pub scopes: Option<Scopes>,
+    /// What is not stated is what the minter has.
+    pub restrictions: StatedRestrictions,
     /// The number of its first secret.
     pub secret_version: SecretVersion,
 }
@@ -109,8 +109,8 @@ pub struct ServiceTokenPatch {
     pub lifetime: Option<Lifetime>,
     /// Enable or disable.
     pub enabled: Option<bool>,
-    /// New scopes.
-    pub scopes: Option<Scopes>,
+    /// New restrictions, as far as they are stated.
+    pub restrictions: StatedRestrictions,
     /// Rotate when larger than the current number; smaller is refused.
     pub secret_version: Option<SecretVersion>,
     /// The end of the secret before the current one (after the rotation, when there is one).
@@ -136,7 +136,7 @@ impl ServiceToken {
     pub fn issue(
         account: AccountId,
         new: NewServiceToken,
-        scopes: Scopes,
+        restrictions: Restrictions,
         minted_by: Option<Handle>,
         prefix: &SecretPrefix,
         entropy: &dyn Entropy,
@@ -151,7 +151,7 @@ impl ServiceToken {
             expires_at: new.lifetime.expiry(now, now),
             lifetime: new.lifetime,
             enabled: new.enabled,
-            scopes,
+            restrictions,
             current: CurrentSecret {
                 version: new.secret_version,
                 digest: secret.digest(),
@@ -248,7 +248,7 @@ impl ServiceToken {
             self.lifetime = lifetime;
         }
         self.enabled = patch.enabled.unwrap_or(self.enabled);
-        self.scopes = patch.scopes.unwrap_or(self.scopes);
+        self.restrictions = patch.restrictions.or(&self.restrictions);
         match patch.secret_version {
             Some(version) if version < self.current.version => {
                 let reason = format!("must not be lower than the current version, {}", self.current.version);
@@ -283,7 +283,7 @@ impl ServiceToken {
             || longer_grace
             || self.enabled && !before.enabled
             || self.expires_at > before.expires_at
-            || !self.scopes.within(&before.scopes)
+            || !self.restrictions.within(&before.restrictions)
     }
 
     fn touched(mut self, now: Timestamp) -> Self {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::fact::Fact;
-use crate::scope::Scope;
+use crate::scope::{Scope, Scopes};
 
 struct Counting(AtomicU64);
 
@@ -36,11 +36,11 @@ impl Bench {
             name: Name::parse("ci").unwrap(),
             lifetime: Lifetime::parse(duration).unwrap(),
             enabled: true,
-            scopes: None,
+            restrictions: StatedRestrictions::default(),
             secret_version: 1,
         };
         let account = AccountId::from_bytes([1; 16]);
-        ServiceToken::issue(account, new, Scopes::FULL, None, &self.prefix, &self.entropy, T0)
+        ServiceToken::issue(account, new, Restrictions::NONE, None, &self.prefix, &self.entropy, T0)
     }
 
     fn rotation(&self, by: &str, now: Timestamp, overlap_until: Option<Timestamp>) -> Rotation<'_> {
@@ -154,14 +154,14 @@ proptest! {
             token.expires_at = T0.after(seconds(expiry[i]));
             token.previous.as_mut().unwrap().expires_at = T0.after(seconds(grace[i]));
             let list = if narrow[i] { vec![Scope::parse("a").unwrap()] } else { vec![Scope::parse("*").unwrap()] };
-            token.scopes = Scopes::list(list).unwrap();
+            token.restrictions.scopes = Scopes::list(list).unwrap();
             token
         };
         let (before, after) = (state(0), state(1));
         let opens = |token: &ServiceToken, scope| {
             let now = T0.after(seconds(at));
             let grace_holds = !old_secret || token.previous.as_ref().unwrap().expires_at > now;
-            token.enabled && token.expires_at > now && grace_holds && token.scopes.cover(scope)
+            token.enabled && token.expires_at > now && grace_holds && token.restrictions.scopes.cover(scope)
         };
         for scope in ["a", "b"] {
             if !after.is_stronger_than(&before) && opens(&after, scope) {

@@ -1,7 +1,7 @@
 //! The one decision of every door.
 
 use crate::account::AccountChain;
-use crate::demand::{Demand, Presented};
+use crate::demand::{Circumstances, Demand, Presented};
 use crate::fact::{Fact, PreviousFact};
 use crate::scope::Scope;
 use crate::service_token::SecretVersion;
@@ -72,6 +72,10 @@ pub enum Reason {
     WrongAccount,
     /// Not of the demanded kind.
     WrongKind,
+    /// Bound to resources, and the original request is none of them, not stated or cannot be read.
+    ResourceDenied,
+    /// Bound to addresses, and the client's is none of them, or unknown.
+    AddressDenied,
     /// Two statements about the original request that disagree.
     AmbiguousRequest,
     /// The door's demand is not understood.
@@ -80,7 +84,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Malformed,
         Self::Unknown,
         Self::WrongSecret,
@@ -93,6 +97,8 @@ impl Reason {
         Self::WrongOrganization,
         Self::WrongAccount,
         Self::WrongKind,
+        Self::ResourceDenied,
+        Self::AddressDenied,
         Self::AmbiguousRequest,
         Self::BadDemand,
     ];
@@ -112,6 +118,8 @@ impl Reason {
             Self::WrongOrganization => "wrong_organization",
             Self::WrongAccount => "wrong_account",
             Self::WrongKind => "wrong_kind",
+            Self::ResourceDenied => "resource_denied",
+            Self::AddressDenied => "address_denied",
             Self::AmbiguousRequest => "ambiguous_request",
             Self::BadDemand => "bad_demand",
         }
@@ -132,6 +140,8 @@ impl Reason {
             | Self::WrongOrganization
             | Self::WrongAccount
             | Self::WrongKind
+            | Self::ResourceDenied
+            | Self::AddressDenied
             | Self::AmbiguousRequest
             | Self::BadDemand => Refusal::Forbidden,
         }
@@ -146,15 +156,16 @@ pub fn judge(
     chain: Option<&AccountChain>,
     presented: &Presented<'_>,
     demand: &Demand,
+    request: &Circumstances<'_>,
     now: Timestamp,
 ) -> Verdict {
-    match authenticate(fact, chain, presented, now) {
-        Err(reason) => Verdict::Denied(reason),
-        Ok((grant, chain)) => match refuse_demand(fact, chain, demand) {
-            Some(reason) => Verdict::Denied(reason),
-            None => Verdict::Granted(grant),
-        },
-    }
+    let decide = || {
+        let (grant, chain) = authenticate(fact, chain, presented, now)?;
+        meet_demand(fact, chain, demand)?;
+        keep_restrictions(fact, request)?;
+        Ok(grant)
+    };
+    decide().map_or_else(Verdict::Denied, Verdict::Granted)
 }
 
 /// The secret first: to one who does not know it, every other property of the token is the same refusal.
@@ -190,30 +201,45 @@ fn grant_previous(fact: &Fact, previous: &PreviousFact, now: Timestamp) -> Resul
     Ok(Grant { secret_version: previous.secret_version, outgoing: Some(outgoing) })
 }
 
-/// The first part of the demand that does not hold.
-fn refuse_demand(fact: &Fact, chain: &AccountChain, demand: &Demand) -> Option<Reason> {
+/// Refuses with the first part of the demand that does not hold.
+fn meet_demand(fact: &Fact, chain: &AccountChain, demand: &Demand) -> Result<(), Reason> {
     if demand.kinds.iter().any(|kind| *kind != fact.kind()) {
-        return Some(Reason::WrongKind);
+        return Err(Reason::WrongKind);
     }
     if demand.accounts.iter().any(|account| !chain.is_within(*account)) {
-        return Some(Reason::WrongAccount);
+        return Err(Reason::WrongAccount);
     }
     if !demand.organizations.is_empty() {
         // No credential acts in an organization yet, so none can meet such a demand.
-        return Some(Reason::WrongOrganization);
+        return Err(Reason::WrongOrganization);
     }
     let holds = |any_of: &Vec<Scope>| any_of.iter().any(|scope| scope_holds(fact, chain, demand, scope));
-    (!demand.scopes.iter().all(holds)).then_some(Reason::InsufficientScope)
+    if demand.scopes.iter().all(holds) { Ok(()) } else { Err(Reason::InsufficientScope) }
+}
+
+/// Refuses a credential that is bound to other requests or addresses than this one's. What is not known of the
+/// request is none of them.
+fn keep_restrictions(fact: &Fact, request: &Circumstances<'_>) -> Result<(), Reason> {
+    let resources = fact.restrictions.resources();
+    if !resources.is_all() && !request.resource().is_some_and(|(method, path)| resources.cover(method, &path))
+    {
+        return Err(Reason::ResourceDenied);
+    }
+    let networks = fact.restrictions.allowed_ips();
+    if !networks.is_all() && !request.address.is_some_and(|address| networks.cover(address)) {
+        return Err(Reason::AddressDenied);
+    }
+    Ok(())
 }
 
 /// Being unscoped means full authority *of its own account*: a customer's unscoped token must not open the
 /// operator's admin door, so it meets a scope only at the root or where the door names an account as well
 /// (design 2.3).
 fn scope_holds(fact: &Fact, chain: &AccountChain, demand: &Demand, scope: &Scope) -> bool {
-    if fact.scopes.is_full() {
+    if fact.restrictions.scopes.is_full() {
         return chain.is_root() || !demand.accounts.is_empty();
     }
-    fact.scopes.cover(scope.as_str())
+    fact.restrictions.scopes.cover(scope.as_str())
 }
 
 #[cfg(test)]

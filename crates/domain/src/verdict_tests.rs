@@ -4,8 +4,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::account::{Account, AccountFact};
+use crate::demand::RequestLine;
 use crate::fact::{Bearer, Kind};
 use crate::id::{AccountId, ClientId, ServiceTokenId};
+use crate::network::Networks;
+use crate::resource::{Resource, Resources};
+use crate::restrictions::Restrictions;
 use crate::scope::Scopes;
 use crate::store::Version;
 
@@ -48,7 +52,7 @@ fn fact() -> Fact {
             expires_at: at(500),
         })),
         name: "ci".into(),
-        scopes: Scopes::FULL,
+        restrictions: Restrictions::NONE,
     }
 }
 
@@ -62,7 +66,14 @@ fn chain(enabled: [bool; 2]) -> AccountChain {
 }
 
 fn judged(fact: &Fact, secret: &str, demand: &Demand, now: i64) -> Result<Grant, Reason> {
-    match judge(fact, Some(&chain([true, true])), &presented(secret), demand, at(now)) {
+    match judge(
+        fact,
+        Some(&chain([true, true])),
+        &presented(secret),
+        demand,
+        &Circumstances::default(),
+        at(now),
+    ) {
         Verdict::Granted(grant) => Ok(grant),
         Verdict::Denied(reason) => Err(reason),
     }
@@ -88,17 +99,22 @@ fn disabled_token_or_account() {
     assert_eq!(judged(&disabled, OLD_SECRET, &any, 0), Err(Reason::Disabled));
     assert_eq!(judged(&disabled, OTHER_SECRET, &any, 0), Err(Reason::WrongSecret));
     for enabled in [[false, true], [true, false]] {
-        let verdict = judge(&fact(), Some(&chain(enabled)), &presented(SECRET), &any, at(0));
+        let verdict =
+            judge(&fact(), Some(&chain(enabled)), &presented(SECRET), &any, &Circumstances::default(), at(0));
         assert_eq!(verdict, Verdict::Denied(Reason::AccountDisabled));
     }
-    let verdict = judge(&fact(), None, &presented(SECRET), &any, at(0));
+    let verdict = judge(&fact(), None, &presented(SECRET), &any, &Circumstances::default(), at(0));
     assert_eq!(verdict, Verdict::Denied(Reason::AccountDisabled));
 }
 
 #[test]
 fn demands() {
     let fact = |scopes: &[&str]| Fact {
-        scopes: Scopes::list(scopes.iter().map(|text| Scope::parse(text).unwrap()).collect()).unwrap(),
+        restrictions: Restrictions::new(
+            Scopes::list(scopes.iter().map(|text| Scope::parse(text).unwrap()).collect()).unwrap(),
+            Resources::ALL,
+            Networks::ALL,
+        ),
         ..fact()
     };
     let scopes = |all: &[&[&str]]| {
@@ -130,6 +146,41 @@ fn demands() {
 }
 
 #[test]
+fn bound_to_requests_and_addresses() {
+    let bound = |resources: &[&str], networks: &[&str]| {
+        let resources = resources.iter().map(|text| Resource::parse(text).unwrap()).collect();
+        let networks = networks.iter().map(|text| Networks::parse_one(text).unwrap()).collect();
+        let (resources, networks) = (Resources::list(resources).unwrap(), Networks::list(networks).unwrap());
+        Restrictions::new(Scopes::FULL, resources, networks)
+    };
+    let outcome = |restrictions: &Restrictions, method, target: Option<&str>, address: Option<&str>| {
+        let fact = Fact { restrictions: restrictions.clone(), ..fact() };
+        let request = target.map(|target| RequestLine { method, target: target.as_bytes() });
+        let circumstances = Circumstances { request, address: address.map(|text| text.parse().unwrap()) };
+        let chain = chain([true, true]);
+        match judge(&fact, Some(&chain), &presented(SECRET), &Demand::default(), &circumstances, at(0)) {
+            Verdict::Granted(_) => Ok(()),
+            Verdict::Denied(reason) => Err(reason),
+        }
+    };
+    let both = bound(&["GET /reports/**"], &["192.0.2.0/24"]);
+    let (denied, elsewhere) = (Err(Reason::ResourceDenied), Err(Reason::AddressDenied));
+    assert_eq!(outcome(&both, "GET", Some("/reports/1?a"), Some("192.0.2.1")), Ok(()));
+    assert_eq!(outcome(&both, "POST", Some("/reports/1"), Some("192.0.2.1")), denied);
+    assert_eq!(outcome(&both, "GET", Some("/reports/../admin"), Some("192.0.2.1")), denied);
+    assert_eq!(outcome(&both, "GET", None, Some("192.0.2.1")), denied, "not stated");
+    assert_eq!(outcome(&both, "GET", Some("/reports/1"), Some("198.51.100.1")), elsewhere);
+    assert_eq!(outcome(&both, "GET", Some("/reports/1"), None), elsewhere, "unknown");
+    assert_eq!(
+        outcome(&bound(&[], &["::/0", "0.0.0.0/0"]), "GET", Some("/"), Some("::1")),
+        denied,
+        "none at all"
+    );
+    assert_eq!(outcome(&bound(&["/**"], &[]), "GET", Some("/"), Some("::1")), elsewhere, "none at all");
+    assert_eq!(outcome(&Restrictions::NONE, "GET", None, None), Ok(()));
+}
+
+#[test]
 fn unscoped_meets_a_scope_only_at_the_root_or_beside_an_account() {
     let scope = || vec![vec![Scope::parse("admin").unwrap()]];
     let alone = Demand { scopes: scope(), ..Demand::default() };
@@ -143,6 +194,7 @@ fn unscoped_meets_a_scope_only_at_the_root_or_beside_an_account() {
         AccountChain::collect([root]).as_ref(),
         &presented(SECRET),
         &alone,
+        &Circumstances::default(),
         at(0),
     );
     assert!(matches!(verdict, Verdict::Granted(_)));
@@ -169,7 +221,7 @@ proptest! {
             previous.expires_at = at(grace);
         }
         let chain = chain([own, above]);
-        let verdict = judge(&fact, Some(&chain), &presented(secret), &Demand::default(), at(now));
+        let verdict = judge(&fact, Some(&chain), &presented(secret), &Demand::default(), &Circumstances::default(), at(now));
         let secret_is_good = secret == SECRET || secret == OLD_SECRET && now < grace;
         let should = secret_is_good && enabled && own && above && now < expires;
         prop_assert_eq!(matches!(verdict, Verdict::Granted(_)), should);
@@ -183,8 +235,14 @@ fn a_secret_without_overlap_has_ended_at_every_time() {
     for end in [at(100), at(99)] {
         fact.previous.as_mut().unwrap().expires_at = end;
         for now in [at(0), at(50), at(99), at(100), at(900)] {
-            let verdict =
-                judge(&fact, Some(&chain([true, true])), &presented(OLD_SECRET), &Demand::default(), now);
+            let verdict = judge(
+                &fact,
+                Some(&chain([true, true])),
+                &presented(OLD_SECRET),
+                &Demand::default(),
+                &Circumstances::default(),
+                now,
+            );
             assert_eq!(verdict, Verdict::Denied(Reason::RotatedOut), "{end:?}, {now:?}");
         }
     }
@@ -195,8 +253,14 @@ fn a_secret_without_overlap_has_ended_at_every_time() {
 fn the_sunset_of_a_secret_is_not_after_its_token() {
     let mut fact = fact();
     fact.previous.as_mut().unwrap().expires_at = at(5_000);
-    let verdict =
-        judge(&fact, Some(&chain([true, true])), &presented(OLD_SECRET), &Demand::default(), at(200));
+    let verdict = judge(
+        &fact,
+        Some(&chain([true, true])),
+        &presented(OLD_SECRET),
+        &Demand::default(),
+        &Circumstances::default(),
+        at(200),
+    );
     let outgoing = Outgoing { deprecated_at: at(100), sunset_at: at(1_000) };
     assert_eq!(verdict, Verdict::Granted(Grant { secret_version: 1, outgoing: Some(outgoing) }));
 }

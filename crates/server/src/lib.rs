@@ -16,6 +16,7 @@ mod native;
 mod observe;
 mod openapi;
 mod request_id;
+mod restriction;
 mod router;
 mod sampler;
 mod time_text;

@@ -11,11 +11,13 @@ use axum::middleware::Next;
 use axum::response::Response;
 use countersign_authority::{Granted, Sighting};
 use countersign_domain::audit::Origin;
+use countersign_domain::demand::RequestLine;
 use countersign_domain::error::{Error, causes};
 use countersign_domain::store::StoreError;
 use countersign_domain::usage::Door;
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use crate::App;
 use crate::wire::{Fault, Problem, Wire};
@@ -32,6 +34,29 @@ const LATER: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) IpAddr);
 
+/// A request's method and target before any of our spellings were given to it: by these a token that is bound to
+/// resources is judged.
+#[derive(Debug, Clone)]
+pub(crate) struct AsItCame {
+    method: Method,
+    target: PathAndQuery,
+}
+
+impl AsItCame {
+    /// Keeps them in the request.
+    pub(crate) fn keep(mut request: Request) -> Request {
+        if let Some(target) = request.uri().path_and_query().cloned() {
+            let method = request.method().clone();
+            request.extensions_mut().insert(Self { method, target });
+        }
+        request
+    }
+
+    fn line(&self) -> RequestLine<'_> {
+        RequestLine { method: self.method.as_str(), target: self.target.as_str().as_bytes() }
+    }
+}
+
 /// What is known of a request before any handler.
 #[derive(Debug, Clone)]
 pub(crate) struct Arrival {
@@ -39,13 +64,15 @@ pub(crate) struct Arrival {
     pub(crate) origin: Arc<Origin>,
     /// What the client calls itself.
     user_agent: Option<HeaderValue>,
+    /// What it asks for.
+    asked: Option<AsItCame>,
     /// The caller's own credential, once it was found to be good.
     recognised: Arc<OnceLock<Granted>>,
 }
 
 impl Arrival {
-    fn new(origin: Origin, user_agent: Option<HeaderValue>) -> Self {
-        Self { origin: Arc::new(origin), user_agent, recognised: Arc::default() }
+    fn new(origin: Origin, user_agent: Option<HeaderValue>, asked: Option<AsItCame>) -> Self {
+        Self { origin: Arc::new(origin), user_agent, asked, recognised: Arc::default() }
     }
 
     /// Says whose request it is.
@@ -65,6 +92,7 @@ impl Arrival {
             door: Door::Api,
             address: self.origin.address,
             user_agent: self.user_agent.as_ref().map_or(b"", |value| value.as_bytes()),
+            request: self.asked.as_ref().map(AsItCame::line),
         }
     }
 }
@@ -77,7 +105,8 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let origin = Origin { address: client(&app, &request), request_id: Some(request_id.as_str().into()) };
-    let arrival = Arrival::new(origin, request.headers().get(header::USER_AGENT).cloned());
+    let user_agent = request.headers().get(header::USER_AGENT).cloned();
+    let arrival = Arrival::new(origin, user_agent, request.extensions_mut().remove());
     request.extensions_mut().insert(arrival.clone());
     let mut visit = Visit { app: &app, arrival, is_answered: false };
 
@@ -163,7 +192,7 @@ pub(crate) fn method_word(method: &http::Method) -> &str {
 
 /// What a handler's extractor finds when the middleware was left out: never, but not worth a panic.
 pub(crate) fn arrival(extensions: &http::Extensions) -> Arrival {
-    extensions.get::<Arrival>().cloned().unwrap_or_else(|| Arrival::new(Origin::default(), None))
+    extensions.get::<Arrival>().cloned().unwrap_or_else(|| Arrival::new(Origin::default(), None, None))
 }
 
 /// One value of a header; an error when it stands there more than once.

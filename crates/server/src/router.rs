@@ -10,7 +10,7 @@ use axum::response::Response;
 use tower::ServiceExt;
 
 use crate::listener::Exposure;
-use crate::observe::{method_word, observe};
+use crate::observe::{AsItCame, method_word, observe};
 use crate::wire::{Problem, Wire};
 use crate::{App, cloudflare, loopback, native};
 
@@ -37,6 +37,7 @@ impl Service {
 
     /// Answers one request.
     pub async fn call(&self, request: Request) -> Response {
+        let request = AsItCame::keep(request);
         let Ok(response): Result<Response, Infallible> =
             self.0.clone().oneshot(loopback::fold_case(cloudflare::without_base_path(request))).await;
         response

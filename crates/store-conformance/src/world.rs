@@ -13,7 +13,7 @@ use countersign_domain::fact::CredentialKey;
 use countersign_domain::id::{AccountId, ChangeId, ServiceTokenId, TokenRef};
 use countersign_domain::lifetime::{Lifetime, Ttl};
 use countersign_domain::name::Name;
-use countersign_domain::scope::Scopes;
+use countersign_domain::restrictions::{Restrictions, StatedRestrictions};
 use countersign_domain::secret::SecretPrefix;
 use countersign_domain::service_token::{NewServiceToken, Rotation, SecretVersion, ServiceToken};
 use countersign_domain::store::{
@@ -92,7 +92,7 @@ impl World {
         let id = AccountId::mint(now, &entropy);
         let (email, version) = ("root@localhost".into(), Version::FIRST);
         let root = Account { id, parent: None, email, enabled: true, created_at: now, version };
-        let (root_token, _) = AccessToken::issue(id, Ttl::Eternal, Scopes::FULL, None, &entropy, now);
+        let (root_token, _) = AccessToken::issue(id, Ttl::Eternal, Restrictions::NONE, None, &entropy, now);
         let Made { store, keep } = make(sink.clone());
         Self { store, sink, clock, entropy, root, root_token, _keep: keep }
     }
@@ -160,12 +160,12 @@ impl World {
             name: must(Name::parse(name)),
             lifetime: Lifetime::year(),
             enabled: true,
-            scopes: None,
+            restrictions: StatedRestrictions::default(),
             secret_version: 1,
         };
         let minted_by = Some(self.root_token.handle);
         let (prefix, now) = (SecretPrefix::default(), self.tick());
-        ServiceToken::issue(account.id, new, Scopes::FULL, minted_by, &prefix, &self.entropy, now).0
+        ServiceToken::issue(account.id, new, Restrictions::NONE, minted_by, &prefix, &self.entropy, now).0
     }
 
     /// Stores a new service token.
@@ -206,7 +206,7 @@ impl World {
     /// An access token that is not stored yet.
     pub fn access_token(&self, account: &Account, ttl: Ttl) -> AccessToken {
         let (minted_by, now) = (Some(self.root_token.handle), self.tick());
-        AccessToken::issue(account.id, ttl, Scopes::FULL, minted_by, &self.entropy, now).0
+        AccessToken::issue(account.id, ttl, Restrictions::NONE, minted_by, &self.entropy, now).0
     }
 
     /// Stores a new access token.

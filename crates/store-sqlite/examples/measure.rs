@@ -18,7 +18,7 @@ use countersign_domain::entropy::Entropy as _;
 use countersign_domain::id::{AccountId, ChangeId, Handle, TokenRef};
 use countersign_domain::lifetime::Lifetime;
 use countersign_domain::name::Name;
-use countersign_domain::scope::Scopes;
+use countersign_domain::restrictions::{Restrictions, StatedRestrictions};
 use countersign_domain::secret::SecretPrefix;
 use countersign_domain::service_token::{NewServiceToken, Rotation, ServiceToken};
 use countersign_domain::store::{ServiceTokenQuery, Store as _, Version};
@@ -133,8 +133,14 @@ impl Maker {
         let now = self.clock.advance(Duration::from_micros(50));
         let name = Name::parse(&format!("token {made}")).unwrap_or_else(|e| unreachable!("{e}"));
         let lifetime = Lifetime::year();
-        let new = NewServiceToken { name, lifetime, enabled: true, scopes: None, secret_version: 1 };
-        let full = Scopes::FULL;
+        let new = NewServiceToken {
+            name,
+            lifetime,
+            enabled: true,
+            restrictions: StatedRestrictions::default(),
+            secret_version: 1,
+        };
+        let full = Restrictions::NONE;
         ServiceToken::issue(self.account, new, full, Some(self.root), &self.prefix, &self.entropy, now).0
     }
 

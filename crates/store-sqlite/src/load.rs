@@ -6,6 +6,7 @@ use countersign_domain::account::AccountFact;
 use countersign_domain::change::FactChange;
 use countersign_domain::fact::{Bearer, CredentialKey, Fact, PreviousFact};
 use countersign_domain::id::TokenRef;
+use countersign_domain::restrictions::Restrictions;
 use countersign_domain::scope::Scopes;
 use countersign_domain::service_token::SecretVersion;
 use rusqlite::{Connection, Row};
@@ -79,9 +80,8 @@ impl ScopeLists {
         Some(scopes)
     }
 
-    fn read(&mut self, cells: &mut Cells<'_>) -> Result<Scopes, Failure> {
-        let scopes = cells.optional("scopes", |value| self.parse(value.as_str().ok()?))?;
-        Ok(scopes.unwrap_or(Scopes::FULL))
+    fn read(&mut self, cells: &mut Cells<'_>) -> Result<Restrictions, Failure> {
+        cells.restrictions_with(|text| self.parse(text))
     }
 }
 
@@ -92,14 +92,25 @@ fn service_token(row: &Row<'_>, lists: &mut ScopeLists) -> Result<Fact, Failure>
     let client_id = cells.client_id("client_id")?;
     let name = cells.text("name")?.into();
     let enabled = cells.flag("enabled")?;
-    let scopes = lists.read(&mut cells)?;
+    let restrictions = lists.read(&mut cells)?;
     let secret_version = cells.number("secret_version")?;
     let digest = cells.digest("secret_digest")?;
     let previous = previous(&mut cells)?;
     let expires_at = cells.time("expires_at")?;
     let version = cells.version("version")?;
     let bearer = Bearer::Service { id, client_id };
-    Ok(Fact { bearer, account, digest, secret_version, enabled, expires_at, version, previous, name, scopes })
+    Ok(Fact {
+        bearer,
+        account,
+        digest,
+        secret_version,
+        enabled,
+        expires_at,
+        version,
+        previous,
+        name,
+        restrictions,
+    })
 }
 
 fn previous(cells: &mut Cells<'_>) -> Result<Option<Box<PreviousFact>>, Failure> {
@@ -121,9 +132,20 @@ fn access_token(row: &Row<'_>, lists: &mut ScopeLists) -> Result<Fact, Failure> 
     let bearer = Bearer::Access(cells.handle("handle")?);
     let digest = cells.digest("digest")?;
     let account = cells.account_id("account")?;
-    let scopes = lists.read(&mut cells)?;
+    let restrictions = lists.read(&mut cells)?;
     let expires_at = cells.time("expires_at")?;
     let version = cells.version("version")?;
     let (secret_version, enabled, previous, name) = (1, true, None, "".into());
-    Ok(Fact { bearer, account, digest, secret_version, enabled, expires_at, version, previous, name, scopes })
+    Ok(Fact {
+        bearer,
+        account,
+        digest,
+        secret_version,
+        enabled,
+        expires_at,
+        version,
+        previous,
+        name,
+        restrictions,
+    })
 }

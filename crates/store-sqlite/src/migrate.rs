@@ -14,6 +14,7 @@ pub(crate) struct Migration {
 pub(crate) const ALL: &[Migration] = &[
     Migration { number: 1, sql: include_str!("../migrations/0001_tokens.sql") },
     Migration { number: 2, sql: include_str!("../migrations/0002_expired_access_tokens.sql") },
+    Migration { number: 3, sql: include_str!("../migrations/0003_restrictions.sql") },
 ];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (

@@ -7,6 +7,9 @@ use countersign_domain::account::Account;
 use countersign_domain::id::{AccountId, ClientId, Handle, ServiceTokenId, TokenRef};
 use countersign_domain::lifetime::{Lifetime, Ttl};
 use countersign_domain::name::Name;
+use countersign_domain::network::Networks;
+use countersign_domain::resource::{Resource, Resources};
+use countersign_domain::restrictions::Restrictions;
 use countersign_domain::scope::{Scope, Scopes};
 use countersign_domain::secret::Digest;
 use countersign_domain::service_token::{CurrentSecret, PreviousSecret, SecretVersion, ServiceToken};
@@ -160,9 +163,24 @@ impl<'r> Cells<'r> {
         self.cell(column, |value| parse(text(value)?))
     }
 
-    pub(crate) fn scopes(&mut self, column: &'static str) -> Result<Scopes, Failure> {
-        let scopes = self.optional(column, |value| parse_scopes(text(value)?))?;
-        Ok(scopes.unwrap_or(Scopes::FULL))
+    /// The next three cells.
+    pub(crate) fn restrictions(&mut self) -> Result<Restrictions, Failure> {
+        self.restrictions_with(parse_scopes)
+    }
+
+    /// As [`Cells::restrictions`]; `scopes` reads the first of them.
+    pub(crate) fn restrictions_with(
+        &mut self,
+        scopes: impl FnOnce(&str) -> Option<Scopes>,
+    ) -> Result<Restrictions, Failure> {
+        let scopes = self.optional("scopes", |value| scopes(text(value)?))?.unwrap_or(Scopes::FULL);
+        let resources = self.optional("resources", |value| parse_resources(text(value)?))?;
+        let allowed_ips = self.optional("allowed_ips", |value| parse_networks(text(value)?))?;
+        Ok(Restrictions::new(
+            scopes,
+            resources.unwrap_or(Resources::ALL),
+            allowed_ips.unwrap_or(Networks::ALL),
+        ))
     }
 
     fn previous_secret(&mut self) -> Result<Option<PreviousSecret>, Failure> {
@@ -215,6 +233,18 @@ pub(crate) fn parse_scopes(text: &str) -> Option<Scopes> {
     Scopes::list(list.ok()?).ok()
 }
 
+/// One a line, which no pattern contains; the empty text is the empty list.
+fn parse_resources(text: &str) -> Option<Resources> {
+    let list: Result<Vec<_>, _> = text.split_terminator('\n').map(Resource::parse).collect();
+    Resources::list(list.ok()?).ok()
+}
+
+/// Joined by spaces; the empty text is the empty list.
+fn parse_networks(text: &str) -> Option<Networks> {
+    let list: Result<Vec<_>, _> = text.split_terminator(' ').map(Networks::parse_one).collect();
+    Networks::list(list.ok()?).ok()
+}
+
 /// The id in the first column, as the API prints it.
 fn printed_id(table: &'static str, id: &[u8]) -> String {
     match <[u8; 16]>::try_from(id) {
@@ -245,7 +275,7 @@ pub(crate) fn service_token(row: &Row<'_>) -> Result<ServiceToken, Failure> {
         name: cells.parsed("name", |name| Name::parse(name).ok())?,
         lifetime: cells.parsed("lifetime", |lifetime| Lifetime::parse(lifetime).ok())?,
         enabled: cells.flag("enabled")?,
-        scopes: cells.scopes("scopes")?,
+        restrictions: cells.restrictions()?,
         current: CurrentSecret {
             version: cells.number("secret_version")?,
             digest: cells.digest("secret_digest")?,
@@ -268,7 +298,7 @@ pub(crate) fn access_token(row: &Row<'_>) -> Result<AccessToken, Failure> {
         digest: cells.digest("digest")?,
         account: cells.account_id("account")?,
         ttl: cells.cell("ttl", |value| Ttl::from_number(integer(value)?).ok())?,
-        scopes: cells.scopes("scopes")?,
+        restrictions: cells.restrictions()?,
         created_at: cells.time("created_at")?,
         expires_at: cells.time("expires_at")?,
         minted_by: cells.optional_handle("minted_by")?,

@@ -20,7 +20,7 @@ macro_rules! account_columns {
 
 macro_rules! service_token_columns {
     () => {
-        "id, account, client_id, name, lifetime, enabled, scopes, \
+        "id, account, client_id, name, lifetime, enabled, scopes, resources, allowed_ips, \
          secret_version, secret_digest, secret_created_at, rotated_by, \
          previous_version, previous_digest, previous_created_at, previous_replaced_at, previous_expires_at, \
          created_at, updated_at, expires_at, minted_by, version"
@@ -29,7 +29,7 @@ macro_rules! service_token_columns {
 
 macro_rules! access_token_columns {
     () => {
-        "handle, digest, account, ttl, scopes, created_at, expires_at, minted_by, version"
+        "handle, digest, account, ttl, scopes, resources, allowed_ips, created_at, expires_at, minted_by, version"
     };
 }
 
@@ -77,17 +77,18 @@ statements! {
 
     INSERT_SERVICE_TOKEN = concat!(
         "INSERT INTO service_tokens (", service_token_columns!(), ") VALUES \
-         (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)"
+         (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, \
+         ?22, ?23)"
     );
     FIND_SERVICE_TOKEN_ROW =
         "SELECT rowid, account, client_id, version, created_at, name FROM service_tokens WHERE id = ?1";
     /// Without the name, which is in an index: few changes touch it.
     UPDATE_SERVICE_TOKEN =
-        "UPDATE service_tokens SET lifetime = ?2, enabled = ?3, scopes = ?4, \
-         secret_version = ?5, secret_digest = ?6, secret_created_at = ?7, rotated_by = ?8, \
-         previous_version = ?9, previous_digest = ?10, previous_created_at = ?11, \
-         previous_replaced_at = ?12, previous_expires_at = ?13, \
-         updated_at = ?14, expires_at = ?15, version = ?16 WHERE rowid = ?1";
+        "UPDATE service_tokens SET lifetime = ?2, enabled = ?3, scopes = ?4, resources = ?5, allowed_ips = ?6, \
+         secret_version = ?7, secret_digest = ?8, secret_created_at = ?9, rotated_by = ?10, \
+         previous_version = ?11, previous_digest = ?12, previous_created_at = ?13, \
+         previous_replaced_at = ?14, previous_expires_at = ?15, \
+         updated_at = ?16, expires_at = ?17, version = ?18 WHERE rowid = ?1";
     RENAME_SERVICE_TOKEN = "UPDATE service_tokens SET name = ?2 WHERE rowid = ?1";
     DELETE_SERVICE_TOKEN = "DELETE FROM service_tokens WHERE rowid = ?1";
     SERVICE_TOKEN_EXISTS = "SELECT 1 FROM service_tokens WHERE id = ?1";
@@ -110,7 +111,7 @@ statements! {
          WHERE account = ?1 AND name = ?2 ORDER BY created_at, id";
     SERVICE_TOKEN_AT = concat!("SELECT ", service_token_columns!(), " FROM service_tokens WHERE rowid = ?1");
     LOAD_SERVICE_TOKENS =
-        "SELECT id, account, client_id, name, enabled, scopes, secret_version, secret_digest, \
+        "SELECT id, account, client_id, name, enabled, scopes, resources, allowed_ips, secret_version, secret_digest, \
          previous_version, previous_digest, previous_replaced_at, previous_expires_at, expires_at, version \
          FROM service_tokens";
     LOAD_USED_SECRETS =
@@ -145,7 +146,8 @@ statements! {
          WHERE account = ?1 AND (created_at, id) >= (?2, ?3) ORDER BY created_at, id LIMIT 1 OFFSET ?4";
 
     INSERT_ACCESS_TOKEN = concat!(
-        "INSERT INTO access_tokens (", access_token_columns!(), ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+        "INSERT INTO access_tokens (", access_token_columns!(), ") VALUES \
+         (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
     );
     FIND_ACCESS_TOKEN_ROW = "SELECT rowid, account, version FROM access_tokens WHERE handle = ?1";
     DELETE_ACCESS_TOKEN = "DELETE FROM access_tokens WHERE rowid = ?1";
@@ -164,7 +166,7 @@ statements! {
         "SELECT rowid, handle, account, version FROM access_tokens \
          WHERE expires_at < 9223372036854775807 AND expires_at < ?1 ORDER BY expires_at, handle LIMIT ?2";
     LOAD_ACCESS_TOKENS =
-        "SELECT handle, digest, account, scopes, expires_at, version FROM access_tokens";
+        "SELECT handle, digest, account, scopes, resources, allowed_ips, expires_at, version FROM access_tokens";
 
     INSERT_ROOT_TOKEN = "INSERT INTO root_tokens (handle) VALUES (?1)";
     ROOT_TOKEN_WAS_SET = "SELECT 1 FROM root_tokens WHERE handle = ?1";

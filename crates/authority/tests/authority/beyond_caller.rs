@@ -11,11 +11,14 @@ use countersign_authority::{AuditFilter, Decision, List};
 use countersign_domain::account::AccountChain;
 use countersign_domain::caller::Caller;
 use countersign_domain::change::FactChange;
-use countersign_domain::demand::{Demand, Presented};
+use countersign_domain::demand::{Circumstances, Demand, Presented, RequestLine};
 use countersign_domain::error::Error;
 use countersign_domain::fact::{CredentialKey, Fact};
 use countersign_domain::id::{AccountId, ServiceTokenId, TokenRef};
 use countersign_domain::lifetime::{Lifetime, Ttl};
+use countersign_domain::network::Networks;
+use countersign_domain::resource::{Resource, Resources};
+use countersign_domain::restrictions::StatedRestrictions;
 use countersign_domain::scope::{Scope, Scopes};
 use countersign_domain::secret::Secret;
 use countersign_domain::service_token::{NewServiceToken, ServiceTokenPatch};
@@ -42,12 +45,12 @@ const SCOPES: [&str; 9] = [
 #[derive(Debug, Clone)]
 enum Op {
     Issue {
-        scopes: Option<Scopes>,
+        restrictions: StatedRestrictions,
         duration: &'static str,
         enabled: bool,
     },
     Update {
-        scopes: Option<Scopes>,
+        restrictions: StatedRestrictions,
         duration: Option<&'static str>,
         enabled: Option<bool>,
         rotates: bool,
@@ -60,7 +63,7 @@ enum Op {
     Refresh,
     Revoke,
     IssueAccess {
-        scopes: Option<Scopes>,
+        restrictions: StatedRestrictions,
         ttl: i64,
     },
     RevokeAccess {
@@ -77,6 +80,35 @@ enum Op {
 
 /// Who asks, for which service token, below the path of which account (`None` = of the one where it belongs).
 type Asking = (prop::sample::Index, prop::sample::Index, Option<prop::sample::Index>);
+
+/// What an attempt to use a credential can be about: of these some are within the lists below.
+const REQUESTS: [(&str, &str); 3] = [("GET", "/a/x"), ("POST", "/a/x"), ("GET", "/b")];
+const ADDRESSES: [[u8; 4]; 2] = [[10, 0, 0, 1], [192, 0, 2, 1]];
+
+fn any_resources() -> impl Strategy<Value = Resources> {
+    let one = prop::sample::select(vec!["/a/*", "GET /a/**", "POST /a/x", "/**", "/b"]);
+    prop::collection::vec(one, 0..4).prop_map(|list| {
+        Resources::list(list.into_iter().map(|text| Resource::parse(text).unwrap()).collect()).unwrap()
+    })
+}
+
+fn any_networks() -> impl Strategy<Value = Networks> {
+    let one = prop::sample::select(vec!["10.0.0.0/8", "10.0.0.1", "0.0.0.0/0", "192.0.2.0/24"]);
+    prop::collection::vec(one, 0..4).prop_map(|list| {
+        Networks::list(list.into_iter().map(|text| Networks::parse_one(text).unwrap()).collect()).unwrap()
+    })
+}
+
+fn any_restrictions() -> impl Strategy<Value = StatedRestrictions> {
+    let rarely = 0.2;
+    let resources = prop::option::weighted(rarely, any_resources());
+    let allowed_ips = prop::option::weighted(rarely, any_networks());
+    (any_scopes(), resources, allowed_ips).prop_map(|(scopes, resources, allowed_ips)| StatedRestrictions {
+        scopes,
+        resources,
+        allowed_ips,
+    })
+}
 
 fn any_scopes() -> impl Strategy<Value = Option<Scopes>> {
     let one = prop::sample::select(vec![
@@ -103,52 +135,68 @@ fn any_op() -> impl Strategy<Value = Op> {
     let duration = || prop::sample::select(vec!["1m", "1h", "9000h", "forever"]);
     let seconds = || prop::option::of(0u64..7_200);
     prop_oneof![
-        3 => (any_scopes(), duration(), any::<bool>())
-            .prop_map(|(scopes, duration, enabled)| Op::Issue { scopes, duration, enabled }),
-        3 => (any_scopes(), prop::option::of(duration()), any::<Option<bool>>(), any::<bool>(), seconds()).prop_map(
-            |(scopes, duration, enabled, rotates, grace)| Op::Update { scopes, duration, enabled, rotates, grace }
+        3 => (any_restrictions(), duration(), any::<bool>())
+            .prop_map(|(restrictions, duration, enabled)| Op::Issue { restrictions, duration, enabled }),
+        3 => (any_restrictions(), prop::option::of(duration()), any::<Option<bool>>(), any::<bool>(), seconds()).prop_map(
+            |(restrictions, duration, enabled, rotates, grace)| Op::Update { restrictions, duration, enabled, rotates, grace }
         ),
         2 => (seconds(), any::<bool>()).prop_map(|(overlap, is_retry)| Op::Rotate { overlap, is_retry }),
         2 => Just(Op::Refresh),
         1 => Just(Op::Revoke),
-        4 => (any_scopes(), prop::sample::select(vec![-1, 0, 60, 3_600, 99_999_999]))
-            .prop_map(|(scopes, ttl)| Op::IssueAccess { scopes, ttl }),
+        4 => (any_restrictions(), prop::sample::select(vec![-1, 0, 60, 3_600, 99_999_999]))
+            .prop_map(|(restrictions, ttl)| Op::IssueAccess { restrictions, ttl }),
         1 => any::<prop::sample::Index>().prop_map(|which| Op::RevokeAccess { which }),
         1 => any::<prop::sample::Index>().prop_map(|which| Op::Look { which }),
         1 => (1u64..4_000).prop_map(|seconds| Op::Wait { seconds }),
     ]
 }
 
-/// What a credential opens with `scope` at `time` at a door of `account`, were it enabled and its secret known.
-fn opens(world: &World, account: AccountId, key: &CredentialKey, scope: &str, time: Timestamp) -> bool {
+/// One attempt: with a scope, at a time, by a request from an address.
+#[derive(Debug, Clone, Copy)]
+struct Attempt {
+    scope: &'static str,
+    time: Timestamp,
+    request: (&'static str, &'static str),
+    address: [u8; 4],
+}
+
+/// Whether a credential opens a door of `account`, were it enabled and its secret known.
+fn opens(world: &World, account: AccountId, key: &CredentialKey, attempt: Attempt) -> bool {
     let Some(known) = world.authority.directory().find(key) else { return false };
     let (client_id, probe) = ("00000000000000000000000000000000.access", "0".repeat(64));
     let presented = Presented::service(client_id, &probe).unwrap();
     let digest = Secret::from_operator(probe.clone()).digest();
     let fact = Fact { digest, enabled: true, previous: None, ..known.fact.clone() };
     let chain: Option<AccountChain> = known.chain();
-    let scopes = vec![vec![Scope::parse(scope).unwrap()]];
+    let scopes = vec![vec![Scope::parse(attempt.scope).unwrap()]];
     let demand = Demand { scopes, accounts: vec![account], ..Demand::default() };
-    matches!(judge(&fact, chain.as_ref(), &presented, &demand, time), Verdict::Granted(_))
+    let (method, target) = attempt.request;
+    let request = Some(RequestLine { method, target: target.as_bytes() });
+    let circumstances = Circumstances { request, address: Some(attempt.address.into()) };
+    let verdict = judge(&fact, chain.as_ref(), &presented, &demand, &circumstances, attempt.time);
+    matches!(verdict, Verdict::Granted(_))
 }
 
 /// Where the result opens what the caller could not.
-fn excess(world: &World, caller: &Caller, result: &CredentialKey) -> Option<String> {
+fn excess(world: &World, caller: &Caller, result: &CredentialKey) -> Option<Attempt> {
     let caller_key = CredentialKey::Handle(caller.handle);
     let now = world.clock.now();
-    let unscoped = caller.scopes.is_full();
-    for scope in SCOPES {
-        for hours in [0u64, 1, 2, 24 * 14, 24 * 366, 24 * 365 * 99] {
-            let time = now.after(std::time::Duration::from_secs(hours * 3_600));
-            // An unscoped caller is the account: its tokens may outlive it.
-            let asked_at = if unscoped { now } else { time };
-            let opens = |key, time| opens(world, caller.account, key, scope, time);
-            if opens(result, time) && !opens(&caller_key, asked_at) {
-                return Some(format!("{scope} in {hours} h"));
-            }
-        }
-    }
-    None
+    let exceeds = |attempt: &Attempt| {
+        // An unrestricted caller is the account: its tokens may outlive it.
+        let time = if caller.restrictions.is_none() { now } else { attempt.time };
+        opens(world, caller.account, result, *attempt)
+            && !opens(world, caller.account, &caller_key, Attempt { time, ..*attempt })
+    };
+    let times = [0u64, 1, 24 * 14, 24 * 366, 24 * 365 * 99];
+    let times = times.map(|hours| now.after(std::time::Duration::from_secs(hours * 3_600)));
+    let attempts = SCOPES.into_iter().flat_map(|scope| {
+        times.into_iter().flat_map(move |time| {
+            REQUESTS
+                .into_iter()
+                .flat_map(move |request| ADDRESSES.map(|address| Attempt { scope, time, request, address }))
+        })
+    });
+    attempts.into_iter().find(exceeds)
 }
 
 /// Counts of a run, printed so that a generator that only makes refusals is seen.
@@ -234,7 +282,7 @@ impl Run {
             Ok(Some(key)) => {
                 self.tally.done += 1;
                 match excess(&self.world, &caller, &key) {
-                    Some(excess) => Err(format!("{:?} of {:?} now opens {excess}", key, caller.scopes)),
+                    Some(excess) => Err(format!("{key:?} of {:?} now opens {excess:?}", caller.restrictions)),
                     None => Ok(()),
                 }
             }
@@ -349,15 +397,15 @@ impl Run {
         let later = |seconds: u64| self.world.clock.now().after(std::time::Duration::from_secs(seconds));
         let token = token.map(|(_, id)| id);
         match (op, token) {
-            (Op::Issue { scopes, duration, enabled }, _) => {
-                let new = NewServiceToken { scopes, enabled, ..new_token(duration) };
+            (Op::Issue { restrictions, duration, enabled }, _) => {
+                let new = NewServiceToken { restrictions, enabled, ..new_token(duration) };
                 let (view, _) = authority.issue_service_token(asked, new).await?;
                 self.tokens.push((place, view.token.id));
                 Ok(Some(CredentialKey::Client(view.token.client_id)))
             }
-            (Op::Update { scopes, duration, enabled, rotates, grace }, Some(id)) => {
+            (Op::Update { restrictions, duration, enabled, rotates, grace }, Some(id)) => {
                 let version = authority.load_service_token(asked, id).await?.token.current.version;
-                let only_disables = scopes.is_none()
+                let only_disables = restrictions.is_empty()
                     && duration.is_none()
                     && enabled != Some(true)
                     && !rotates
@@ -366,7 +414,7 @@ impl Run {
                     name: None,
                     lifetime: duration.map(|text| Lifetime::parse(text).unwrap()),
                     enabled,
-                    scopes,
+                    restrictions,
                     secret_version: rotates.then_some(version + 1),
                     previous_expires_at: grace.map(later),
                 };
@@ -390,9 +438,9 @@ impl Run {
                 self.tokens.retain(|(_, token)| *token != id);
                 Ok(None)
             }
-            (Op::IssueAccess { scopes, ttl }, _) => {
+            (Op::IssueAccess { restrictions, ttl }, _) => {
                 let ttl = Ttl::from_number(ttl).unwrap();
-                let (token, text) = authority.issue_access_token(asked, ttl, scopes).await?;
+                let (token, text) = authority.issue_access_token(asked, ttl, restrictions).await?;
                 self.texts.push(text.reveal().to_owned());
                 Ok(Some(CredentialKey::Handle(token.handle)))
             }

@@ -1,6 +1,7 @@
 //! Rotation with overlap, and rotations whose answer was lost.
 
 use countersign_domain::error::Error;
+use countersign_domain::restrictions::StatedRestrictions;
 use countersign_domain::service_token::ServiceTokenPatch;
 use countersign_domain::time::Clock;
 use countersign_domain::verdict::Reason;
@@ -150,6 +151,7 @@ async fn a_caller_that_expires_on_the_way_leaves_no_successor() {
     let caller = world.caller(text.reveal()).unwrap();
     world.advance(2);
     let eternal = countersign_domain::lifetime::Ttl::Eternal;
-    let issued = world.authority.issue_access_token(world.asked(&caller), eternal, None).await;
+    let stated = StatedRestrictions::default();
+    let issued = world.authority.issue_access_token(world.asked(&caller), eternal, stated).await;
     assert!(matches!(issued, Err(Error::Unauthenticated)));
 }

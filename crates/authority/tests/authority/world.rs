@@ -8,10 +8,11 @@ use countersign_domain::account::Account;
 use countersign_domain::audit::Origin;
 use countersign_domain::caller::Caller;
 use countersign_domain::change::{Change, FactChange, Guard, Mutation};
-use countersign_domain::demand::{Demand, Presented};
+use countersign_domain::demand::{Demand, Presented, RequestLine};
 use countersign_domain::id::{AccountId, ChangeId};
 use countersign_domain::lifetime::{Lifetime, Ttl};
 use countersign_domain::name::Name;
+use countersign_domain::restrictions::StatedRestrictions;
 use countersign_domain::scope::Scopes;
 use countersign_domain::secret::Secret;
 use countersign_domain::service_token::{NewServiceToken, ServiceToken};
@@ -119,7 +120,9 @@ impl World {
     ) -> Secret {
         let caller = self.root_caller();
         let ttl = Ttl::from_number(ttl).unwrap();
-        self.authority.issue_access_token(self.asked_about(&caller, account), ttl, scopes).await.unwrap().1
+        let restrictions = scopes.map(Into::into).unwrap_or_default();
+        let asked = self.asked_about(&caller, account);
+        self.authority.issue_access_token(asked, ttl, restrictions).await.unwrap().1
     }
 
     /// What a door that demands nothing says of this pair.
@@ -138,7 +141,8 @@ impl World {
 }
 
 pub(crate) fn sighting(door: Door) -> Sighting<'static> {
-    Sighting { door, address: None, user_agent: b"tests" }
+    let request = Some(RequestLine { method: "GET", target: b"/a/x" });
+    Sighting { door, address: Some([10, 0, 0, 1].into()), user_agent: b"tests", request }
 }
 
 pub(crate) fn new_token(duration: &str) -> NewServiceToken {
@@ -146,7 +150,7 @@ pub(crate) fn new_token(duration: &str) -> NewServiceToken {
         name: Name::parse("ci").unwrap(),
         lifetime: Lifetime::parse(duration).unwrap(),
         enabled: true,
-        scopes: None,
+        restrictions: StatedRestrictions::default(),
         secret_version: 1,
     }
 }

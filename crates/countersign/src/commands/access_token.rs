@@ -11,6 +11,7 @@ use countersign_domain::time::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::restrictions::{RestrictionArgs, Restrictions};
 use super::{InAccount, now, print_json, print_secret, scopes_text};
 use crate::client::read;
 use crate::environment::without_line_end;
@@ -45,9 +46,8 @@ pub(crate) struct IssueArgs {
     #[arg(long, value_parser = parse_ttl, allow_negative_numbers = true)]
     ttl: Option<i64>,
 
-    /// What it may be used for; repeatable, DEFAULT for everything its account may [default: what the issuer has]
-    #[arg(long = "scope", value_name = "SCOPE")]
-    scopes: Vec<String>,
+    #[command(flatten)]
+    restrictions: RestrictionArgs,
 
     #[command(flatten)]
     target: InAccount,
@@ -81,7 +81,8 @@ struct Token {
     id: String,
     ttl: i64,
     created: When,
-    scopes: Option<Vec<String>>,
+    #[serde(flatten)]
+    restrictions: Restrictions,
 }
 
 impl Token {
@@ -116,19 +117,20 @@ fn issue(args: &IssueArgs) -> Result<(), Failure> {
     if let Some(ttl) = args.ttl {
         body.insert("ttl".to_owned(), json!(ttl));
     }
-    if !args.scopes.is_empty() {
-        body.insert("scopes".to_owned(), json!(args.scopes));
-    }
+    args.restrictions.add_to(&mut body);
     let result = client.post(&path_of_all(account), &Value::Object(body))?.body;
     if args.target.json() {
         return print_json(&result);
     }
     let token: Token = read(result.clone())?;
+    let [scopes, resources, allowed_ips] = token.restrictions.facts();
     let about = table::facts([
         ("handle", parse_access_text(&token.id).map(|(handle, _)| handle.to_string())),
         ("account", Some(account.to_string())),
         ("expires", Some(token.expires(now()))),
-        ("scopes", Some(scopes_text(token.scopes.as_deref()))),
+        scopes,
+        resources,
+        allowed_ips,
     ]);
     print_secret(&result, "id", &about)
 }
@@ -167,7 +169,7 @@ fn lines(tokens: &[Token], now: Timestamp) -> String {
             token.id.clone(),
             token.created.to_string(),
             token.expires(now),
-            scopes_text(token.scopes.as_deref()),
+            scopes_text(token.restrictions.scopes.as_deref()),
         ]
     };
     table::columns(["HANDLE", "CREATED", "EXPIRES", "SCOPES"], tokens.iter().map(line))

@@ -3,6 +3,7 @@
 pub(crate) mod access_token;
 pub(crate) mod audit;
 pub(crate) mod config;
+mod restrictions;
 pub(crate) mod service_token;
 pub(crate) mod verify;
 

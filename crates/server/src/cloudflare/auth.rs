@@ -114,7 +114,7 @@ fn judge(app: &App, text: &str, header: CredentialHeader, arrival: &Arrival) -> 
     let presented = Presented::access(text).ok_or(Reason::Malformed);
     presented.and_then(|presented| app.authenticate(&presented, arrival)).map_err(|reason| {
         app.refuse_caller(reason, arrival);
-        Failure::UnknownToken
+        Denial::of_bound(reason).map_or(Failure::UnknownToken, Failure::Denied)
     })
 }
 
@@ -128,7 +128,7 @@ async fn key_pair(app: &App, email: &[u8], key: &[u8], arrival: &Arrival) -> Res
     let presented = Presented::access(key).ok_or(Failure::MalformedHeader(CredentialHeader::AuthKey))?;
     let refused = |reason| {
         app.refuse_caller(reason, arrival);
-        Failure::UnknownPair
+        Denial::of_bound(reason).map_or(Failure::UnknownPair, Failure::Denied)
     };
     let (caller, granted) = app.authority.authenticate(&presented, arrival.sighting()).map_err(refused)?;
     let account = app.authority.load_own_account(&caller).await?;

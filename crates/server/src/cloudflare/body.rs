@@ -4,7 +4,10 @@ use axum::extract::{FromRequest, Request};
 use countersign_authority::ServiceTokenView;
 use countersign_domain::lifetime::Lifetime;
 use countersign_domain::name::Name;
-use countersign_domain::scope::{Scope, Scopes};
+use countersign_domain::network::Networks;
+use countersign_domain::resource::Resources;
+use countersign_domain::restrictions::StatedRestrictions;
+use countersign_domain::scope::Scopes;
 use countersign_domain::secret::Secret;
 use countersign_domain::service_token::{
     LAST_SECRET_VERSION, NewServiceToken, SecretVersion, ServiceTokenPatch,
@@ -16,6 +19,7 @@ use utoipa::ToSchema;
 
 use super::failure::Failure;
 use crate::json;
+use crate::restriction::{ALLOWED_IPS, List, RESOURCES, SCOPES, Wrong, texts};
 use crate::time_text::{parse_rfc3339, rfc3339};
 
 /// A JSON object; no body at all counts as `{}` (cloudflare-access.md 0, fact 10).
@@ -49,12 +53,12 @@ pub(super) struct ServiceTokenInput {
     /// Not available yet.
     #[schema(value_type = Option<Vec<String>>)]
     organizations: Option<IgnoredAny>,
-    /// Not available yet.
-    #[schema(value_type = Option<Vec<String>>)]
-    resources: Option<IgnoredAny>,
-    /// Not available yet.
-    #[schema(value_type = Option<Vec<String>>)]
-    allowed_ips: Option<IgnoredAny>,
+    /// On which requests it may be used, at most 64 patterns: `[METHOD ]/seg/seg…`, where `*` is a whole segment and a
+    /// last `**` any rest; absent = where the caller's may.
+    resources: Option<Vec<String>>,
+    /// From where it may be used, at most 64 addresses or networks in CIDR notation; absent = from where the caller's
+    /// may.
+    allowed_ips: Option<Vec<String>>,
 }
 
 /// Of rotate.
@@ -94,14 +98,14 @@ impl ServiceTokenInput {
             name: patch.name.ok_or_else(|| Failure::invalid("/name", "is required"))?,
             lifetime: patch.lifetime.unwrap_or(default_lifetime),
             enabled: patch.enabled.unwrap_or(true),
-            scopes: patch.scopes,
+            restrictions: patch.restrictions,
             secret_version: patch.secret_version.unwrap_or(1),
         })
     }
 
     /// For the authority.
     pub(super) fn patch(self) -> Result<ServiceTokenPatch, Failure> {
-        self.refuse_what_would_be_ignored()?;
+        let restrictions = self.restrictions()?;
         let name = self.name.as_deref().map(Name::parse).transpose();
         let lifetime = self.duration.as_deref().map(Lifetime::parse).transpose();
         let previous_end = self.previous_client_secret_expires_at.as_deref();
@@ -109,25 +113,23 @@ impl ServiceTokenInput {
             name: name.map_err(|why| Failure::invalid("/name", why))?,
             lifetime: lifetime.map_err(|why| Failure::invalid("/duration", why))?,
             enabled: self.enabled,
-            scopes: self.scopes.map(|list| scopes(&list)).transpose()?,
+            restrictions,
             secret_version: self.client_secret_version.map(|number| number.0).filter(|number| *number != 0),
             previous_expires_at: previous_end.map(previous_expiry).transpose()?,
         })
     }
 
-    /// A restriction that is accepted and not enforced would be a hole.
-    fn refuse_what_would_be_ignored(&self) -> Result<(), Failure> {
-        let not_yet = [
-            ("/organizations", self.organizations.is_some()),
-            ("/resources", self.resources.is_some()),
-            ("/allowed_ips", self.allowed_ips.is_some()),
-        ];
-        match not_yet.into_iter().find(|(_, is_stated)| *is_stated) {
-            Some((pointer, _)) => {
-                Err(Failure::invalid(pointer, "cannot be restricted yet in this version; leave it out"))
-            }
-            None => Ok(()),
+    fn restrictions(&self) -> Result<StatedRestrictions, Failure> {
+        // A restriction that is accepted and not enforced would be a hole.
+        if self.organizations.is_some() {
+            let reason = "cannot be restricted yet in this version; leave it out";
+            return Err(Failure::invalid("/organizations", reason));
         }
+        Ok(StatedRestrictions {
+            scopes: list("scopes", self.scopes.as_deref(), &SCOPES, Scopes::list)?,
+            resources: list("resources", self.resources.as_deref(), &RESOURCES, Resources::list)?,
+            allowed_ips: list("allowed_ips", self.allowed_ips.as_deref(), &ALLOWED_IPS, Networks::list)?,
+        })
     }
 }
 
@@ -143,16 +145,18 @@ fn previous_expiry(text: &str) -> Result<Timestamp, Failure> {
     parse_rfc3339(text).ok_or_else(|| Failure::invalid("/previous_client_secret_expires_at", reason))
 }
 
-fn scopes(list: &[String]) -> Result<Scopes, Failure> {
-    let parse = |(index, text): (usize, &String)| {
-        Scope::parse(text).map_err(|why| Failure::invalid(format!("/scopes/{index}"), why))
+fn list<T, E: ToString, L>(
+    name: &str,
+    texts: Option<&[String]>,
+    grammar: &List<T, E>,
+    collect: impl FnOnce(Vec<T>) -> Result<L, E>,
+) -> Result<Option<L>, Failure> {
+    let Some(texts) = texts else { return Ok(None) };
+    let wrong = |Wrong { index, reason }| match index {
+        Some(index) => Failure::invalid(format!("/{name}/{index}"), reason),
+        None => Failure::invalid(format!("/{name}"), reason),
     };
-    // The bound on the list first: nobody needs errors about its ten-thousandth entry.
-    if list.len() > Scopes::MOST {
-        return Err(Failure::invalid("/scopes", format!("must name at most {} scopes", Scopes::MOST)));
-    }
-    let parsed = list.iter().enumerate().map(parse).collect::<Result<Vec<_>, _>>()?;
-    Scopes::list(parsed).map_err(|why| Failure::invalid("/scopes", why))
+    grammar.read(texts.iter().map(|text| Some(text.as_str())), collect).map(Some).map_err(wrong)
 }
 
 /// A service token on the wire.
@@ -182,6 +186,12 @@ pub(super) struct ServiceTokenOutput {
     /// Only when the token is restricted.
     #[serde(skip_serializing_if = "Option::is_none")]
     scopes: Option<Vec<String>>,
+    /// Only when the token is restricted to them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resources: Option<Vec<String>>,
+    /// Only when the token is restricted to them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allowed_ips: Option<Vec<String>>,
     /// The current secret and the one before it, newest first: how far a rotation has come.
     secrets: Vec<SecretOutput>,
 }
@@ -201,7 +211,7 @@ impl ServiceTokenOutput {
     /// The token; with its secret where the answer may show it.
     pub(super) fn new(view: &ServiceTokenView, secret: Option<&Secret>) -> Self {
         let token = &view.token;
-        let scopes = token.scopes.stated();
+        let restrictions = &token.restrictions;
         Self {
             id: token.id.to_string(),
             name: token.name.to_string(),
@@ -215,7 +225,9 @@ impl ServiceTokenOutput {
             last_seen_at: view.last_seen_at().and_then(rfc3339),
             client_secret_version: token.current.version,
             previous_client_secret_expires_at: token.previous.as_ref().and_then(|p| rfc3339(p.expires_at)),
-            scopes: scopes.map(|list| list.iter().map(ToString::to_string).collect()),
+            scopes: restrictions.scopes.stated().map(texts),
+            resources: restrictions.resources().stated().map(texts),
+            allowed_ips: restrictions.allowed_ips().stated().map(texts),
             secrets: secrets(view),
         }
     }

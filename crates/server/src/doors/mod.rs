@@ -72,10 +72,11 @@ fn decide<B>(
 ) -> Result<Granted, (Reason, Option<TokenRef>)> {
     let nobody = |reason| (reason, None);
     let demand = demand::read(request.uri(), signals).map_err(|BadDemand| nobody(Reason::BadDemand))?;
-    original::check(request, signals).map_err(nobody)?;
+    let line = original::read(request, signals).map_err(nobody)?;
     let shown = find_credential(app, signals).map_err(nobody)?;
     let presented = shown.presented().ok_or(nobody(Reason::Malformed))?;
-    let sighting = Sighting { door: Door::Authz, address, user_agent: signals.user_agent };
+    let user_agent = signals.user_agent;
+    let sighting = Sighting { door: Door::Authz, address, user_agent, request: line };
     match app.authority.verify(&presented, &demand, sighting) {
         Decision::Granted(granted) => Ok(granted),
         Decision::Denied { reason, token } => Err((reason, token)),

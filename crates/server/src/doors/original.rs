@@ -1,12 +1,17 @@
 //! The original request, as the proxy states it.
 
+use countersign_domain::demand::RequestLine;
 use countersign_domain::verdict::Reason;
 use http::Request;
 
 use super::signals::{Once, Signals};
 
-/// Checks that all statements about the original request agree, and that none may have been lost on the way.
-pub(super) fn check<B>(request: &Request<B>, signals: &Signals<'_>) -> Result<(), Reason> {
+/// The original request, when method and target are stated. All statements about it must agree, and none may have been
+/// lost on the way.
+pub(super) fn read<'r, B>(
+    request: &'r Request<B>,
+    signals: &Signals<'r>,
+) -> Result<Option<RequestLine<'r>>, Reason> {
     if signals.drops_a_signal {
         return Err(Reason::AmbiguousRequest);
     }
@@ -18,17 +23,19 @@ pub(super) fn check<B>(request: &Request<B>, signals: &Signals<'_>) -> Result<()
             (Once::Value(request.method().as_str().as_bytes()), Once::Value(uri.as_bytes()))
         }
     };
-    agreed([signals.original_method, signals.forwarded_method, own_method])?;
+    let method = agreed([signals.original_method, signals.forwarded_method, own_method])?;
     let from_url = match signals.original_url {
         Once::Value(url) => Once::Value(path_of_url(url).ok_or(Reason::AmbiguousRequest)?),
         other => other,
     };
-    agreed([signals.original_uri, from_url, signals.forwarded_uri, own_uri])?;
-    Ok(())
+    let target = agreed([signals.original_uri, from_url, signals.forwarded_uri, own_uri])?;
+    let (Some(method), Some(target)) = (method, target) else { return Ok(None) };
+    // A method that is no text is none that anybody could mean.
+    Ok(std::str::from_utf8(method).ok().map(|method| RequestLine { method, target }))
 }
 
 /// The one value that is stated, when all that state one state the same.
-fn agreed<const N: usize>(statements: [Once<'_>; N]) -> Result<Option<&[u8]>, Reason> {
+fn agreed<'r, const N: usize>(statements: [Once<'r>; N]) -> Result<Option<&'r [u8]>, Reason> {
     let mut stated = None;
     for statement in statements {
         match (statement, stated) {

@@ -9,6 +9,7 @@ use countersign_domain::audit::Origin;
 use countersign_domain::id::AccountId;
 use countersign_domain::lifetime::{Lifetime, Ttl};
 use countersign_domain::name::Name;
+use countersign_domain::restrictions::StatedRestrictions;
 use countersign_domain::scope::Scopes;
 use countersign_domain::secret::Secret;
 use countersign_domain::service_token::{NewServiceToken, ServiceToken};
@@ -53,14 +54,19 @@ impl World {
         world.secret = secret.reveal().to_owned();
         let (origin, caller) = (Origin::default(), world.caller());
         let asked = Asked { caller: &caller, account: root, origin: &origin };
-        let issued = world.app.authority.issue_access_token(asked, Ttl::DEFAULT, None).await.unwrap();
+        let issued = world
+            .app
+            .authority
+            .issue_access_token(asked, Ttl::DEFAULT, StatedRestrictions::default())
+            .await
+            .unwrap();
         world.access = issued.1.reveal().to_owned();
         world
     }
 
     fn caller(&self) -> countersign_domain::caller::Caller {
         let presented = countersign_domain::demand::Presented::access(&self.access).unwrap();
-        let sighting = Sighting { door: Door::Api, address: None, user_agent: b"" };
+        let sighting = Sighting { door: Door::Api, address: None, user_agent: b"", request: None };
         self.app.authority.authenticate(&presented, sighting).unwrap().0
     }
 
@@ -71,7 +77,7 @@ impl World {
             name: Name::parse(name).unwrap(),
             lifetime: Lifetime::parse("1h").unwrap(),
             enabled: true,
-            scopes: Some(scopes),
+            restrictions: scopes.into(),
             secret_version: 1,
         };
         let (view, secret) = self.app.authority.issue_service_token(asked, new).await.unwrap();

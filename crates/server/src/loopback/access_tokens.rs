@@ -35,7 +35,8 @@ pub(super) async fn create(
     input: AccessTokenInput,
 ) -> Result<Response, Failure> {
     let wanted = input.wanted()?;
-    let (token, text) = app.authority.issue_access_token(asking.asked(), wanted.ttl, wanted.scopes).await?;
+    let (token, text) =
+        app.authority.issue_access_token(asking.asked(), wanted.ttl, wanted.restrictions).await?;
     Ok(json_answer(StatusCode::OK, &AccessTokenOutput::issued(&token, &text)))
 }
 

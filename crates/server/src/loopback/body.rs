@@ -3,7 +3,10 @@
 use axum::extract::{FromRequest, Request};
 use countersign_domain::access_token::AccessToken;
 use countersign_domain::lifetime::Ttl;
-use countersign_domain::scope::{Scope, Scopes};
+use countersign_domain::network::Networks;
+use countersign_domain::resource::Resources;
+use countersign_domain::restrictions::StatedRestrictions;
+use countersign_domain::scope::Scopes;
 use countersign_domain::secret::Secret;
 use http::{HeaderMap, header};
 use serde::de::IgnoredAny;
@@ -14,6 +17,7 @@ use utoipa::ToSchema;
 use super::failure::Failure;
 use super::number::whole;
 use crate::json;
+use crate::restriction::{ALLOWED_IPS, List, RESOURCES, SCOPES, texts};
 use crate::time_text::rfc3339_millis;
 
 /// Of create. Unknown properties, `id`, `created` and `userId` among them, are ignored.
@@ -28,42 +32,41 @@ pub(super) struct AccessTokenInput {
     /// Not available yet.
     #[schema(value_type = Option<Vec<String>>)]
     organizations: Option<IgnoredAny>,
-    /// Not available yet.
+    /// On which requests it may be used, at most 64 patterns: `[METHOD ]/seg/seg…`, where `*` is a whole segment and a
+    /// last `**` any rest; none = where the caller's may.
     #[schema(value_type = Option<Vec<String>>)]
-    resources: Option<IgnoredAny>,
-    /// Not available yet.
+    resources: Option<Value>,
+    /// From where it may be used, at most 64 addresses or networks in CIDR notation; none = from where the caller's
+    /// may.
     #[schema(value_type = Option<Vec<String>>)]
-    allowed_ips: Option<IgnoredAny>,
+    allowed_ips: Option<Value>,
 }
 
 /// What is wanted of a new token.
 pub(super) struct Wanted {
     pub(super) ttl: Ttl,
-    /// `None` = what the caller may.
-    pub(super) scopes: Option<Scopes>,
+    /// What is not stated is what restricts the caller.
+    pub(super) restrictions: StatedRestrictions,
 }
 
 impl AccessTokenInput {
     /// For the authority.
     pub(super) fn wanted(&self) -> Result<Wanted, Failure> {
-        self.refuse_what_would_be_ignored()?;
         let ttl = self.ttl.as_ref().map_or(Ok(Ttl::DEFAULT), ttl)?;
-        Ok(Wanted { ttl, scopes: self.scopes.as_ref().map(scopes).transpose()? })
+        Ok(Wanted { ttl, restrictions: self.restrictions()? })
     }
 
-    /// A restriction that is accepted and not enforced would be a hole.
-    fn refuse_what_would_be_ignored(&self) -> Result<(), Failure> {
-        let not_yet = [
-            ("organizations", self.organizations.is_some()),
-            ("resources", self.resources.is_some()),
-            ("allowed_ips", self.allowed_ips.is_some()),
-        ];
-        match not_yet.into_iter().find(|(_, is_stated)| *is_stated) {
-            Some((property, _)) => {
-                Err(Failure::invalid(property, "is not available yet in this version; leave it out"))
-            }
-            None => Ok(()),
+    fn restrictions(&self) -> Result<StatedRestrictions, Failure> {
+        // A restriction that is accepted and not enforced would be a hole.
+        if self.organizations.is_some() {
+            let reason = "is not available yet in this version; leave it out";
+            return Err(Failure::invalid("organizations", reason));
         }
+        Ok(StatedRestrictions {
+            scopes: list("scopes", self.scopes.as_ref(), &SCOPES, Scopes::list)?,
+            resources: list("resources", self.resources.as_ref(), &RESOURCES, Resources::list)?,
+            allowed_ips: list("allowed_ips", self.allowed_ips.as_ref(), &ALLOWED_IPS, Networks::list)?,
+        })
     }
 }
 
@@ -74,20 +77,18 @@ fn ttl(value: &Value) -> Result<Ttl, Failure> {
 
 /// A list as it came, repeats included. What is no list at all is malformed, as LoopBack has it; what is in it is
 /// judged.
-fn scopes(value: &Value) -> Result<Scopes, Failure> {
-    let invalid = |reason: &dyn ToString| Failure::invalid("scopes", reason.to_string());
-    let Value::Array(list) = value else {
-        return Err(Failure::Malformed("Items must be an array: `scopes`".into()));
+fn list<T, E: ToString, L>(
+    property: &'static str,
+    value: Option<&Value>,
+    grammar: &List<T, E>,
+    collect: impl FnOnce(Vec<T>) -> Result<L, E>,
+) -> Result<Option<L>, Failure> {
+    let Some(value) = value else { return Ok(None) };
+    let Value::Array(entries) = value else {
+        return Err(Failure::Malformed(format!("Items must be an array: `{property}`")));
     };
-    // The bound first: nobody needs errors about the ten-thousandth entry.
-    if list.len() > Scopes::MOST {
-        return Err(invalid(&format!("must name at most {} scopes", Scopes::MOST)));
-    }
-    let parse = |item: &Value| {
-        let text = item.as_str().ok_or_else(|| invalid(&"must be texts"))?;
-        Scope::parse(text).map_err(|why| invalid(&why))
-    };
-    Scopes::list(list.iter().map(parse).collect::<Result<_, _>>()?).map_err(|why| invalid(&why))
+    let read = grammar.read(entries.iter().map(Value::as_str), collect);
+    read.map(Some).map_err(|wrong| Failure::invalid(property, wrong.reason))
 }
 
 impl<S: Sync> FromRequest<S> for AccessTokenInput {
@@ -139,6 +140,12 @@ pub(super) struct AccessTokenOutput {
     /// Only when the token is restricted.
     #[serde(skip_serializing_if = "Option::is_none")]
     scopes: Option<Vec<String>>,
+    /// Only when the token is restricted to them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resources: Option<Vec<String>>,
+    /// Only when the token is restricted to them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allowed_ips: Option<Vec<String>>,
     /// UTC, in milliseconds.
     created: Option<String>,
     /// The account.
@@ -154,11 +161,13 @@ impl AccessTokenOutput {
 
     /// A token of which only the handle is known.
     pub(super) fn listed(token: &AccessToken) -> Self {
-        let scopes = token.scopes.stated();
+        let restrictions = &token.restrictions;
         Self {
             id: token.handle.to_string(),
             ttl: token.ttl.as_number(),
-            scopes: scopes.map(|list| list.iter().map(ToString::to_string).collect()),
+            scopes: restrictions.scopes.stated().map(texts),
+            resources: restrictions.resources().stated().map(texts),
+            allowed_ips: restrictions.allowed_ips().stated().map(texts),
             created: rfc3339_millis(token.created_at),
             user_id: token.account.to_string(),
         }

@@ -80,6 +80,8 @@ impl From<Reason> for Failure {
             | Reason::WrongOrganization
             | Reason::WrongAccount
             | Reason::WrongKind
+            | Reason::ResourceDenied
+            | Reason::AddressDenied
             | Reason::AmbiguousRequest
             | Reason::BadDemand => Self::Unauthenticated,
         }

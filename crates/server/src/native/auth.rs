@@ -6,6 +6,7 @@ use axum::extract::FromRequestParts;
 use countersign_authority::{Decision, Granted};
 use countersign_domain::caller::Caller;
 use countersign_domain::demand::Demand;
+use countersign_domain::error::Denial;
 use countersign_domain::usage::Door;
 use countersign_domain::verdict::Reason;
 use http::request::Parts;
@@ -79,5 +80,5 @@ fn shown<'r>(app: &App, headers: &'r HeaderMap) -> Result<Shown<'r>, Reason> {
 
 fn refused(app: &App, reason: Reason, parts: &Parts) -> Failure {
     app.refuse_caller(reason, &arrival(&parts.extensions));
-    Failure::Unauthenticated
+    Denial::of_bound(reason).map_or(Failure::Unauthenticated, Failure::Denied)
 }

@@ -80,7 +80,8 @@ impl IntoResponse for Failure {
         match self {
             Self::Unauthenticated => unauthenticated(),
             Self::Denied(denial) => {
-                let detail = "the token lacks the scope for this, or the account is not within its own";
+                let detail = "the token lacks the scope for this, is bound to other resources or addresses, or the account is \
+                              not within its own";
                 Denied::beside(denial, ProblemBody::new(StatusCode::FORBIDDEN, detail).into_response())
             }
             Self::Invalid { field, reason } => ProblemBody::of_field(field, &reason).into_response(),

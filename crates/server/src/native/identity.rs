@@ -37,7 +37,8 @@ impl Identity {
     /// Of a credential that was let in.
     pub(super) fn of(granted: &Granted) -> Self {
         let fact = &granted.known.fact;
-        let scopes = fact.scopes.stated().filter(|_| !fact.scopes.is_full());
+        let scopes = &fact.restrictions.scopes;
+        let scopes = scopes.stated().filter(|_| !scopes.is_full());
         let outgoing = granted.grant.outgoing;
         Self {
             account: fact.account.to_string(),

@@ -7,7 +7,7 @@ use axum::extract::{FromRequest, Request, State};
 use axum::response::Response;
 use countersign_authority::{Decision, Sighting};
 use countersign_domain::caller::Permission;
-use countersign_domain::demand::{Demand, Presented};
+use countersign_domain::demand::{Demand, Presented, RequestLine};
 use countersign_domain::error::{Denial, Error};
 use countersign_domain::usage::Door;
 use countersign_domain::verdict::Reason;
@@ -58,17 +58,15 @@ pub(super) struct VerifyInput {
     #[serde(default, deserialize_with = "stated")]
     #[schema(nullable = false)]
     kind: Option<String>,
-    /// Of the request to be let in. No credential is bound to one yet, so it decides nothing.
+    /// Of the request to be let in, with `uri`; a credential that is bound to resources is not good without.
     #[serde(default, deserialize_with = "stated")]
     #[schema(nullable = false)]
-    #[expect(dead_code, reason = "must be a text, and is judged once credentials are bound to requests")]
     method: Option<String>,
-    /// Path and query of that request; likewise.
+    /// Path and query of that request, as they came.
     #[serde(default, deserialize_with = "stated")]
     #[schema(nullable = false)]
-    #[expect(dead_code, reason = "must be a text, and is judged once credentials are bound to requests")]
     uri: Option<String>,
-    /// Of the client, for last use.
+    /// Of the client; a credential that is bound to addresses is not good without.
     #[serde(default, deserialize_with = "stated")]
     #[schema(value_type = String, required = false)]
     address: Option<IpAddr>,
@@ -129,7 +127,8 @@ pub(super) async fn verify(
         return Err(Failure::Unauthenticated);
     }
     let demand = input.demand()?;
-    let sighting = Sighting { door: Door::Verify, address: input.address, user_agent: b"" };
+    let (address, request) = (input.address, input.request());
+    let sighting = Sighting { door: Door::Verify, address, user_agent: b"", request };
     let decision = match input.presented()? {
         Some(presented) => app.authority.verify_for(caller.account, &presented, &demand, sighting),
         None => Decision::Denied { reason: Reason::Malformed, token: None },
@@ -157,6 +156,12 @@ impl VerifyInput {
                 Err(Failure::invalid("token", "cannot stand beside `client_id` or `client_secret`"))
             }
         }
+    }
+
+    /// The request to be let in, when it is stated whole.
+    fn request(&self) -> Option<RequestLine<'_>> {
+        let (method, uri) = self.method.as_deref().zip(self.uri.as_deref())?;
+        Some(RequestLine { method, target: uri.as_bytes() })
     }
 
     fn demand(&self) -> Result<Demand, Failure> {

@@ -17,4 +17,5 @@ mod limits;
 mod loopback;
 mod native;
 mod operations;
+mod restrictions;
 mod strangers;

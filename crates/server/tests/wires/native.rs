@@ -47,7 +47,7 @@ fn assert_unauthenticated(answer: &Answer) {
 
 #[track_caller]
 fn assert_forbidden(answer: &Answer) {
-    let detail = "the token lacks the scope for this, or the account is not within its own";
+    let detail = "the token lacks the scope for this, is bound to other resources or addresses, or the account is not within its own";
     assert_problem(answer, 403, "Forbidden", detail);
 }
 

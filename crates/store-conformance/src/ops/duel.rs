@@ -9,6 +9,9 @@ use countersign_domain::change::{Change, Guard, Mutation};
 use countersign_domain::id::{AccountId, ChangeId, ClientId, Handle, ServiceTokenId, TokenRef};
 use countersign_domain::lifetime::{Lifetime, Ttl};
 use countersign_domain::name::Name;
+use countersign_domain::network::Networks;
+use countersign_domain::resource::{Resource, Resources};
+use countersign_domain::restrictions::Restrictions;
 use countersign_domain::scope::{Scope, Scopes};
 use countersign_domain::secret::{Digest, SecretPrefix};
 use countersign_domain::service_token::{CurrentSecret, Rotation, ServiceToken};
@@ -183,10 +186,15 @@ impl Director {
             How::Refresh => return token.refresh(now),
             How::Rename(number) => token.name = name(number),
             How::Enable(enabled) => token.enabled = enabled,
-            How::Restrict(0) => token.scopes = Scopes::FULL,
+            How::Restrict(0) => token.restrictions = Restrictions::NONE,
             How::Restrict(count) => {
                 let scope = |number| must(Scope::parse(&format!("scope:{number}")));
-                token.scopes = must(Scopes::list((1..count).map(scope).collect()));
+                let resource = |number| must(Resource::parse(&format!("GET /a/{number}/*")));
+                let network = |number| must(Networks::parse_one(&format!("10.0.{number}.0/24")));
+                let scopes = must(Scopes::list((1..count).map(scope).collect()));
+                let resources = must(Resources::list((2..count).map(resource).collect()));
+                let networks = must(Networks::list((3..count).map(network).collect()));
+                token.restrictions = Restrictions::new(scopes, resources, networks);
             }
         }
         token.updated_at = now;
@@ -255,7 +263,7 @@ fn service_token(number: u8, account: u8, created_at: Timestamp, name_number: u8
         expires_at: lifetime.expiry(created_at, created_at),
         lifetime,
         enabled: true,
-        scopes: Scopes::FULL,
+        restrictions: Restrictions::NONE,
         current: CurrentSecret {
             version: 1,
             digest: Digest::from_bytes([number; 32]),
@@ -277,7 +285,7 @@ fn access_token(number: u8, account: u8, seconds: u8) -> AccessToken {
         digest: Digest::from_bytes([number; 32]),
         account: account_id(account),
         ttl,
-        scopes: Scopes::default(),
+        restrictions: Restrictions::default(),
         created_at: at(number % 3),
         expires_at: ttl.expiry(at(number % 3)),
         minted_by: None,

@@ -146,7 +146,7 @@ pub enum How {
     Rename(u8),
     /// Disabled or enabled.
     Enable(bool),
-    /// Other scopes.
+    /// Other restrictions; 0: none.
     Restrict(u8),
 }
 

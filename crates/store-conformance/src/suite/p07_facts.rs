@@ -6,6 +6,9 @@ use countersign_domain::account::AccountFact;
 use countersign_domain::change::{FactChange, Mutation};
 use countersign_domain::fact::Fact;
 use countersign_domain::lifetime::Ttl;
+use countersign_domain::network::Networks;
+use countersign_domain::resource::{Resource, Resources};
+use countersign_domain::restrictions::Restrictions;
 use countersign_domain::scope::{Scope, Scopes};
 use countersign_domain::store::Revision;
 
@@ -35,14 +38,23 @@ async fn everything(make: Make<'_>) {
     must(world.replace(plain.version, &rotated).await);
     let mut disabled = world.service_token(&account, "disabled, nothing allowed");
     disabled.enabled = false;
-    disabled.scopes = list(&[]);
+    disabled.restrictions =
+        Restrictions::new(list(&[]), must(Resources::list(vec![])), must(Networks::list(vec![])));
     must(world.issue_exactly(disabled.clone(), LIMIT).await);
     let mut expired = world.service_token(&world.root, "expired");
-    expired.scopes = list(&["a:*", "b", "a:*"]);
+    let resources = ["GET /a/*", "/b/**"].iter().map(|text| must(Resource::parse(text))).collect();
+    let networks =
+        ["192.0.2.0/24", "2001:db8::1"].iter().map(|text| must(Networks::parse_one(text))).collect();
+    expired.restrictions = Restrictions::new(
+        list(&["a:*", "b", "a:*"]),
+        must(Resources::list(resources)),
+        must(Networks::list(networks)),
+    );
     expired.expires_at = expired.created_at;
     must(world.issue_exactly(expired.clone(), LIMIT).await);
     let mut access = world.access_token(&account, Ttl::Seconds(1));
-    access.scopes = list(&["DEFAULT"]);
+    let one = must(Resources::list(vec![must(Resource::parse("/c"))]));
+    access.restrictions = Restrictions::new(list(&["DEFAULT"]), one, Networks::ALL);
     must(world.issue_access_exactly(access.clone(), LIMIT).await);
     let gone = world.issue(&account, "gone").await;
     let last = must(world.revoke(&gone).await);

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use self::list::ListArgs;
 use self::view::{Token, overview};
+use super::restrictions::RestrictionArgs;
 use super::{InAccount, now, print_json, print_secret};
 use crate::client::{Answer, Client, read};
 use crate::failure::Failure;
@@ -25,7 +26,7 @@ pub(crate) enum Command {
     /// Show a token, and when each of its secrets was last used
     #[command(after_help = SHOW_EXAMPLES)]
     Show(OneArgs),
-    /// Change a token's name, duration, scopes, or the end of its previous secret
+    /// Change a token's name, duration, restrictions, or the end of its previous secret
     Update(UpdateArgs),
     /// Give a token its whole duration again, from now on
     Refresh(OneArgs),
@@ -77,9 +78,8 @@ pub(crate) struct IssueArgs {
     #[arg(long, value_parser = duration::to_wire)]
     duration: Option<String>,
 
-    /// What it may be used for; repeatable, DEFAULT for everything its account may [default: what the issuer has]
-    #[arg(long = "scope", value_name = "SCOPE")]
-    scopes: Vec<String>,
+    #[command(flatten)]
+    restrictions: RestrictionArgs,
 
     /// Issue it disabled; `enable` makes it work
     #[arg(long)]
@@ -103,9 +103,8 @@ pub(crate) struct UpdateArgs {
     #[arg(long, value_parser = duration::to_wire)]
     duration: Option<String>,
 
-    /// What it may be used for from now on; repeatable, replaces the whole list
-    #[arg(long = "scope", value_name = "SCOPE")]
-    scopes: Vec<String>,
+    #[command(flatten)]
+    restrictions: RestrictionArgs,
 
     /// Let the previous secret end this long from now: 0s, 2h, 14d
     #[arg(long, value_name = "SPAN", value_parser = duration::parse)]
@@ -183,9 +182,7 @@ fn issue(args: &IssueArgs) -> Result<(), Failure> {
     if let Some(duration) = &args.duration {
         body.insert("duration".to_owned(), json!(duration));
     }
-    if !args.scopes.is_empty() {
-        body.insert("scopes".to_owned(), json!(args.scopes));
-    }
+    args.restrictions.add_to(&mut body);
     if args.disabled {
         body.insert("enabled".to_owned(), json!(false));
     }
@@ -220,15 +217,14 @@ fn update(args: &UpdateArgs) -> Result<(), Failure> {
     if let Some(duration) = &args.duration {
         body.insert("duration".to_owned(), json!(duration));
     }
-    if !args.scopes.is_empty() {
-        body.insert("scopes".to_owned(), json!(args.scopes));
-    }
+    args.restrictions.add_to(&mut body);
     if let Some(overlap) = args.overlap {
         body.insert("previous_client_secret_expires_at".to_owned(), json!(end_of(overlap)?));
     }
     if body.is_empty() {
         return Err(Failure::Usage(
-            "nothing to change: give --name, --duration, --scope or --overlap".to_owned(),
+            "nothing to change: give --name, --duration, --scope, --resource, --allowed-ip or --overlap"
+                .to_owned(),
         ));
     }
     let (client, account) = args.target.connect()?;

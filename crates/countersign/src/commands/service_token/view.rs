@@ -3,7 +3,7 @@
 use countersign_domain::time::Timestamp;
 use serde::Deserialize;
 
-use crate::commands::scopes_text;
+use crate::commands::restrictions::Restrictions;
 use crate::table;
 use crate::when::When;
 
@@ -20,7 +20,8 @@ pub(super) struct Token {
     pub(super) expires_at: When,
     pub(super) last_seen_at: Option<When>,
     client_secret_version: u64,
-    scopes: Option<Vec<String>>,
+    #[serde(flatten)]
+    restrictions: Restrictions,
     #[serde(default)]
     secrets: Vec<SecretUse>,
 }
@@ -85,6 +86,7 @@ pub(super) fn overview(token: &Token, now: Timestamp) -> String {
         true => "never".to_owned(),
         false => token.expires_at.with_distance(now),
     };
+    let [scopes, resources, allowed_ips] = token.restrictions.facts();
     let facts = table::facts([
         ("id", Some(token.id.clone())),
         ("name", Some(token.name.clone())),
@@ -92,7 +94,9 @@ pub(super) fn overview(token: &Token, now: Timestamp) -> String {
         ("status", Some(token.status(now).to_owned())),
         ("duration", Some(token.duration.clone())),
         ("expires", Some(expires)),
-        ("scopes", Some(scopes_text(token.scopes.as_deref()))),
+        scopes,
+        resources,
+        allowed_ips,
         ("created", Some(token.created_at.with_distance(now))),
         ("updated", Some(token.updated_at.with_distance(now))),
         ("last seen", Some(seen(token.last_seen_at, now))),
@@ -169,11 +173,13 @@ f174e90a-fafe-4643-bbbc-4a0ed4fc8415  off   disabled  never ends  never      v2
 
     #[test]
     fn an_overview_shows_who_still_uses_the_previous_secret() {
-        let token = token(json!({"scopes": ["deploy:*", "read"], "secrets": [
-            {"version": 2, "created_at": "2026-11-20T00:00:00Z", "expires_at": null, "last_seen_at": null},
-            {"version": 1, "created_at": "2026-01-01T00:00:00Z", "expires_at": "2026-11-22T00:00:00Z",
-             "last_seen_at": "2026-11-21T10:00:00Z"},
-        ]}));
+        let token = token(
+            json!({"scopes": ["deploy:*", "read"], "resources": ["GET /a/*", "/b"], "secrets": [
+                {"version": 2, "created_at": "2026-11-20T00:00:00Z", "expires_at": null, "last_seen_at": null},
+                {"version": 1, "created_at": "2026-01-01T00:00:00Z", "expires_at": "2026-11-22T00:00:00Z",
+                 "last_seen_at": "2026-11-21T10:00:00Z"},
+            ]}),
+        );
         let expected = "\
 id         f174e90a-fafe-4643-bbbc-4a0ed4fc8415
 name       ci
@@ -182,6 +188,7 @@ status     enabled
 duration   8760h
 expires    2026-12-05 12:00 UTC (in 14 days)
 scopes     deploy:* read
+resources  GET /a/*, /b
 created    2026-01-01 00:00 UTC (324 days ago)
 updated    2026-11-20 00:00 UTC (1 day ago)
 last seen  never
