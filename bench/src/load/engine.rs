@@ -78,9 +78,14 @@ impl Engine {
             for number in 0..self.lanes.len() {
                 self.send_due(number, now)?;
             }
-            let due = self.lanes.iter().filter_map(Lane::next_due).min();
-            self.sleep_until(due.unwrap_or(end).min(end))?;
-            self.poll_once(&mut events, Duration::ZERO)?;
+            let nap = match self.lanes.iter().filter_map(Lane::next_due).min() {
+                Some(due) => {
+                    self.sleep_until(due.min(end))?;
+                    Duration::ZERO
+                }
+                None => NAP.min(end - now),
+            };
+            self.poll_once(&mut events, nap)?;
             for event in &events {
                 let (number, place) = (event.token().0 / LANE, event.token().0 % LANE);
                 if let Turn::Answered(now) = self.on_ready(number, place, event.is_writable())? {

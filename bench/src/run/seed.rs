@@ -20,7 +20,7 @@ const DATABASE: &str = "countersign.db";
 
 const NOTE_USES: &str = "INSERT OR IGNORE INTO uses \
     (token, secret_version, count, first_at, last_at, address, user_agent, door) \
-    SELECT id, secret_version, 1, created_at - 3600000000, created_at - 3600000000, NULL, 'bench', 'authz' \
+    SELECT id, secret_version, 1, created_at, created_at, NULL, 'bench', 'authz' \
     FROM service_tokens";
 
 /// A directory of data and the file of its tokens.
@@ -57,7 +57,7 @@ fn make(bench: &mut Bench, dir: &Path, seed: &Seed) -> Result<()> {
     Ok(fs::rename(answered, &seed.tokens)?)
 }
 
-/// Notes one use of each token, an hour ago, as the server would have stored it. A secret is used for the first time
+/// Notes one use of each token, as the server would have stored it. A secret is used for the first time
 /// once in its life; a hundred thousand that all are at the same moment are no door that anybody has.
 fn note_uses(data: &Path) -> Result<()> {
     let database = Connection::open(data.join(DATABASE))?;
