@@ -48,7 +48,7 @@ async fn a_restart_makes_no_use_the_first() {
     world.shown(&used, &secret).unwrap();
     world.authority.flush_all_usage().await.unwrap();
     let world = world.restarted().await;
-    // Every shard has had its turn.
+    // A round begins with nothing in it: what comes now waits for the next one.
     world.authority.flush_usage().await.unwrap();
     world.shown(&used, &secret).unwrap();
     world.shown(&fresh, &fresh_secret).unwrap();
@@ -59,6 +59,31 @@ async fn a_restart_makes_no_use_the_first() {
     };
     assert_eq!(count(&used).await, 1, "it waits for its turn");
     assert_eq!(count(&fresh).await, 1, "a first use does not");
+}
+
+#[tokio::test]
+async fn a_round_is_spread_over_its_minute() {
+    let world = World::new().await;
+    let mut tokens = Vec::new();
+    for _ in 0..60 {
+        tokens.push(world.issue("1h").await);
+    }
+    let show_all = || {
+        for (token, secret) in &tokens {
+            world.shown(token, secret).unwrap();
+        }
+    };
+    show_all();
+    world.authority.flush_all_usage().await.unwrap();
+    show_all();
+    world.advance(60);
+    let mut waiting = Vec::new();
+    for _ in 0..5 {
+        world.authority.flush_usage().await.unwrap();
+        waiting.push(world.authority.usage_stats().pending);
+        world.advance(15);
+    }
+    assert_eq!(waiting, [60, 45, 30, 15, 0]);
 }
 
 #[tokio::test]
