@@ -1,6 +1,7 @@
 //! `countersign verify`: would a door take this credential?
 
 use std::io::Read as _;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -60,6 +61,18 @@ pub(crate) struct VerifyArgs {
     /// The kind of credential that the door demands
     #[arg(long, help_heading = "Demand")]
     kind: Option<Kind>,
+
+    /// The method of the request to be let in; a credential that is bound to resources is not good without
+    #[arg(long, requires = "uri", help_heading = "Request")]
+    method: Option<String>,
+
+    /// Path and query of that request
+    #[arg(long, requires = "method", help_heading = "Request")]
+    uri: Option<String>,
+
+    /// The client's address; a credential that is bound to addresses is not good without
+    #[arg(long, help_heading = "Request")]
+    address: Option<IpAddr>,
 
     #[command(flatten)]
     common: Common,
@@ -122,6 +135,13 @@ impl VerifyArgs {
                 Kind::Access => "access",
             };
             body.insert("kind".to_owned(), json!(word));
+        }
+        let address = self.address.map(|address| address.to_string());
+        let request = [("method", &self.method), ("uri", &self.uri), ("address", &address)];
+        for (name, value) in request {
+            if let Some(value) = value {
+                body.insert(name.to_owned(), json!(value));
+            }
         }
         Ok(Value::Object(body))
     }
