@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::body::{Body, to_bytes};
 use bytes::Bytes;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
 
 use crate::wire::abridged;
 
@@ -50,6 +51,13 @@ pub(crate) async fn read(body: Body) -> Result<Bytes, BodyFault> {
     })
 }
 
+impl BodyFault {
+    /// A fault of one field at the top.
+    pub(crate) fn field(name: &str, reason: &str) -> Self {
+        Self::Field { pointer: format!("/{}", escaped(name)), reason: reason.to_owned() }
+    }
+}
+
 /// Parses an object. An empty body counts as `{}` where `empty_is_object`.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8], empty_is_object: bool) -> Result<T, BodyFault> {
     let bytes = match bytes {
@@ -58,8 +66,20 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8], empty_is_object: bool) ->
     };
     let text = std::str::from_utf8(bytes).map_err(|_| BodyFault::Malformed("not UTF-8".into()))?;
     check_shape(text)?;
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+    typed(&mut serde_json::Deserializer::from_str(text))
+}
+
+/// An object that was read already, as a type that names its properties.
+pub(crate) fn from_object<T: DeserializeOwned>(object: Map<String, Value>) -> Result<T, BodyFault> {
+    typed(Value::Object(object))
+}
+
+fn typed<'de, T, D>(deserializer: D) -> Result<T, BodyFault>
+where
+    T: DeserializeOwned,
+    D: Deserializer<'de, Error = serde_json::Error>,
+{
+    serde_path_to_error::deserialize(deserializer).map_err(|error| {
         let reason = reason_of(&error.inner().to_string());
         BodyFault::Field { pointer: pointer_of(error.path()), reason }
     })
@@ -103,10 +123,15 @@ impl Place<'_> {
     fn pointer(&self) -> String {
         let above = self.above.map(Place::pointer).unwrap_or_default();
         match self.part {
-            Part::Key(key) => format!("{above}/{}", abridged(key).replace('~', "~0").replace('/', "~1")),
+            Part::Key(key) => format!("{above}/{}", escaped(key)),
             Part::Index(index) => format!("{above}/{index}"),
         }
     }
+}
+
+/// A key as a part of a JSON pointer.
+fn escaped(key: &str) -> String {
+    abridged(key).replace('~', "~0").replace('/', "~1")
 }
 
 /// A value that is looked at and thrown away.

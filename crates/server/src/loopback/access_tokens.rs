@@ -25,7 +25,8 @@ static X_TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
     path = "/v1/Accounts/{id}/accessTokens",
     operation_id = "create_access_token",
     params(("id" = String, Path, description = "of the account: 32 hex digits, or `me`")),
-    request_body = Option<AccessTokenInput>,
+    request_body(content((Option<AccessTokenInput> = "application/json"),
+        (Option<AccessTokenInput> = "application/x-www-form-urlencoded"))),
     responses((status = 200, description = "the token", body = AccessTokenOutput), Failures),
     tag = "access_tokens"
 )]

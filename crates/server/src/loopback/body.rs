@@ -8,7 +8,6 @@ use countersign_domain::resource::Resources;
 use countersign_domain::restrictions::StatedRestrictions;
 use countersign_domain::scope::Scopes;
 use countersign_domain::secret::Secret;
-use http::{HeaderMap, header};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,7 +15,7 @@ use utoipa::ToSchema;
 
 use super::failure::Failure;
 use super::number::whole;
-use crate::json;
+use super::object::read_typed;
 use crate::restriction::{ALLOWED_IPS, List, RESOURCES, SCOPES, texts};
 use crate::time_text::rfc3339_millis;
 
@@ -95,37 +94,7 @@ impl<S: Sync> FromRequest<S> for AccessTokenInput {
     type Rejection = Failure;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
-        let (parts, body) = request.into_parts();
-        let bytes = json::read(body).await.map_err(Failure::Body)?;
-        if bytes.is_empty() {
-            return Ok(Self::default());
-        }
-        check_form(&parts.headers)?;
-        if bytes.trim_ascii() == b"null" {
-            return Ok(Self::default());
-        }
-        json::parse(&bytes, false).map_err(Failure::Body)
-    }
-}
-
-/// Only plain JSON in UTF-8 is read. A body without a type is taken for it: LoopBack ignores such a body without a
-/// word and makes another token than was wanted (B5).
-fn check_form(headers: &HeaderMap) -> Result<(), Failure> {
-    let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).to_lowercase());
-    let encoding = text(header::CONTENT_ENCODING).filter(|encoding| encoding != "identity");
-    if encoding.is_some() {
-        return Err(Failure::UnsupportedBody("unsupported content encoding".into()));
-    }
-    let Some(media_type) = text(header::CONTENT_TYPE) else { return Ok(()) };
-    let (essence, parameters) = media_type.split_once(';').unwrap_or((&media_type, ""));
-    let essence = essence.trim();
-    if essence != "application/json" && !essence.ends_with("+json") {
-        return Err(Failure::UnsupportedBody("the body must be application/json".into()));
-    }
-    let charset = parameters.split(';').find_map(|parameter| parameter.trim().strip_prefix("charset="));
-    match charset.map(|charset| charset.trim_matches('"')) {
-        None | Some("utf-8" | "utf8") => Ok(()),
-        Some(_) => Err(Failure::UnsupportedBody("unsupported charset".into())),
+        read_typed(request).await
     }
 }
 

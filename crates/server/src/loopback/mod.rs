@@ -4,10 +4,12 @@
 mod access_tokens;
 mod auth;
 mod body;
+mod brackets;
 mod error;
 mod failure;
 mod filter;
 mod number;
+mod object;
 mod openapi;
 mod path;
 
