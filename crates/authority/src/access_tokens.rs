@@ -1,10 +1,12 @@
 //! The three operations on access tokens.
 
 use countersign_domain::access_token::AccessToken;
+use countersign_domain::access_token_filter::Condition;
+use countersign_domain::access_token_list::Order;
 use countersign_domain::audit::{Action, FieldChange, Subject};
 use countersign_domain::caller::Permission;
 use countersign_domain::change::Mutation;
-use countersign_domain::error::{Denial, Error};
+use countersign_domain::error::{Denial, Error, Field};
 use countersign_domain::id::{Handle, TokenRef};
 use countersign_domain::lifetime::Ttl;
 use countersign_domain::restrictions::StatedRestrictions;
@@ -13,6 +15,30 @@ use countersign_domain::store::{AccessTokenQuery, Page, StoreError};
 
 use crate::Authority;
 use crate::change::{Asked, Deed, TRIES, contended, restrictions_stated, stated, time_text};
+
+/// Which tokens of an account, in which order and part.
+#[derive(Debug, Clone)]
+pub struct AccessTokenList {
+    /// Only those of which this is true.
+    pub condition: Condition,
+    /// Which comes first.
+    pub order: Order,
+    /// How many to leave out before the page.
+    pub offset: u64,
+    /// Most of the page.
+    pub limit: u32,
+}
+
+impl AccessTokenList {
+    /// All of them, in the order of creation.
+    pub const fn all(offset: u64, limit: u32) -> Self {
+        Self { condition: Condition::EVERYTHING, order: Order::CREATION, offset, limit }
+    }
+}
+
+fn too_wide(rows: u32) -> String {
+    format!("would look through more than {rows} tokens; narrow it by id or by time of creation")
+}
 
 impl Authority {
     /// Issues a token and gives its text, once. Restrictions that are not stated are the caller's.
@@ -47,17 +73,20 @@ impl Authority {
         Ok((token, text))
     }
 
-    /// A page of the account's live tokens, ordered by creation.
+    /// A page of the account's live tokens.
     pub async fn list_access_tokens(
         &self,
         asked: Asked<'_>,
-        offset: u64,
-        limit: u32,
+        list: AccessTokenList,
     ) -> Result<Page<AccessToken>, Error> {
         self.admit(asked.caller, asked.account, Permission::ReadAccessTokens)?;
-        let live_at = self.clock.now();
-        let query = AccessTokenQuery { account: asked.account, live_at, offset, limit };
-        Ok(self.store.list_access_tokens(query).await?)
+        let AccessTokenList { condition, order, offset, limit } = list;
+        let (account, live_at) = (asked.account, self.clock.now());
+        let query = AccessTokenQuery { account, live_at, condition, order, offset, limit };
+        self.store.list_access_tokens(query).await.map_err(|error| match error {
+            StoreError::SearchTooWide { rows } => Error::invalid(Field::Filter, too_wide(rows)),
+            other => other.into(),
+        })
     }
 
     /// Ends a token. A token may end itself without any scope: whoever holds it may throw it away.

@@ -25,6 +25,7 @@ use countersign_domain::lifetime::Lifetime;
 use countersign_domain::store::{Revision, SharedStore, StoreError};
 use countersign_domain::time::{Clock, Timestamp};
 
+pub use access_tokens::AccessTokenList;
 pub use audit::AuditFilter;
 pub use change::Asked;
 pub use directory::{Census, Directory, Known};

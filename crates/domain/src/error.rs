@@ -28,6 +28,8 @@ pub enum Field {
     Ttl,
     /// A substring to search for.
     Search,
+    /// What is demanded of the access tokens of a list, and their order.
+    Filter,
 }
 
 /// Why an operation was not done. Nothing has changed when one of these is answered, but for

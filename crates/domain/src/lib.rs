@@ -6,6 +6,8 @@
 //! [`entropy::Entropy`].
 
 pub mod access_token;
+pub mod access_token_filter;
+pub mod access_token_list;
 pub mod account;
 pub mod audit;
 pub mod caller;
@@ -18,6 +20,7 @@ pub mod id;
 pub mod lifetime;
 pub mod name;
 pub mod network;
+pub mod pattern;
 pub mod resource;
 pub mod restrictions;
 pub mod scope;

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::access_token::AccessToken;
+use crate::access_token_filter::Condition;
+use crate::access_token_list::Order;
 use crate::account::Account;
 use crate::audit::{Action, AuditRecord};
 use crate::change::{Change, FactChange};
@@ -133,13 +135,17 @@ pub struct ServiceTokenQuery {
     pub limit: u32,
 }
 
-/// Which access tokens, in which part. Ordered by creation, then handle, ascending.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Which access tokens, in which order and part.
+#[derive(Debug, Clone)]
 pub struct AccessTokenQuery {
     /// Whose.
     pub account: AccountId,
     /// Only those that expire later than this.
     pub live_at: Timestamp,
+    /// Only those of which this is true.
+    pub condition: Condition,
+    /// Which comes first.
+    pub order: Order,
     /// How many matching rows to leave out before the page.
     pub offset: u64,
     /// Most rows of the page.
@@ -208,7 +214,9 @@ pub struct RootToken {
 ///    `apply` returns; a refused change is not published.
 /// 7. `load_facts` gives the facts of every account and every token that is stored, expired and disabled ones
 ///    included, and the revision they stand at.
-/// 8. Lists are ordered as their query says, and stable; a page past the end is empty with the right total.
+/// 8. Lists are ordered as their query says, and stable; a page past the end is empty with the right total. A list of
+///    access tokens holds exactly those that its query [finds](AccessTokenQuery::finds), or is refused with
+///    `SearchTooWide`; one without a condition, in the order of creation, is never refused.
 /// 9. Recording usage touches no token row; counts add up; the latest use wins; usage of tokens that are gone is
 ///    dropped; a revoked token's usage goes with it. `load_used_secrets` names each secret with uses, and no other.
 /// 10. Audit records are never changed, and go only by promise 14; their order is that of their revisions; paging neither repeats nor loses.

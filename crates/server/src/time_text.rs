@@ -18,6 +18,20 @@ pub(crate) fn parse_rfc3339(text: &str) -> Option<Timestamp> {
     Some(Timestamp::from_micros(time.as_microsecond()))
 }
 
+/// Reads what JavaScript's `Date` reads of ISO 8601: RFC 3339, a date alone, a month, a year. A time without an offset
+/// is in UTC.
+pub(crate) fn parse_date(text: &str) -> Option<Timestamp> {
+    let is_digits =
+        |part: &str, len: usize| part.len() == len && part.bytes().all(|byte| byte.is_ascii_digit());
+    let midnight = |date: String| parse_rfc3339(&format!("{date}T00:00:00Z"));
+    match *text.splitn(3, '-').collect::<Vec<_>>().as_slice() {
+        [year] if is_digits(year, 4) => midnight(format!("{year}-01-01")),
+        [year, month] if is_digits(year, 4) && is_digits(month, 2) => midnight(format!("{text}-01")),
+        [_, _, day] if is_digits(day, 2) => midnight(text.to_owned()),
+        _ => parse_rfc3339(text).or_else(|| parse_rfc3339(&format!("{text}Z"))),
+    }
+}
+
 /// The library reads more than RFC 3339: times without seconds or separators, names of time zones.
 fn has_shape_of_rfc3339(text: &str) -> bool {
     const SHAPE: &[u8] = b"0000-00-00T00:00:00";
@@ -64,6 +78,20 @@ mod tests {
             assert_eq!(time(other), None, "{other} is no RFC 3339");
         }
         assert_eq!(time("2030-01-01t00:00:00z"), time("2030-01-01T00:00:00Z"));
+        let date = |text: &str| parse_date(text).and_then(rfc3339);
+        for (text, meaning) in [
+            ("2020", "2020-01-01T00:00:00Z"),
+            ("2020-02", "2020-02-01T00:00:00Z"),
+            ("2020-02-29", "2020-02-29T00:00:00Z"),
+            ("2020-02-29T01:02:03", "2020-02-29T01:02:03Z"),
+            ("2020-02-29T01:02:03.5", "2020-02-29T01:02:03.5Z"),
+            ("2020-02-29T01:02:03.500+01:00", "2020-02-29T00:02:03.5Z"),
+        ] {
+            assert_eq!(date(text).as_deref(), Some(meaning), "{text}");
+        }
+        for other in ["", "nope", "20", "2020-2", "2020-02-30", "2020-02-29T", "5-5-5", "2020-02-29Z", "-"] {
+            assert_eq!(date(other), None, "{other}");
+        }
         let moment = Timestamp::from_micros(1_654_739_957_123_000);
         assert_eq!(rfc3339(moment).as_deref(), Some("2022-06-09T01:59:17.123Z"));
         assert_eq!(

@@ -240,7 +240,7 @@ impl World {
     /// A part of an account's access tokens, the expired ones included.
     pub async fn access_page(&self, account: &Account, offset: u64, limit: u32) -> Page<AccessToken> {
         let live_at = Timestamp::from_micros(i64::MIN);
-        let query = AccessTokenQuery { account: account.id, live_at, offset, limit };
+        let query = AccessTokenQuery::of_account(account.id, live_at, offset, limit);
         must(self.store.list_access_tokens(query).await)
     }
 

@@ -12,6 +12,7 @@ mod checkpoint;
 mod chore;
 mod connection;
 mod failure;
+mod filtered;
 mod lists;
 mod load;
 mod migrate;

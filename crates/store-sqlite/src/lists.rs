@@ -10,6 +10,7 @@ use rusqlite::{Connection, Params, Row, params};
 
 use crate::apply::{find, signed};
 use crate::failure::Failure;
+use crate::filtered;
 use crate::pages;
 use crate::row::{self, Cells};
 use crate::sql;
@@ -119,6 +120,9 @@ pub(crate) fn access_tokens(
     connection: &Connection,
     query: &AccessTokenQuery,
 ) -> Result<Page<AccessToken>, Failure> {
+    if !query.is_plain() {
+        return filtered::access_tokens(connection, query);
+    }
     let (account, live_at) = (query.account.as_bytes(), query.live_at.as_micros());
     let all = find(connection, sql::FIND_COUNTS, [account], |row| {
         let mut cells = Cells::of(row, "accounts");

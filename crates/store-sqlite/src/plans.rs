@@ -55,6 +55,10 @@ fn each_list_has_its_index() {
         (sql::LIST_PAGES, "PRIMARY KEY (account=?)"),
         (sql::LIST_ACCESS_TOKENS, "INDEX access_tokens_by_creation (account=?)"),
         (
+            sql::WALK_ACCESS_TOKENS,
+            "INDEX access_tokens_by_creation (account=? AND created_at>? AND created_at<?)",
+        ),
+        (
             sql::COUNT_EXPIRED_ACCESS_TOKENS,
             "COVERING INDEX access_tokens_of_account_by_expiry (account=? AND expires_at<?)",
         ),

@@ -162,6 +162,11 @@ statements! {
         "SELECT ", access_token_columns!(), " FROM access_tokens \
          WHERE account = ?1 AND expires_at > ?2 ORDER BY created_at, handle LIMIT ?3 OFFSET ?4"
     );
+    /// Every bound is given, be it the least or the greatest there is.
+    WALK_ACCESS_TOKENS = concat!(
+        "SELECT ", access_token_columns!(), " FROM access_tokens \
+         WHERE account = ?1 AND created_at BETWEEN ?2 AND ?3 AND expires_at > ?4 ORDER BY created_at, handle"
+    );
     LIST_EXPIRED_ACCESS_TOKENS =
         "SELECT rowid, handle, account, version FROM access_tokens \
          WHERE expires_at < 9223372036854775807 AND expires_at < ?1 ORDER BY expires_at, handle LIMIT ?2";

@@ -25,6 +25,7 @@ use crate::audit;
 use crate::checkpoint::Pacer;
 use crate::chore::{Chore, Reply};
 use crate::connection::{Database, last_revision};
+use crate::filtered;
 use crate::lists;
 use crate::load;
 use crate::open::{Directory, OpenError, SqliteOptions, migrate};
@@ -239,6 +240,9 @@ impl Store for SqliteStore {
     }
 
     async fn list_access_tokens(&self, query: AccessTokenQuery) -> Result<Page<AccessToken>, StoreError> {
+        if filtered::is_wide(&query) {
+            return self.readers.search(move |c| lists::access_tokens(c, &query)).await;
+        }
         self.readers.read(move |c| lists::access_tokens(c, &query)).await
     }
 

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use countersign_authority::{AuditFilter, Decision, List};
+use countersign_authority::{AccessTokenList, AuditFilter, Decision, List};
 use countersign_domain::account::AccountChain;
 use countersign_domain::caller::Caller;
 use countersign_domain::change::FactChange;
@@ -352,7 +352,7 @@ impl Run {
             told.push(place);
             told.extend(listed.tokens.iter().map(|view| view.token.account));
         }
-        if let Ok(page) = authority.list_access_tokens(asked, 0, 100).await {
+        if let Ok(page) = authority.list_access_tokens(asked, AccessTokenList::all(0, 100)).await {
             told.push(place);
             told.extend(page.items.iter().map(|token| token.account));
         }

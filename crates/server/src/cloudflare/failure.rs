@@ -87,6 +87,7 @@ const fn pointer(field: Field) -> &'static str {
         Field::Scopes => "/scopes",
         Field::Ttl => "/ttl",
         Field::Search => "/search",
+        Field::Filter => "/filter",
     }
 }
 

@@ -11,7 +11,7 @@ use super::auth::Asking;
 use super::body::{AccessTokenInput, AccessTokenOutput, Done};
 use super::error::Failures;
 use super::failure::Failure;
-use super::filter::Filter;
+use super::filter::{Fields, Filter};
 use crate::App;
 use crate::wire::json_answer;
 
@@ -41,7 +41,7 @@ pub(super) async fn create(
     Ok(json_answer(StatusCode::OK, &AccessTokenOutput::issued(&token, &text)))
 }
 
-/// `GET …/accessTokens`: live tokens in the order they were made.
+/// `GET …/accessTokens`: live tokens, in the order they were made unless the filter has another.
 ///
 /// Needs `countersign:access-tokens:read`.
 #[utoipa::path(
@@ -49,9 +49,12 @@ pub(super) async fn create(
     path = "/v1/Accounts/{id}/accessTokens",
     operation_id = "list_access_tokens",
     params(("id" = String, Path, description = "of the account: 32 hex digits, or `me`"),
-        ("filter" = Option<String>, Query, description = "JSON: `limit` (at most 100) and `skip`")),
+        ("filter" = Option<String>, Query, description = "JSON, or in brackets as `filter[where][ttl][gt]=60`: \
+            `where` (properties id, ttl, scopes, created, userId, name; operators eq, neq, gt, gte, lt, lte, between, inq, \
+            nin, like, nlike, ilike, nilike, regexp; `and`, `or`), `order`, `fields`, `limit` (at most 100), `skip`, \
+            `include`")),
     responses((status = 200, description = "a page", body = Vec<AccessTokenOutput>,
-            headers(("x-total-count" = u64, description = "how many there are in all"))), Failures),
+            headers(("x-total-count" = u64, description = "how many match in all"))), Failures),
     tag = "access_tokens"
 )]
 pub(super) async fn list(
@@ -59,9 +62,12 @@ pub(super) async fn list(
     asking: Asking,
     filter: Filter,
 ) -> Result<Response, Failure> {
-    let page = app.authority.list_access_tokens(asking.asked(), filter.skip, filter.limit).await?;
+    let page = app.authority.list_access_tokens(asking.asked(), filter.list).await?;
     let tokens: Vec<_> = page.items.iter().map(AccessTokenOutput::listed).collect();
-    let mut response = json_answer(StatusCode::OK, &tokens);
+    let mut response = match &filter.fields {
+        Fields::All => json_answer(StatusCode::OK, &tokens),
+        some => json_answer(StatusCode::OK, &tokens.iter().map(|token| some.of(token)).collect::<Vec<_>>()),
+    };
     response.headers_mut().insert(&X_TOTAL_COUNT, HeaderValue::from(page.total));
     Ok(response)
 }

@@ -24,6 +24,8 @@ pub(super) enum Failure {
     UnsupportedBody(String),
     /// The body is no JSON object.
     Body(BodyFault),
+    /// The filter is nested too deep.
+    QueryTooDeep,
     /// Something is malformed; the whole message.
     Malformed(String),
     /// A value is wrong.
@@ -54,6 +56,9 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
+            Error::Invalid { field: Field::Filter, reason } => {
+                Self::Malformed(format!("The filter {reason}"))
+            }
             Error::Invalid { field, reason } => Self::Invalid { property: property(field), reason },
             // What is missing beside the token of a path is the account, and that is a denial as any other.
             Error::NotFound => Self::Denied(Denial::ForeignAccount),
@@ -98,6 +103,7 @@ const fn property(field: Field) -> &'static str {
         Field::Scopes => "scopes",
         Field::Ttl => "ttl",
         Field::Search => "search",
+        Field::Filter => "filter",
     }
 }
 
@@ -117,6 +123,14 @@ impl IntoResponse for Failure {
                 refused(ErrorObject::new(status, "UnsupportedMediaTypeError", message))
             }
             Self::Body(fault) => body_fault(fault),
+            Self::QueryTooDeep => refused(
+                ErrorObject::new(
+                    StatusCode::BAD_REQUEST,
+                    "Error",
+                    "The query object exceeds maximum depth 12",
+                )
+                .coded("QUERY_OBJECT_TOO_DEEP"),
+            ),
             Self::Malformed(message) => bad(message),
             Self::Invalid { property, reason } => refused(ErrorObject::invalid(property, reason)),
             Self::NoInstance { shown } => {

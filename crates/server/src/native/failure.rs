@@ -72,6 +72,7 @@ const fn word(field: Field) -> &'static str {
         Field::Scopes => "scopes",
         Field::Ttl => "ttl",
         Field::Search => "search",
+        Field::Filter => "filter",
     }
 }
 

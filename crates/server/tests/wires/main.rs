@@ -11,6 +11,7 @@ mod cloudflare;
 mod documents;
 mod envelope;
 mod faults;
+mod filters;
 mod forms;
 mod harness;
 mod last_seen;

@@ -32,10 +32,9 @@ impl State {
     }
 
     pub(super) fn list_access_tokens(&self, query: &AccessTokenQuery) -> Page<AccessToken> {
-        let matches =
-            |token: &&AccessToken| token.account == query.account && token.expires_at > query.live_at;
-        let mut tokens: Vec<_> = self.access_tokens.values().filter(matches).cloned().collect();
-        tokens.sort_by_key(|token| (token.created_at, token.handle));
+        let found = |token: &&AccessToken| query.finds(token);
+        let mut tokens: Vec<_> = self.access_tokens.values().filter(found).cloned().collect();
+        tokens.sort_by(|one, other| query.order.compare(one, other));
         page(tokens, query.offset, query.limit)
     }
 

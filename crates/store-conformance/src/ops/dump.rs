@@ -84,8 +84,8 @@ async fn dump_account(store: &SharedStore, number: u8) -> AccountDump {
     let found = ServiceTokenQuery { search: Some("AME 2".to_owned()), ..all.clone() };
     let part = ServiceTokenQuery { offset: 1, limit: 2, ..all.clone() };
     let never = Timestamp::from_micros(i64::MIN);
-    let access = AccessTokenQuery { account, live_at: never, offset: 0, limit: 100 };
-    let live_access = AccessTokenQuery { live_at: at(2), ..access };
+    let access = AccessTokenQuery::of_account(account, never, 0, 100);
+    let live_access = AccessTokenQuery { live_at: at(2), ..access.clone() };
     let (mut by_id, mut by_handle) = (Vec::new(), Vec::new());
     for number in 0..TOKENS {
         by_id.push(must(store.find_service_token(account, token_id(number)).await));

@@ -9,6 +9,7 @@ mod p04_unique;
 mod p05_limits;
 mod p06_publishing;
 mod p07_facts;
+mod p08_filtered;
 mod p08_lists;
 mod p09_usage;
 mod p10_audit;

@@ -8,6 +8,7 @@ use countersign_domain::name::Name;
 use countersign_domain::service_token::ServiceToken;
 use countersign_domain::store::{AccessTokenQuery, ServiceTokenQuery, Version};
 
+use super::p08_filtered::filtered;
 use crate::world::{LIMIT, Make, World, all_of, must, revocation};
 
 /// Promise 8.
@@ -17,6 +18,7 @@ pub async fn promise_08(make: Make<'_>) {
     of_one_name(make).await;
     thousands(make).await;
     access_tokens(make).await;
+    filtered(make).await;
 }
 
 async fn edges(make: Make<'_>) {
@@ -119,7 +121,7 @@ async fn access_tokens(make: Make<'_>) {
     }
     tokens.push(world.issue_access(&account, Ttl::Eternal).await);
     let live_at = tokens[2].expires_at;
-    let query = |offset, limit| AccessTokenQuery { account: account.id, live_at, offset, limit };
+    let query = |offset, limit| AccessTokenQuery::of_account(account.id, live_at, offset, limit);
     let live: Vec<_> = tokens.iter().filter(|token| token.expires_at > live_at).cloned().collect();
     assert_eq!(live.len(), 3, "what expires at the moment asked about is no longer live");
     for (offset, limit) in [(0, 100), (0, 1), (1, 1), (2, 5), (3, 5), (1000, 5), (0, 0)] {
