@@ -196,6 +196,12 @@ fn put_into_urls(journal: &mut Journal, secret: &str) {
         format!("/V1/accounts/{secret}/accessTokens/{secret}/"),
         format!("/v1/Accounts/me/accessTokens?filter=%7B%22where%22:%22{secret}%22%7D"),
         format!("/v1/Accounts/me/accessTokens?filter={secret}"),
+        format!("/v1/Accounts/me/accessTokens?filter[where][id]={secret}&filter[limit]=x{secret}"),
+        format!("/v1/Accounts/me/accessTokens?filter[where][id][regexp]=({secret}"),
+        format!(
+            "/v1/Accounts/me/accessTokens?filter[where][{secret}][inq]={secret}&filter[order]=id+{secret}"
+        ),
+        format!("/v1/Accounts/me/accessTokens?filter[include]={secret}&filter[{secret}=1"),
         format!("/v1/{secret}"),
         format!("/v1/Accounts/me/accessTokens/%{secret}"),
         format!("{tokens}/{secret}"),
@@ -249,6 +255,17 @@ fn put_into_bodies(journal: &mut Journal, secret: &str) {
         ] {
             journal.ask_as_root(method, &target, &body);
         }
+    }
+    let bearer = format!("Bearer {}", journal.root());
+    let form = [("authorization", &*bearer), ("content-type", "application/x-www-form-urlencoded")];
+    for body in [
+        format!("{secret}=1&ttl={secret}"),
+        format!("scopes={secret}"),
+        format!("scopes[]={secret}+"),
+        format!("{secret}[a=1"),
+        format!("{secret}=1&{secret}[{secret}]=2"),
+    ] {
+        journal.ask("POST", "/v1/Accounts/me/accessTokens", &form, &body);
     }
 }
 

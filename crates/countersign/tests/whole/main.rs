@@ -7,6 +7,8 @@ mod crash;
 #[cfg(test)]
 mod disk_full;
 #[cfg(test)]
+mod filters;
+#[cfg(test)]
 mod leak;
 #[cfg(test)]
 mod limits;
