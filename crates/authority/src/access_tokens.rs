@@ -1,20 +1,34 @@
-//! The three operations on access tokens.
+//! The operations on access tokens.
 
-use countersign_domain::access_token::AccessToken;
+use countersign_domain::access_token::{AccessToken, NewAccessToken, Source};
 use countersign_domain::access_token_filter::Condition;
 use countersign_domain::access_token_list::Order;
+use countersign_domain::account::Epoch;
 use countersign_domain::audit::{Action, FieldChange, Subject};
-use countersign_domain::caller::Permission;
-use countersign_domain::change::Mutation;
+use countersign_domain::caller::{Caller, Permission};
+use countersign_domain::change::{AccessTokenLimits, Mutation};
 use countersign_domain::error::{Denial, Error, Field};
-use countersign_domain::id::{Handle, TokenRef};
+use countersign_domain::id::{AccountId, Handle, TokenRef};
 use countersign_domain::lifetime::Ttl;
+use countersign_domain::lineage::Lineage;
+use countersign_domain::name::Name;
 use countersign_domain::restrictions::StatedRestrictions;
 use countersign_domain::secret::Secret;
 use countersign_domain::store::{AccessTokenQuery, Page, StoreError};
 
 use crate::Authority;
 use crate::change::{Asked, Deed, TRIES, contended, restrictions_stated, stated, time_text};
+
+/// What a client wants of a new access token.
+#[derive(Debug, Clone, Default)]
+pub struct AccessTokenRequest {
+    /// What people call it.
+    pub name: Option<Name>,
+    /// How long it lives.
+    pub ttl: Ttl,
+    /// What is not stated is what restricts the caller.
+    pub restrictions: StatedRestrictions,
+}
 
 /// Which tokens of an account, in which order and part.
 #[derive(Debug, Clone)]
@@ -45,32 +59,75 @@ impl Authority {
     pub async fn issue_access_token(
         &self,
         asked: Asked<'_>,
-        ttl: Ttl,
-        restrictions: StatedRestrictions,
+        request: AccessTokenRequest,
+    ) -> Result<(AccessToken, Secret), Error> {
+        self.mint(asked, request, Source::Issued).await
+    }
+
+    /// Issues a token to act in the name of an account below.
+    pub async fn impersonate(&self, asked: Asked<'_>, ttl: Ttl) -> Result<(AccessToken, Secret), Error> {
+        let request = AccessTokenRequest { ttl, ..AccessTokenRequest::default() };
+        self.mint(asked, request, Source::Impersonation).await
+    }
+
+    async fn mint(
+        &self,
+        asked: Asked<'_>,
+        request: AccessTokenRequest,
+        source: Source,
     ) -> Result<(AccessToken, Secret), Error> {
         self.admit(asked.caller, asked.account, Permission::WriteAccessTokens)?;
-        let ttl = self.policy.clamp_ttl(ttl)?;
-        let now = self.clock.now();
-        let restrictions = restrictions.or(&asked.caller.restrictions);
-        let minted_by = Some(asked.caller.handle);
-        let (token, text) =
-            AccessToken::issue(asked.account, ttl, restrictions, minted_by, self.entropy.as_ref(), now);
-        if !asked.caller.can_hand_out(&token.restrictions, token.expires_at) {
-            return Err(Error::Denied(Denial::BeyondCaller));
+        let ttl = self.policy.clamp_ttl(request.ttl)?;
+        let lineage = self.lineage_below(asked.caller)?;
+        let restrictions = request.restrictions.or(&asked.caller.restrictions);
+        for _ in 0..TRIES {
+            let now = self.clock.now();
+            let new = NewAccessToken {
+                account: asked.account,
+                name: request.name.clone(),
+                ttl,
+                restrictions: restrictions.clone(),
+                source,
+                lineage: lineage.clone(),
+                epoch: self.epoch_of(asked.account)?,
+            };
+            let (token, text) = AccessToken::issue(new, self.entropy.as_ref(), now);
+            if !asked.caller.can_hand_out(&token.restrictions, token.expires_at) {
+                return Err(Error::Denied(Denial::BeyondCaller));
+            }
+            let mutation =
+                Mutation::IssueAccessToken { token: token.clone(), limits: self.access_token_limits() };
+            match self.apply(asked, mutation, issued(&token), now).await {
+                // All its tokens ended a moment ago: this one would have been of the time before.
+                Err(Error::Store(StoreError::Stale)) => {}
+                outcome => return outcome.map(|()| (token, text)),
+            }
         }
-        let mut changes = vec![
-            stated("ttl", token.ttl.as_number().to_string()),
-            stated("expires_at", time_text(token.expires_at)),
-        ];
-        changes.extend(restrictions_stated(&token.restrictions));
-        let deed = Deed {
-            action: Action::IssueAccessToken,
-            subject: Subject::Token(TokenRef::Access(token.handle)),
-            changes,
-        };
-        let limit = self.policy.access_tokens_per_account;
-        self.apply(asked, Mutation::IssueAccessToken { token: token.clone(), limit }, deed, now).await?;
-        Ok((token, text))
+        Err(contended())
+    }
+
+    /// What stems from the caller.
+    pub(crate) fn lineage_below(&self, caller: &Caller) -> Result<Lineage, Error> {
+        let lineage = caller.lineage.below(caller.handle, |ancestor| self.directory.knows(*ancestor));
+        let reason = format!(
+            "would stem from more than {} access tokens, each minted by the one before and still alive",
+            Lineage::LONGEST
+        );
+        lineage.ok_or_else(|| Error::invalid(Field::Lineage, reason))
+    }
+
+    /// As the doors know it. It is the store that makes sure.
+    pub(crate) fn epoch_of(&self, account: AccountId) -> Result<Epoch, Error> {
+        let chain = self.directory.chain(account);
+        let own = chain.and_then(|chain| chain.own().map(|account| account.epoch));
+        own.ok_or(Error::Denied(Denial::ForeignAccount))
+    }
+
+    pub(crate) const fn access_token_limits(&self) -> AccessTokenLimits {
+        AccessTokenLimits {
+            all: self.policy.access_tokens_per_account,
+            of_logins: self.policy.logins_per_account,
+        }
     }
 
     /// A page of the account's live tokens.
@@ -89,20 +146,40 @@ impl Authority {
         })
     }
 
-    /// Ends a token. A token may end itself without any scope: whoever holds it may throw it away.
-    pub async fn revoke_access_token(&self, asked: Asked<'_>, handle: Handle) -> Result<(), Error> {
+    /// Ends a token, and where asked for everything that stems from it. A token may end itself without any scope:
+    /// whoever holds it may throw it away.
+    pub async fn revoke_access_token(
+        &self,
+        asked: Asked<'_>,
+        handle: Handle,
+        descendants: bool,
+    ) -> Result<(), Error> {
         let itself = asked.account == asked.caller.account && handle == asked.caller.handle;
-        if !itself {
+        if !itself || descendants {
             self.admit(asked.caller, asked.account, Permission::WriteAccessTokens)?;
         }
+        self.end_access_token(asked, handle, descendants).await?;
+        if descendants {
+            self.sweep_ended_a_little().await;
+        }
+        Ok(())
+    }
+
+    async fn end_access_token(
+        &self,
+        asked: Asked<'_>,
+        handle: Handle,
+        descendants: bool,
+    ) -> Result<(), Error> {
+        let action = if descendants { Action::RevokeDescendants } else { Action::RevokeAccessToken };
         for _ in 0..TRIES {
             let now = self.clock.now();
             let found = self.store.find_access_token(asked.account, handle).await?;
-            let token = found.ok_or(Error::NotFound)?;
+            let expected = found.ok_or(Error::NotFound)?.version;
             let mutation =
-                Mutation::RevokeAccessToken { account: asked.account, handle, expected: token.version };
+                Mutation::RevokeAccessToken { account: asked.account, handle, expected, descendants };
             let deed = Deed {
-                action: Action::RevokeAccessToken,
+                action,
                 subject: Subject::Token(TokenRef::Access(handle)),
                 changes: Vec::<FieldChange>::new(),
             };
@@ -113,4 +190,45 @@ impl Authority {
         }
         Err(contended())
     }
+
+    /// Ends every access token of the account; of the caller's own account all but the one that asks. One change,
+    /// however many they are.
+    pub async fn revoke_all_access_tokens(&self, asked: Asked<'_>) -> Result<(), Error> {
+        self.admit(asked.caller, asked.account, Permission::WriteAccessTokens)?;
+        for _ in 0..TRIES {
+            let now = self.clock.now();
+            let before = self.load_row(asked.account).await?;
+            let next = before.clone().end_access_tokens(now);
+            let deed = Deed {
+                action: Action::RevokeAllAccessTokens,
+                subject: Subject::Account(asked.account),
+                changes: Vec::new(),
+            };
+            match self.replace_account(asked, &before, next, deed, now).await {
+                Err(Error::Store(StoreError::Stale)) => {}
+                outcome => {
+                    outcome?;
+                    self.sweep_ended_a_little().await;
+                    return Ok(());
+                }
+            }
+        }
+        Err(contended())
+    }
+}
+
+/// What the audit says of a new token.
+pub(crate) fn issued(token: &AccessToken) -> Deed {
+    let action = match token.source {
+        Source::Login => Action::Login,
+        Source::Impersonation => Action::Impersonate,
+        Source::Issued | Source::Root => Action::IssueAccessToken,
+    };
+    let mut changes = vec![
+        stated("ttl", token.ttl.as_number().to_string()),
+        stated("expires_at", time_text(token.expires_at)),
+    ];
+    changes.extend(token.name.as_ref().map(|name| stated("name", name.as_str())));
+    changes.extend(restrictions_stated(&token.restrictions));
+    Deed { action, subject: Subject::Token(TokenRef::Access(token.handle)), changes }
 }

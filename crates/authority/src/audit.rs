@@ -2,7 +2,6 @@
 
 use std::cmp::Reverse;
 
-use countersign_domain::account::Account;
 use countersign_domain::audit::Action;
 use countersign_domain::caller::{Caller, Permission};
 use countersign_domain::error::Error;
@@ -82,11 +81,6 @@ impl Authority {
         }
         usage.refusals.sort_by_key(|refusals| Reverse(refusals.minute));
         usage
-    }
-
-    /// The caller's own account.
-    pub async fn load_own_account(&self, caller: &Caller) -> Result<Account, Error> {
-        self.store.find_account(caller.account).await?.ok_or(Error::NotFound)
     }
 
     async fn holds(&self, account: AccountId, token: TokenRef) -> Result<bool, Error> {

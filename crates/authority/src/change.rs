@@ -9,6 +9,7 @@ use countersign_domain::error::Error;
 use countersign_domain::id::{AccountId, ChangeId};
 use countersign_domain::restrictions::Restrictions;
 use countersign_domain::service_token::ServiceToken;
+use countersign_domain::store::StoreError;
 use countersign_domain::time::Timestamp;
 
 use crate::Authority;
@@ -27,14 +28,29 @@ pub struct Asked<'a> {
     pub origin: &'a Origin,
 }
 
-impl Asked<'_> {
-    fn guard(&self) -> Guard {
-        Guard::Token { handle: self.caller.handle, version: self.caller.version }
+impl<'a> Asked<'a> {
+    fn author(&self) -> Author<'a> {
+        let Self { caller, account, origin } = *self;
+        Author {
+            guard: Guard::Token { handle: caller.handle, version: caller.version },
+            actor: Actor::Token { account: caller.account, handle: caller.handle },
+            account,
+            origin,
+        }
     }
+}
 
-    fn actor(&self) -> Actor {
-        Actor::Token { account: self.caller.account, handle: self.caller.handle }
-    }
+/// In whose name a change is made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Author<'a> {
+    /// What must still be so.
+    pub(crate) guard: Guard,
+    /// Who is written in the audit.
+    pub(crate) actor: Actor,
+    /// To which account it belongs.
+    pub(crate) account: AccountId,
+    /// From where.
+    pub(crate) origin: &'a Origin,
 }
 
 /// What the audit says of a change beside who and where.
@@ -57,18 +73,28 @@ impl Authority {
         if asked.caller.expires_at <= now {
             return Err(Error::Unauthenticated);
         }
+        Ok(self.apply_as(asked.author(), mutation, deed, now).await?)
+    }
+
+    /// Applies a change in somebody's name.
+    pub(crate) async fn apply_as(
+        &self,
+        author: Author<'_>,
+        mutation: Mutation,
+        deed: Deed,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let audit = AuditEntry {
             id: ChangeId::mint(now, self.entropy.as_ref()),
             at: now,
-            actor: asked.actor(),
+            actor: author.actor,
             action: deed.action,
-            account: asked.account,
+            account: author.account,
             subject: deed.subject,
-            origin: asked.origin.clone(),
+            origin: author.origin.clone(),
             changes: deed.changes,
         };
-        self.store.apply(Change { guard: asked.guard(), mutation, audit }).await?;
-        Ok(())
+        self.store.apply(Change { guard: author.guard, mutation, audit }).await.map(|_| ())
     }
 
     /// Applies a change of Countersign's own.
@@ -77,19 +103,20 @@ impl Authority {
         account: AccountId,
         mutation: Mutation,
         deed: Deed,
-    ) -> Result<(), countersign_domain::store::StoreError> {
-        let now = self.clock.now();
-        let audit = AuditEntry {
-            id: ChangeId::mint(now, self.entropy.as_ref()),
-            at: now,
-            actor: Actor::System,
-            action: deed.action,
-            account,
-            subject: deed.subject,
-            origin: Origin::default(),
-            changes: deed.changes,
-        };
-        self.store.apply(Change { guard: Guard::System, mutation, audit }).await.map(|_| ())
+    ) -> Result<(), StoreError> {
+        self.apply_own_from(account, &Origin::default(), mutation, deed).await
+    }
+
+    /// As [`Authority::apply_own`], on behalf of somebody who is not known.
+    pub(crate) async fn apply_own_from(
+        &self,
+        account: AccountId,
+        origin: &Origin,
+        mutation: Mutation,
+        deed: Deed,
+    ) -> Result<(), StoreError> {
+        let author = Author { guard: Guard::System, actor: Actor::System, account, origin };
+        self.apply_as(author, mutation, deed, self.clock.now()).await
     }
 }
 

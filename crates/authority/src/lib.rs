@@ -5,12 +5,17 @@
 //! judges from the [`Directory`] alone, and keeps [`UsageLog`] beside both.
 
 mod access_tokens;
+mod accounts;
 mod audit;
 mod change;
 mod directory;
+mod login;
+mod organizations;
+mod passwords;
 mod policy;
 mod root;
 mod service_tokens;
+mod throttle;
 mod upkeep;
 mod usage;
 mod verify;
@@ -25,13 +30,17 @@ use countersign_domain::lifetime::Lifetime;
 use countersign_domain::store::{Revision, SharedStore, StoreError};
 use countersign_domain::time::{Clock, Timestamp};
 
-pub use access_tokens::AccessTokenList;
+pub use access_tokens::{AccessTokenList, AccessTokenRequest};
+pub use accounts::{AccountPatch, AccountRequest, AccountStep};
 pub use audit::AuditFilter;
 pub use change::Asked;
 pub use directory::{Census, Directory, Known};
+pub use organizations::{Invitation, MembershipStep};
+use passwords::Passwords;
 pub use policy::Policy;
 pub use root::{RootError, RootOutcome, RootSettings};
 pub use service_tokens::{List, Listed, ServiceTokenView};
+use throttle::Throttle;
 pub use upkeep::{FLUSH_EVERY, SWEEP_EVERY};
 pub use usage::{UsageLog, UsageStats};
 pub use verify::{Decision, Granted, Sighting};
@@ -44,6 +53,10 @@ pub struct Authority {
     directory: Arc<Directory>,
     /// Uses and refusals that wait to be written.
     usage: UsageLog,
+    /// Hashes passwords away from the requests.
+    passwords: Passwords,
+    /// How often somebody may try to log in.
+    throttle: Throttle,
     /// The time.
     clock: Arc<dyn Clock>,
     /// Where secrets and ids come from.
@@ -62,7 +75,10 @@ impl Authority {
         entropy: Arc<dyn Entropy>,
         policy: Policy,
     ) -> Self {
-        Self { store, directory, usage: UsageLog::default(), clock, entropy, policy }
+        let passwords = Passwords::new(policy.hashing_at_once, Arc::clone(&entropy));
+        let throttle =
+            Throttle::new(policy.logins_per_minute_account, policy.logins_per_minute_address, &clock);
+        Self { store, directory, usage: UsageLog::default(), passwords, throttle, clock, entropy, policy }
     }
 
     /// Fills the directory from the store. Call it once, before anything is written or verified.
@@ -110,13 +126,19 @@ impl Authority {
         self.entropy.fill(out);
     }
 
+    /// Whether the token of `caller` has the scope.
+    fn check_scope(&self, caller: &Caller, permission: Permission) -> Result<(), Error> {
+        if caller.may(permission) {
+            return Ok(());
+        }
+        Err(Error::Denied(Denial::MissingScope(permission.scope())))
+    }
+
     /// Whether `caller` may do this with `account`: its token has the scope, and the account is its own or below.
     fn admit(&self, caller: &Caller, account: AccountId, permission: Permission) -> Result<(), Error> {
-        if !caller.may(permission) {
-            return Err(Error::Denied(Denial::MissingScope(permission.scope())));
-        }
-        let within = self.directory.chain(account).is_some_and(|chain| chain.is_within(caller.account));
-        if !within {
+        self.check_scope(caller, permission)?;
+        let chain = self.directory.chain(account).filter(|chain| !chain.is_deleted());
+        if !chain.is_some_and(|chain| chain.is_within(caller.account)) {
             return Err(Error::Denied(Denial::ForeignAccount));
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! What a deployment allows.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use countersign_domain::error::{Error, Field};
@@ -18,6 +19,24 @@ pub struct Policy {
     pub service_tokens_per_account: u32,
     /// Most access tokens of an account.
     pub access_tokens_per_account: u32,
+    /// Most access tokens of an account that come from logging in.
+    pub logins_per_account: u32,
+    /// Most accounts directly below an account.
+    pub children_per_account: u32,
+    /// Most organizations to which an account belongs.
+    pub organizations_per_account: u32,
+    /// Most accounts that belong to an organization.
+    pub members_per_organization: u32,
+    /// Whether somebody who is not known may make an account below the root.
+    pub open_sign_up: bool,
+    /// The ttl of a token from logging in for which none was stated.
+    pub login_ttl: Ttl,
+    /// How often a minute an account's password may be tried, and from an address.
+    pub logins_per_minute_account: NonZeroU32,
+    /// As [`Policy::logins_per_minute_account`], for all accounts from one address.
+    pub logins_per_minute_address: NonZeroU32,
+    /// How many passwords are hashed at once; each takes a core and 19 MB for some tens of milliseconds.
+    pub hashing_at_once: usize,
     /// How new service token secrets begin.
     pub secret_prefix: SecretPrefix,
     /// How long records of the audit are kept; `None` = for ever.
@@ -31,6 +50,15 @@ impl Default for Policy {
             allow_forever: true,
             service_tokens_per_account: 1_000_000,
             access_tokens_per_account: 1_000_000,
+            logins_per_account: 1_000,
+            children_per_account: 100_000,
+            organizations_per_account: 100,
+            members_per_organization: 10_000,
+            open_sign_up: false,
+            login_ttl: Ttl::DEFAULT,
+            logins_per_minute_account: const { NonZeroU32::new(20).unwrap() },
+            logins_per_minute_address: const { NonZeroU32::new(60).unwrap() },
+            hashing_at_once: 2,
             secret_prefix: SecretPrefix::default(),
             audit_retention: None,
         }

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use countersign_domain::access_token::AccessToken;
-use countersign_domain::account::Account;
+use countersign_domain::access_token::{AccessToken, NewAccessToken, Source};
+use countersign_domain::account::{Account, Epoch, NewAccount};
 use countersign_domain::audit::{Action, Subject};
 use countersign_domain::change::Mutation;
+use countersign_domain::email::Email;
 use countersign_domain::id::{AccountId, Handle, TokenRef};
 use countersign_domain::lifetime::Ttl;
+use countersign_domain::lineage::Lineage;
+use countersign_domain::profile::Profile;
 use countersign_domain::restrictions::Restrictions;
 use countersign_domain::secret::Secret;
 use countersign_domain::store::{Cause, RootToken, StoreError, Version};
@@ -57,6 +60,9 @@ pub enum RootError {
         /// As stored.
         found: AccountId,
     },
+    /// The text cannot be an e-mail address.
+    #[error("COUNTERSIGN_ROOT_EMAIL must be an e-mail address, such as root@localhost")]
+    UnfitEmail,
     /// The text cannot be a token.
     #[error(
         "COUNTERSIGN_ROOT_TOKEN must be 32 to 128 characters of A-Z a-z 0-9 _ -, at least 10 of them different; \
@@ -124,7 +130,8 @@ impl Authority {
         text: &Secret,
         last: Option<RootToken>,
     ) -> Result<bool, RootError> {
-        let token = AccessToken::root(text, account, self.clock.now()).ok_or(RootError::UnfitToken)?;
+        let token = AccessToken::root(text, account, self.root_epoch(account), self.clock.now())
+            .ok_or(RootError::UnfitToken)?;
         let Some(unchanged) = last.filter(|last| last.handle == token.handle) else {
             let retire = last.and_then(|last| Some((last.handle, last.live?)));
             self.set_root_token(token, retire).await?;
@@ -149,15 +156,16 @@ impl Authority {
         }
         let now = self.clock.now();
         let id = settings.account_id.unwrap_or_else(|| AccountId::mint(now, self.entropy.as_ref()));
-        let email: Box<str> = settings.email.as_deref().unwrap_or("root@localhost").into();
+        let email = Email::parse(settings.email.as_deref().unwrap_or("root@localhost"));
+        let email = email.map_err(|_| RootError::UnfitEmail)?;
         let deed = Deed {
             action: Action::CreateAccount,
             subject: Subject::Account(id),
-            changes: vec![stated("email", email.clone())],
+            changes: vec![stated("email", email.as_str())],
         };
-        let account =
-            Account { id, parent: None, email, enabled: true, created_at: now, version: Version::FIRST };
-        self.apply_own(id, Mutation::CreateAccount(account), deed).await?;
+        let new = NewAccount { email, password: None, profile: Profile::default() };
+        let account = Account::with_id(id, None, new, now);
+        self.apply_own(id, Mutation::CreateAccount { account, limit: 0 }, deed).await?;
         Ok(id)
     }
 
@@ -168,12 +176,24 @@ impl Authority {
         keep: impl FnOnce(&Secret) -> Result<(), Cause>,
     ) -> Result<Secret, RootError> {
         let now = self.clock.now();
-        let (token, text) =
-            AccessToken::issue(account, Ttl::Eternal, Restrictions::NONE, None, self.entropy.as_ref(), now);
+        let new = NewAccessToken {
+            account,
+            name: None,
+            ttl: Ttl::Eternal,
+            restrictions: Restrictions::NONE,
+            source: Source::Root,
+            lineage: Lineage::default(),
+            epoch: self.root_epoch(account),
+        };
+        let (token, text) = AccessToken::issue(new, self.entropy.as_ref(), now);
         keep(&text).map_err(RootError::NotKept)?;
         // What was kept stays when this fails: a commit of which that is said may have happened all the same.
         self.set_root_token(token, retire).await?;
         Ok(text)
+    }
+
+    fn root_epoch(&self, account: AccountId) -> Epoch {
+        self.epoch_of(account).unwrap_or_default()
     }
 
     async fn set_root_token(

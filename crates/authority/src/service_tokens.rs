@@ -105,7 +105,7 @@ impl Authority {
             asked.account,
             new,
             restrictions,
-            Some(asked.caller.handle),
+            self.lineage_below(asked.caller)?,
             &self.policy.secret_prefix,
             self.entropy.as_ref(),
             now,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use countersign_domain::error::causes;
 use countersign_domain::store::StoreError;
 use countersign_domain::time::Timestamp;
 use countersign_domain::usage::UsageBatch;
@@ -64,6 +65,14 @@ impl Authority {
         Ok(())
     }
 
+    /// Removes some of what has ended just now, so that lists do not show it. What is left is for [`Authority::sweep`];
+    /// the doors refuse it already, so that this may fail.
+    pub(crate) async fn sweep_ended_a_little(&self) {
+        if let Err(error) = self.store.sweep_ended(ROWS_A_SWEEP).await {
+            tracing::warn!(error = %causes(&error), "what has ended is not swept yet");
+        }
+    }
+
     /// Removes what is past its time, in small batches so that changes are not delayed. Gives how many rows.
     pub async fn sweep(&self) -> Result<u64, StoreError> {
         let now = self.clock.now();
@@ -76,7 +85,9 @@ impl Authority {
                 None => 0,
             };
             swept += u64::from(tokens) + u64::from(refusals) + u64::from(records);
-            if [tokens, refusals, records].iter().all(|rows| *rows < ROWS_A_SWEEP) {
+            let ended = self.store.sweep_ended(ROWS_A_SWEEP).await?;
+            swept += u64::from(ended.removed);
+            if [tokens, refusals, records].iter().all(|rows| *rows < ROWS_A_SWEEP) && !ended.more {
                 return Ok(swept);
             }
         }

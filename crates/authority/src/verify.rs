@@ -3,14 +3,15 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use countersign_domain::account::AccountChain;
 use countersign_domain::caller::Caller;
 use countersign_domain::demand::{Circumstances, Demand, Presented, RequestLine};
 use countersign_domain::error::Denial;
 use countersign_domain::fact::{Bearer, CredentialKey, Kind};
-use countersign_domain::id::{AccountId, TokenRef};
+use countersign_domain::id::{AccountId, OrganizationId, TokenRef};
 use countersign_domain::time::Timestamp;
 use countersign_domain::usage::Door;
-use countersign_domain::verdict::{Grant, Reason, Verdict, judge};
+use countersign_domain::verdict::{Grant, Reason, Standing, Verdict, check_live, judge};
 
 use crate::Authority;
 use crate::directory::Known;
@@ -97,6 +98,7 @@ impl Authority {
             handle,
             version: fact.version,
             restrictions: fact.restrictions.clone(),
+            lineage: fact.lineage.clone(),
             expires_at: fact.expires_at,
         };
         Ok((caller, granted))
@@ -107,10 +109,20 @@ impl Authority {
     pub fn is_current(&self, caller: &Caller) -> bool {
         let known = self.directory.find(&CredentialKey::Handle(caller.handle));
         known.is_some_and(|known| {
+            let chain = known.chain();
+            let standing = self.standing(&known, chain.as_ref(), &[]);
             known.fact.version == caller.version
-                && known.fact.expires_at > self.clock.now()
-                && known.chain().is_some_and(|chain| chain.is_enabled())
+                && check_live(&known.fact, &standing, self.clock.now()).is_ok()
         })
+    }
+
+    fn standing<'a>(
+        &self,
+        known: &Known,
+        chain: Option<&'a AccountChain>,
+        organizations: &'a [OrganizationId],
+    ) -> Standing<'a> {
+        Standing { chain, is_cut: self.directory.is_cut(&known.fact.lineage), organizations }
     }
 
     /// Takes note that a credential was used.
@@ -148,9 +160,10 @@ impl Authority {
         sighting: Sighting<'_>,
         now: Timestamp,
     ) -> Decision {
-        let chain = known.chain();
+        let (chain, organizations) = (known.chain(), known.acts_in(&demand.organizations));
+        let standing = self.standing(&known, chain.as_ref(), &organizations);
         let circumstances = Circumstances { request: sighting.request, address: sighting.address };
-        match judge(&known.fact, chain.as_ref(), presented, demand, &circumstances, now) {
+        match judge(&known.fact, &standing, presented, demand, &circumstances, now) {
             Verdict::Granted(grant) => Decision::Granted(Granted { known, grant }),
             Verdict::Denied(reason) => {
                 let token = known.fact.token();

@@ -3,7 +3,7 @@
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::commands::{access_token, audit, config, service_token, verify};
+use crate::commands::{access_token, account, audit, config, organization, service_token, verify};
 use crate::config::ConfigArgs;
 use crate::failure::{EXIT_CODES, Failure};
 use crate::{output, serve};
@@ -38,6 +38,12 @@ enum Command {
     /// Issue, rotate, revoke … the credentials that machines show at doors
     #[command(subcommand)]
     ServiceToken(service_token::Command),
+    /// Make, list, stop, end … the accounts that own tokens
+    #[command(subcommand)]
+    Account(account::Command),
+    /// Make organizations, and say who belongs to them
+    #[command(subcommand)]
+    Organization(organization::Command),
     /// Issue, list, revoke the tokens that APIs are called with
     #[command(subcommand)]
     AccessToken(access_token::Command),
@@ -85,6 +91,8 @@ impl Cli {
             Command::Config(command) => command.run(),
             Command::Root(RootCommand::Reset(args)) => Ok(serve::reset_root(&args)?),
             Command::ServiceToken(command) => command.run(),
+            Command::Account(command) => command.run(),
+            Command::Organization(command) => command.run(),
             Command::AccessToken(command) => command.run(),
             Command::Verify(args) => verify::verify(&args),
             Command::Audit(args) => audit::audit(&args),

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use crate::access_token::AccessToken;
 use crate::id::Handle;
+use crate::name::Name;
 use crate::pattern::Pattern;
 use crate::scope::Scope;
 use crate::time::Timestamp;
@@ -172,8 +173,7 @@ impl TextProperty {
         match self {
             Self::Handle => look(Some(token.handle.as_str())),
             Self::Account => look(Some(token.account.encode(&mut [0; 32]))),
-            // The one line to change when tokens have names.
-            Self::Name => look(None),
+            Self::Name => look(token.name.as_ref().map(Name::as_str)),
         }
     }
 }
@@ -222,9 +222,12 @@ impl<T: Copy + Ord> Bounds<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access_token::{NewAccessToken, Source};
+    use crate::account::Epoch;
     use crate::entropy::Entropy;
     use crate::id::AccountId;
     use crate::lifetime::Ttl;
+    use crate::lineage::Lineage;
     use crate::restrictions::Restrictions;
     use crate::scope::Scopes;
 
@@ -241,7 +244,16 @@ mod tests {
         });
         let account = AccountId::from_bytes([0xab; 16]);
         let now = Timestamp::from_micros(1_000);
-        AccessToken::issue(account, ttl, Restrictions::from(scopes), None, &Zero, now).0
+        let new = NewAccessToken {
+            account,
+            name: None,
+            ttl,
+            restrictions: Restrictions::from(scopes),
+            source: Source::Issued,
+            lineage: Lineage::default(),
+            epoch: Epoch::FIRST,
+        };
+        AccessToken::issue(new, &Zero, now).0
     }
 
     fn equals(text: &str) -> TextTest {

@@ -26,6 +26,38 @@ pub enum Actor {
 pub enum Action {
     /// An account was made.
     CreateAccount,
+    /// What an account says of itself, or its address, was changed.
+    UpdateAccount,
+    /// An account got another password; its access tokens ended.
+    ChangePassword,
+    /// An account and everything below it was stopped.
+    DisableAccount,
+    /// An account was let go on.
+    EnableAccount,
+    /// An account and everything below it was ended.
+    DeleteAccount,
+    /// An organization was made.
+    CreateOrganization,
+    /// What an organization says of itself was changed.
+    UpdateOrganization,
+    /// An organization was let act in.
+    ActivateOrganization,
+    /// An organization was stopped.
+    DeactivateOrganization,
+    /// An account was invited into an organization.
+    InviteMember,
+    /// An account agreed to belong to an organization.
+    AcceptMembership,
+    /// An account refused to belong to an organization.
+    RejectMembership,
+    /// A membership was let go on.
+    EnableMembership,
+    /// A membership was stopped.
+    DisableMembership,
+    /// A membership got another role.
+    ChangeRole,
+    /// A membership was ended.
+    DeleteMembership,
     /// A service token was issued.
     IssueServiceToken,
     /// A service token's name was changed, and nothing else.
@@ -44,16 +76,40 @@ pub enum Action {
     RevokeServiceToken,
     /// An access token was issued.
     IssueAccessToken,
+    /// Somebody logged in and got an access token.
+    Login,
+    /// An access token was issued to act in the name of an account below.
+    Impersonate,
     /// An access token was ended.
     RevokeAccessToken,
+    /// An access token was ended with everything that stems from it.
+    RevokeDescendants,
+    /// All access tokens of an account were ended, but for the one that asked.
+    RevokeAllAccessTokens,
     /// The root token was set; the one before it ended.
     SetRootToken,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 32] = [
         Self::CreateAccount,
+        Self::UpdateAccount,
+        Self::ChangePassword,
+        Self::DisableAccount,
+        Self::EnableAccount,
+        Self::DeleteAccount,
+        Self::CreateOrganization,
+        Self::UpdateOrganization,
+        Self::ActivateOrganization,
+        Self::DeactivateOrganization,
+        Self::InviteMember,
+        Self::AcceptMembership,
+        Self::RejectMembership,
+        Self::EnableMembership,
+        Self::DisableMembership,
+        Self::ChangeRole,
+        Self::DeleteMembership,
         Self::IssueServiceToken,
         Self::RenameServiceToken,
         Self::UpdateServiceToken,
@@ -63,7 +119,11 @@ impl Action {
         Self::DisableServiceToken,
         Self::RevokeServiceToken,
         Self::IssueAccessToken,
+        Self::Login,
+        Self::Impersonate,
         Self::RevokeAccessToken,
+        Self::RevokeDescendants,
+        Self::RevokeAllAccessTokens,
         Self::SetRootToken,
     ];
 
@@ -71,6 +131,22 @@ impl Action {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::CreateAccount => "account.create",
+            Self::UpdateAccount => "account.update",
+            Self::ChangePassword => "account.change_password",
+            Self::DisableAccount => "account.disable",
+            Self::EnableAccount => "account.enable",
+            Self::DeleteAccount => "account.delete",
+            Self::CreateOrganization => "organization.create",
+            Self::UpdateOrganization => "organization.update",
+            Self::ActivateOrganization => "organization.activate",
+            Self::DeactivateOrganization => "organization.deactivate",
+            Self::InviteMember => "membership.invite",
+            Self::AcceptMembership => "membership.accept",
+            Self::RejectMembership => "membership.reject",
+            Self::EnableMembership => "membership.enable",
+            Self::DisableMembership => "membership.disable",
+            Self::ChangeRole => "membership.change_role",
+            Self::DeleteMembership => "membership.delete",
             Self::IssueServiceToken => "service_token.issue",
             Self::RenameServiceToken => "service_token.rename",
             Self::UpdateServiceToken => "service_token.update",
@@ -80,7 +156,11 @@ impl Action {
             Self::DisableServiceToken => "service_token.disable",
             Self::RevokeServiceToken => "service_token.revoke",
             Self::IssueAccessToken => "access_token.issue",
+            Self::Login => "access_token.login",
+            Self::Impersonate => "access_token.impersonate",
             Self::RevokeAccessToken => "access_token.revoke",
+            Self::RevokeDescendants => "access_token.revoke_descendants",
+            Self::RevokeAllAccessTokens => "access_token.revoke_all",
             Self::SetRootToken => "root_token.set",
         }
     }

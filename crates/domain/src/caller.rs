@@ -1,6 +1,7 @@
 //! Who asks, and what they may ask for.
 
 use crate::id::{AccountId, Handle};
+use crate::lineage::Lineage;
 use crate::restrictions::Restrictions;
 use crate::store::Version;
 use crate::time::Timestamp;
@@ -67,6 +68,8 @@ pub struct Caller {
     pub version: Version,
     /// What the token may be used for, on which requests, from where.
     pub restrictions: Restrictions,
+    /// From which tokens the token stems.
+    pub lineage: Lineage,
     /// When the token ends.
     pub expires_at: Timestamp,
 }

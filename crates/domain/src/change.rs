@@ -4,7 +4,8 @@ use crate::access_token::AccessToken;
 use crate::account::{Account, AccountFact};
 use crate::audit::AuditEntry;
 use crate::fact::{CredentialKey, Fact};
-use crate::id::{AccountId, ClientId, Handle, ServiceTokenId};
+use crate::id::{AccountId, ClientId, Handle, MembershipId, OrganizationId, ServiceTokenId};
+use crate::organization::{Membership, MembershipFact, Organization, OrganizationFact};
 use crate::service_token::ServiceToken;
 use crate::store::Version;
 
@@ -31,15 +32,91 @@ pub enum Guard {
         /// As the caller was judged by.
         version: Version,
     },
+    /// The account's row has still this version, and it and all above are enabled: somebody has logged in.
+    Account {
+        /// Which account.
+        id: AccountId,
+        /// As the password was compared with.
+        version: Version,
+    },
     /// Countersign itself.
     System,
+}
+
+/// How many memberships there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MembershipLimits {
+    /// Of an account.
+    pub of_account: u32,
+    /// Of an organization.
+    pub of_organization: u32,
+}
+
+/// How many access tokens an account may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccessTokenLimits {
+    /// Of all kinds.
+    pub all: u32,
+    /// From logging in: people forget to log out.
+    pub of_logins: u32,
 }
 
 /// What is written. `expected` versions make a change that was decided on an outdated row fail as stale.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mutation {
-    /// A new account.
-    CreateAccount(Account),
+    /// A new account, unless the one above holds `limit` already.
+    CreateAccount {
+        /// The account.
+        account: Account,
+        /// Most accounts directly below the one above.
+        limit: u32,
+    },
+    /// The next state of an account.
+    ReplaceAccount {
+        /// The version it was decided on.
+        expected: Version,
+        /// The next state.
+        account: Account,
+        /// The next state of the one access token that does not end with the account's epoch.
+        keep: Option<AccessToken>,
+    },
+    /// A new organization, and that its owner belongs to it, unless the owner belongs to `limit` already.
+    CreateOrganization {
+        /// The organization.
+        organization: Organization,
+        /// Its owner's.
+        membership: Membership,
+        /// Most memberships of the owner.
+        limit: u32,
+    },
+    /// The next state of an organization.
+    ReplaceOrganization {
+        /// The version it was decided on.
+        expected: Version,
+        /// The next state.
+        organization: Organization,
+    },
+    /// A new membership, unless its account or its organization has as many as it may.
+    CreateMembership {
+        /// The membership.
+        membership: Membership,
+        /// How many there may be.
+        limits: MembershipLimits,
+    },
+    /// The next state of a membership.
+    ReplaceMembership {
+        /// The version it was decided on.
+        expected: Version,
+        /// The next state.
+        membership: Membership,
+    },
+    /// The end of a membership.
+    DeleteMembership {
+        /// Which.
+        id: MembershipId,
+        /// The version it was decided on.
+        expected: Version,
+    },
     /// A new service token, unless its account holds `limit` already.
     IssueServiceToken {
         /// The token.
@@ -65,12 +142,12 @@ pub enum Mutation {
         /// The version it was decided on.
         expected: Version,
     },
-    /// A new access token, unless its account holds `limit` already.
+    /// A new access token, unless its account holds `limits` already. Its epoch must be the account's.
     IssueAccessToken {
         /// The token.
         token: AccessToken,
         /// Most tokens of the account.
-        limit: u32,
+        limits: AccessTokenLimits,
     },
     /// The end of an access token.
     RevokeAccessToken {
@@ -80,6 +157,8 @@ pub enum Mutation {
         handle: Handle,
         /// The version it was decided on.
         expected: Version,
+        /// Whether everything that stems from it ends with it.
+        descendants: bool,
     },
     /// A new root token; the one set before it ends. A handle that was set once can never be set again
     /// (`Duplicate`).
@@ -105,6 +184,25 @@ pub enum FactChange {
     },
     /// An account is as said.
     Account(AccountFact),
+    /// An account is gone; so is whatever was its.
+    AccountGone(AccountId),
+    /// An organization is as said.
+    Organization(OrganizationFact),
+    /// An organization is gone; so are its memberships.
+    OrganizationGone(OrganizationId),
+    /// A membership is as said.
+    Membership(MembershipFact),
+    /// A membership is gone; its last row had a version below this one.
+    MembershipGone {
+        /// Which.
+        id: MembershipId,
+        /// Greater than any version of its row.
+        version: Version,
+    },
+    /// Whatever stems from this access token has ended.
+    Cut(Handle),
+    /// Nothing that stems from this access token is left.
+    CutHealed(Handle),
 }
 
 impl Mutation {
@@ -112,7 +210,24 @@ impl Mutation {
     pub fn fact_changes(&self) -> Vec<FactChange> {
         let gone = |key, last: Version| FactChange::CredentialGone { key, version: last.next() };
         match self {
-            Self::CreateAccount(account) => vec![FactChange::Account(account.into())],
+            Self::CreateAccount { account, .. } => vec![FactChange::Account(account.into())],
+            Self::ReplaceAccount { account, keep, .. } => {
+                // The token first: one of an epoch to come is accepted, one of an epoch that is over is not.
+                let kept = keep.as_ref().map(|token| FactChange::Credential(token.into()));
+                kept.into_iter().chain([FactChange::Account(account.into())]).collect()
+            }
+            Self::CreateOrganization { organization, membership, .. } => {
+                vec![FactChange::Organization(organization.into()), FactChange::Membership(membership.into())]
+            }
+            Self::ReplaceOrganization { organization, .. } => {
+                vec![FactChange::Organization(organization.into())]
+            }
+            Self::CreateMembership { membership, .. } | Self::ReplaceMembership { membership, .. } => {
+                vec![FactChange::Membership(membership.into())]
+            }
+            Self::DeleteMembership { id, expected } => {
+                vec![FactChange::MembershipGone { id: *id, version: expected.next() }]
+            }
             Self::IssueServiceToken { token, .. } | Self::ReplaceServiceToken { token, .. } => {
                 vec![FactChange::Credential(token.into())]
             }
@@ -120,8 +235,9 @@ impl Mutation {
                 vec![gone(CredentialKey::Client(*client_id), *expected)]
             }
             Self::IssueAccessToken { token, .. } => vec![FactChange::Credential(token.into())],
-            Self::RevokeAccessToken { handle, expected, .. } => {
-                vec![gone(CredentialKey::Handle(*handle), *expected)]
+            Self::RevokeAccessToken { handle, expected, descendants, .. } => {
+                let cut = descendants.then_some(FactChange::Cut(*handle));
+                cut.into_iter().chain([gone(CredentialKey::Handle(*handle), *expected)]).collect()
             }
             Self::SetRootToken { token, retire } => {
                 let retired = retire.map(|(handle, version)| gone(CredentialKey::Handle(handle), version));

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::fact::{CredentialKey, Kind};
-use crate::id::{AccountId, ClientId, Handle};
+use crate::id::{AccountId, ClientId, Handle, OrganizationId};
 use crate::resource::ResourcePath;
 use crate::scope::Scope;
 use crate::secret::{PresentedSecret, parse_access_text, parse_service_secret};
@@ -88,8 +88,8 @@ pub struct Demand {
     pub scopes: Vec<Vec<Scope>>,
     /// For each entry: the credential's account is it or below it.
     pub accounts: Vec<AccountId>,
-    /// Organizations in which the bearer must be allowed to act.
-    pub organizations: Vec<Box<str>>,
+    /// For each entry: the bearer may act in it right now.
+    pub organizations: Vec<OrganizationId>,
     /// For each entry: the credential is of this kind.
     pub kinds: Vec<Kind>,
 }

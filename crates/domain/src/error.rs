@@ -28,6 +28,24 @@ pub enum Field {
     Ttl,
     /// A substring to search for.
     Search,
+    /// An account's e-mail address.
+    Email,
+    /// An account's password.
+    Password,
+    /// The password that an account had.
+    OldPassword,
+    /// What an account or an organization says of itself.
+    Profile,
+    /// That the account is the root.
+    RootAccount,
+    /// The account above.
+    Parent,
+    /// The account that is invited.
+    Invited,
+    /// The tokens from which a token stems.
+    Lineage,
+    /// An organization.
+    Organization,
     /// What is demanded of the access tokens of a list, and their order.
     Filter,
 }
@@ -47,6 +65,21 @@ pub enum Error {
     /// There is no such thing in this account.
     #[error("not found")]
     NotFound,
+    /// Another one has this value, which only one may have.
+    #[error("{field:?} is taken")]
+    Taken {
+        /// Which value.
+        field: Field,
+    },
+    /// The e-mail and the password are not those of an account that may log in.
+    #[error("the e-mail or the password is wrong")]
+    LoginFailed,
+    /// Too many attempts to log in.
+    #[error("too many attempts to log in")]
+    TooManyLogins {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The caller may not do this, or not with this account.
     #[error("denied: {0}")]
     Denied(Denial),
@@ -82,6 +115,12 @@ pub enum Denial {
     /// The result would go beyond the caller.
     #[error("the resulting credential would go beyond the caller's")]
     BeyondCaller,
+    /// Nobody may make an account without being known.
+    #[error("sign-up is not open in this deployment")]
+    NoSignUp,
+    /// The token may not be used in the organization.
+    #[error("the organization is not one that the token may be used in")]
+    OtherOrganization,
     /// The token is bound to other requests than this one.
     #[error("the token is bound to other resources")]
     OtherResource,
@@ -95,7 +134,8 @@ impl Denial {
     pub const fn reason(self) -> Reason {
         match self {
             Self::MissingScope(_) | Self::BeyondCaller => Reason::InsufficientScope,
-            Self::ForeignAccount => Reason::WrongAccount,
+            Self::ForeignAccount | Self::NoSignUp => Reason::WrongAccount,
+            Self::OtherOrganization => Reason::WrongOrganization,
             Self::OtherResource => Reason::ResourceDenied,
             Self::OtherAddress => Reason::AddressDenied,
         }

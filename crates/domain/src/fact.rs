@@ -1,7 +1,10 @@
 //! What verification needs to know of a credential, and no more.
 
 use crate::access_token::AccessToken;
+use crate::account::Epoch;
 use crate::id::{AccountId, ClientId, Handle, ServiceTokenId, TokenRef};
+use crate::lineage::Lineage;
+use crate::name::Name;
 use crate::restrictions::Restrictions;
 use crate::secret::Digest;
 use crate::service_token::{SecretVersion, ServiceToken};
@@ -70,8 +73,12 @@ pub struct Fact {
     pub version: Version,
     /// The secret before the current one; boxed because few tokens are in rotation.
     pub previous: Option<Box<PreviousFact>>,
-    /// What people call it; empty for access tokens.
+    /// What people call it; empty when nothing.
     pub name: Box<str>,
+    /// From which tokens it stems.
+    pub lineage: Lineage,
+    /// Of an access token: the epoch of its account, of which an earlier one is not accepted.
+    pub epoch: Option<Epoch>,
     /// What it may be used for, on which requests, from where.
     pub restrictions: Restrictions,
 }
@@ -141,6 +148,8 @@ impl From<&ServiceToken> for Fact {
                 })
             }),
             name: token.name.as_str().into(),
+            lineage: token.lineage.clone(),
+            epoch: None,
             restrictions: token.restrictions.clone(),
         }
     }
@@ -157,7 +166,9 @@ impl From<&AccessToken> for Fact {
             expires_at: token.expires_at,
             version: token.version,
             previous: None,
-            name: "".into(),
+            name: token.name.as_ref().map_or("", Name::as_str).into(),
+            lineage: token.lineage.clone(),
+            epoch: Some(token.epoch),
             restrictions: token.restrictions.clone(),
         }
     }

@@ -40,50 +40,74 @@ fn parse_hex(text: &[u8]) -> Option<[u8; 16]> {
     Some(out)
 }
 
-/// An account: 32 lower-case hex digits, made as a UUIDv7 without hyphens. One id on both wires.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AccountId([u8; 16]);
+/// Ids that are written as 32 lower-case hex digits and made as UUIDv7 without hyphens.
+macro_rules! hex_id {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; 16]);
 
-impl AccountId {
-    /// A new id, sorted by `now`.
-    pub fn mint(now: Timestamp, entropy: &dyn Entropy) -> Self {
-        Self(uuid_v7(now, entropy).into_bytes())
-    }
+        impl $name {
+            /// Names nothing that there is: what stands for an id that cannot be read.
+            pub const OF_NONE: Self = Self([0; 16]);
 
-    /// The id of these bytes, as a store keeps them.
-    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes)
-    }
+            /// A new id, sorted by `now`.
+            pub fn mint(now: Timestamp, entropy: &dyn Entropy) -> Self {
+                Self(uuid_v7(now, entropy).into_bytes())
+            }
 
-    /// The bytes, as a store keeps them.
-    pub const fn as_bytes(&self) -> &[u8; 16] {
-        &self.0
-    }
+            /// The id of these bytes, as a store keeps them.
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(bytes)
+            }
 
-    /// The text, written into `buffer`: for where formatting would be felt.
-    pub fn encode<'b>(&self, buffer: &'b mut [u8; 32]) -> &'b str {
-        Uuid::from_bytes(self.0).simple().encode_lower(buffer)
-    }
+            /// The bytes, as a store keeps them.
+            pub const fn as_bytes(&self) -> &[u8; 16] {
+                &self.0
+            }
+
+            /// The text, written into `buffer`: for where formatting would be felt.
+            pub fn encode<'b>(&self, buffer: &'b mut [u8; 32]) -> &'b str {
+                Uuid::from_bytes(self.0).simple().encode_lower(buffer)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                let invalid = InvalidId(concat!($what, " (32 lower-case hex digits)"));
+                parse_hex(text.as_bytes()).map(Self).ok_or(invalid)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.encode(&mut [0; 32]))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    };
 }
 
-impl FromStr for AccountId {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        parse_hex(text.as_bytes()).map(Self).ok_or(InvalidId("an account id (32 lower-case hex digits)"))
-    }
+hex_id! {
+    /// An account. One id on both wires.
+    AccountId, "an account id"
 }
 
-impl fmt::Display for AccountId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.encode(&mut [0; 32]))
-    }
+hex_id! {
+    /// An organization: the tenant in which bearers act.
+    OrganizationId, "an organization id"
 }
 
-impl fmt::Debug for AccountId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
+hex_id! {
+    /// That an account belongs to an organization.
+    MembershipId, "a membership id"
 }
 
 /// A service token's id: a hyphenated UUID. Policies and the API name a token by it; headers name it by

@@ -191,6 +191,12 @@ pub enum Ttl {
 #[error("must be a whole number of seconds, at least 1, or -1 for a token that does not expire")]
 pub struct InvalidTtl;
 
+impl Default for Ttl {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Ttl {
     /// Two weeks: what 0 and an absent `ttl` mean.
     pub const DEFAULT: Self = Self::Seconds(1_209_600);

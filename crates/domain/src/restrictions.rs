@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use crate::network::Networks;
+use crate::organization::Organizations;
 use crate::resource::Resources;
 use crate::scope::Scopes;
 
-/// What a credential may be used for, on which requests and from where. Each dimension that states nothing restricts
+/// What a credential may be used for, in which organizations, on which requests and from where. Each dimension that states nothing restricts
 /// nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Restrictions {
@@ -18,6 +19,7 @@ pub struct Restrictions {
 
 #[derive(Debug, PartialEq, Eq)]
 struct Rare {
+    organizations: Organizations,
     resources: Resources,
     allowed_ips: Networks,
 }
@@ -27,6 +29,8 @@ struct Rare {
 pub struct StatedRestrictions {
     /// `None`: not stated.
     pub scopes: Option<Scopes>,
+    /// `None`: not stated.
+    pub organizations: Option<Organizations>,
     /// `None`: not stated.
     pub resources: Option<Resources>,
     /// `None`: not stated.
@@ -38,9 +42,19 @@ impl Restrictions {
     pub const NONE: Self = Self { scopes: Scopes::FULL, rare: None };
 
     /// These.
-    pub fn new(scopes: Scopes, resources: Resources, allowed_ips: Networks) -> Self {
-        let is_rare = !resources.is_all() || !allowed_ips.is_all();
-        Self { scopes, rare: is_rare.then(|| Arc::new(Rare { resources, allowed_ips })) }
+    pub fn new(
+        scopes: Scopes,
+        organizations: Organizations,
+        resources: Resources,
+        allowed_ips: Networks,
+    ) -> Self {
+        let is_rare = !organizations.is_all() || !resources.is_all() || !allowed_ips.is_all();
+        Self { scopes, rare: is_rare.then(|| Arc::new(Rare { organizations, resources, allowed_ips })) }
+    }
+
+    /// In which organizations it may be used.
+    pub fn organizations(&self) -> &Organizations {
+        self.rare.as_deref().map_or(&Organizations::ALL, |rare| &rare.organizations)
     }
 
     /// On which requests it may be used.
@@ -54,9 +68,10 @@ impl Restrictions {
     }
 
     /// Each dimension by its name in the native API, with what is stated of it; for the audit.
-    pub fn stated(&self) -> [(&'static str, Option<String>); 3] {
+    pub fn stated(&self) -> [(&'static str, Option<String>); 4] {
         [
             ("scopes", self.scopes.joined()),
+            ("organizations", self.organizations().joined()),
             ("resources", self.resources().joined()),
             ("allowed_ips", self.allowed_ips().joined()),
         ]
@@ -70,6 +85,7 @@ impl Restrictions {
     /// Whether nothing in `self` goes beyond `other`, in every dimension.
     pub fn within(&self, other: &Self) -> bool {
         self.scopes.within(&other.scopes)
+            && self.organizations().within(other.organizations())
             && self.resources().within(other.resources())
             && self.allowed_ips().within(other.allowed_ips())
     }
@@ -86,6 +102,7 @@ impl StatedRestrictions {
     pub fn or(self, other: &Restrictions) -> Restrictions {
         Restrictions::new(
             self.scopes.unwrap_or_else(|| other.scopes.clone()),
+            self.organizations.unwrap_or_else(|| other.organizations().clone()),
             self.resources.unwrap_or_else(|| other.resources().clone()),
             self.allowed_ips.unwrap_or_else(|| other.allowed_ips().clone()),
         )

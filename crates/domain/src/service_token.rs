@@ -9,6 +9,7 @@ use crate::entropy::Entropy;
 use crate::error::{Error, Field};
 use crate::id::{AccountId, ClientId, Handle, ServiceTokenId};
 use crate::lifetime::{Lifetime, Span};
+use crate::lineage::Lineage;
 use crate::name::Name;
 use crate::restrictions::{Restrictions, StatedRestrictions};
 use crate::secret::{Digest, Secret, SecretPrefix, mint_service_secret};
@@ -51,8 +52,8 @@ pub struct ServiceToken {
     pub updated_at: Timestamp,
     /// From then on it is refused.
     pub expires_at: Timestamp,
-    /// The access token that issued it.
-    pub minted_by: Option<Handle>,
+    /// From which access tokens it stems.
+    pub lineage: Lineage,
     /// Of its row: grows with every change.
     pub version: Version,
 }
@@ -137,7 +138,7 @@ impl ServiceToken {
         account: AccountId,
         new: NewServiceToken,
         restrictions: Restrictions,
-        minted_by: Option<Handle>,
+        lineage: Lineage,
         prefix: &SecretPrefix,
         entropy: &dyn Entropy,
         now: Timestamp,
@@ -161,7 +162,7 @@ impl ServiceToken {
             previous: None,
             created_at: now,
             updated_at: now,
-            minted_by,
+            lineage,
             version: Version::FIRST,
         };
         (token, secret)

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::fact::Fact;
+use crate::lineage::Lineage;
 use crate::scope::{Scope, Scopes};
 
 struct Counting(AtomicU64);
@@ -40,7 +41,15 @@ impl Bench {
             secret_version: 1,
         };
         let account = AccountId::from_bytes([1; 16]);
-        ServiceToken::issue(account, new, Restrictions::NONE, None, &self.prefix, &self.entropy, T0)
+        ServiceToken::issue(
+            account,
+            new,
+            Restrictions::NONE,
+            Lineage::default(),
+            &self.prefix,
+            &self.entropy,
+            T0,
+        )
     }
 
     fn rotation(&self, by: &str, now: Timestamp, overlap_until: Option<Timestamp>) -> Rotation<'_> {

@@ -11,8 +11,10 @@ use crate::access_token_list::Order;
 use crate::account::Account;
 use crate::audit::{Action, AuditRecord};
 use crate::change::{Change, FactChange};
+use crate::email::Email;
 use crate::fact::CredentialKey;
-use crate::id::{AccountId, Handle, ServiceTokenId, TokenRef};
+use crate::id::{AccountId, Handle, MembershipId, OrganizationId, ServiceTokenId, TokenRef};
+use crate::organization::{Membership, Organization};
 use crate::service_token::{SecretVersion, ServiceToken};
 use crate::time::Timestamp;
 use crate::usage::{Refusals, Usage, UsageBatch};
@@ -62,7 +64,7 @@ pub enum StoreError {
     /// The row has another version than expected: read again, decide again.
     #[error("the row has changed meanwhile")]
     Stale,
-    /// The id, e-mail or root token is there already, or was.
+    /// The id, e-mail, membership or root token is there already, or was.
     #[error("it exists already")]
     Duplicate,
     /// There is no such row. Never made from a failure.
@@ -71,7 +73,7 @@ pub enum StoreError {
     /// The caller's credential or account is no longer what the change was decided on.
     #[error("the guard does not hold")]
     GuardFailed,
-    /// The account holds as many tokens as it may.
+    /// There are as many of the kind as there may be.
     #[error("limit of {limit} reached")]
     LimitReached {
         /// How many it may hold.
@@ -152,6 +154,48 @@ pub struct AccessTokenQuery {
     pub limit: u32,
 }
 
+/// Which accounts below another one, in which part. Ordered by creation, then id, ascending. Deleted ones are left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountQuery {
+    /// Directly below this one.
+    pub parent: AccountId,
+    /// How many to leave out before the page.
+    pub offset: u64,
+    /// Most rows of the page.
+    pub limit: u32,
+}
+
+/// To which organizations an account belongs, in which part. Ordered by id, ascending: as they were made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrganizationQuery {
+    /// The account, by an effective membership.
+    pub account: AccountId,
+    /// How many to leave out before the page.
+    pub offset: u64,
+    /// Most rows of the page.
+    pub limit: u32,
+}
+
+/// Which memberships of an organization, in which part. Ordered by creation, then id, ascending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MembershipQuery {
+    /// The organization.
+    pub organization: OrganizationId,
+    /// How many to leave out before the page.
+    pub offset: u64,
+    /// Most rows of the page.
+    pub limit: u32,
+}
+
+/// What one turn of [`Store::sweep_ended`] did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SweptEnded {
+    /// Rows that are gone.
+    pub removed: u32,
+    /// Whether another turn is needed.
+    pub more: bool,
+}
+
 /// Which audit records, newest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditQuery {
@@ -206,10 +250,12 @@ pub struct RootToken {
 /// 1. `apply` writes the mutation and its audit entry together or not at all, and is durable when it returns `Ok`.
 /// 2. `apply` refuses with `GuardFailed` when the guard does not hold, whatever else is wrong with the change.
 /// 3. A replaced or revoked row must have the expected version and account: `NotFound` without such a row in the
-///    account, `Stale` with another version.
-/// 4. Ids, handles, e-mails and root token handles are unique: `Duplicate`. Compared byte for byte.
-/// 5. A token beyond its account's limit is `LimitReached`; access tokens that have expired when a new one is made are
-///    no part of it, up to as many as the limit. Tokens of an account that is not there are `NotFound`.
+///    account, `Stale` with another version. What is deleted is not replaced.
+/// 4. Ids, handles, e-mails, pairs of organization and account, and root token handles are unique: `Duplicate`.
+///    Compared byte for byte.
+/// 5. What goes beyond a limit is `LimitReached`; access tokens that have expired when a new one is made are
+///    no part of it, up to as many as the limit. What belongs to an account or an organization that is not there is
+///    `NotFound`.
 /// 6. Changes are published to the [`ChangeSink`] in the order of their revisions, after the commit and before
 ///    `apply` returns; a refused change is not published.
 /// 7. `load_facts` gives the facts of every account and every token that is stored, expired and disabled ones
@@ -226,6 +272,12 @@ pub struct RootToken {
 ///     publishes each as gone.
 /// 14. `sweep_audit` removes records from the oldest revision on, up to the first that is not older than the given
 ///     time, at most as many as asked; the newest record stays, and no revision is used twice.
+/// 15. An access token of an earlier epoch than its account's guards nothing, and none is issued for another epoch
+///     (`Stale`). The token that a replaced account keeps must be there with the version before (`Stale`).
+/// 16. What stems from a token that was ended with its descendants guards nothing.
+/// 17. `sweep_ended` removes, in turns that each look at about as many rows as asked: deleted accounts with all that is
+///     theirs or below them, access tokens of earlier epochs, and what stems from tokens that were ended with their
+///     descendants; nothing else. Everything is published as gone.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Applies a change (promises 1 to 6).
@@ -245,6 +297,34 @@ pub trait Store: Send + Sync + 'static {
 
     /// The account without a parent; `None` in an empty store.
     async fn find_root_account(&self) -> Result<Option<Account>, StoreError>;
+
+    /// The account with this e-mail address.
+    async fn find_account_by_email(&self, email: &Email) -> Result<Option<Account>, StoreError>;
+
+    /// A page of the accounts below another one (promise 8).
+    async fn list_accounts(&self, query: AccountQuery) -> Result<Page<Account>, StoreError>;
+
+    /// The organization of this id.
+    async fn find_organization(&self, id: OrganizationId) -> Result<Option<Organization>, StoreError>;
+
+    /// A page of the organizations to which an account belongs (promise 8).
+    async fn list_organizations(&self, query: OrganizationQuery) -> Result<Page<Organization>, StoreError>;
+
+    /// The membership of this id.
+    async fn find_membership(&self, id: MembershipId) -> Result<Option<Membership>, StoreError>;
+
+    /// The membership of this account in this organization.
+    async fn find_membership_of(
+        &self,
+        organization: OrganizationId,
+        account: AccountId,
+    ) -> Result<Option<Membership>, StoreError>;
+
+    /// A page of the memberships of an organization (promise 8).
+    async fn list_memberships(&self, query: MembershipQuery) -> Result<Page<Membership>, StoreError>;
+
+    /// Removes what has ended by a mark; about `limit` rows a turn (promise 17).
+    async fn sweep_ended(&self, limit: u32) -> Result<SweptEnded, StoreError>;
 
     /// The root token set last.
     async fn find_root_token(&self) -> Result<Option<RootToken>, StoreError>;

@@ -3,6 +3,7 @@
 use crate::account::AccountChain;
 use crate::demand::{Circumstances, Demand, Presented};
 use crate::fact::{Fact, PreviousFact};
+use crate::id::OrganizationId;
 use crate::scope::Scope;
 use crate::service_token::SecretVersion;
 use crate::time::Timestamp;
@@ -148,20 +149,29 @@ impl Reason {
     }
 }
 
+/// What is known of that on which a credential stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing<'a> {
+    /// The fact's account and those above it; `None` when it cannot be read, which refuses.
+    pub chain: Option<&'a AccountChain>,
+    /// Whether a token from which it stems was ended with everything that stems from it.
+    pub is_cut: bool,
+    /// Of the organizations that are asked about: those in which the account may act right now.
+    pub organizations: &'a [OrganizationId],
+}
+
 /// Decides about a credential of which the fact is known. Pure: the same arguments give the same verdict.
-///
-/// `chain` is the fact's account and those above it; `None` when it cannot be read, which refuses.
 pub fn judge(
     fact: &Fact,
-    chain: Option<&AccountChain>,
+    standing: &Standing<'_>,
     presented: &Presented<'_>,
     demand: &Demand,
     request: &Circumstances<'_>,
     now: Timestamp,
 ) -> Verdict {
     let decide = || {
-        let (grant, chain) = authenticate(fact, chain, presented, now)?;
-        meet_demand(fact, chain, demand)?;
+        let (grant, chain) = authenticate(fact, standing, presented, now)?;
+        meet_demand(fact, chain, standing.organizations, demand)?;
         keep_restrictions(fact, request)?;
         Ok(grant)
     };
@@ -171,7 +181,7 @@ pub fn judge(
 /// The secret first: to one who does not know it, every other property of the token is the same refusal.
 fn authenticate<'c>(
     fact: &Fact,
-    chain: Option<&'c AccountChain>,
+    standing: &Standing<'c>,
     presented: &Presented<'_>,
     now: Timestamp,
 ) -> Result<(Grant, &'c AccountChain), Reason> {
@@ -182,14 +192,35 @@ fn authenticate<'c>(
         let previous = fact.previous.as_deref().filter(|previous| previous.digest == shown);
         grant_previous(fact, previous.ok_or(Reason::WrongSecret)?, now)?
     };
-    let chain = chain.filter(|chain| chain.is_enabled()).ok_or(Reason::AccountDisabled)?;
+    Ok((grant, check_live(fact, standing, now)?))
+}
+
+/// Whether the credential would be accepted from one who knows its secret; gives its account and those above.
+pub fn check_live<'c>(
+    fact: &Fact,
+    standing: &Standing<'c>,
+    now: Timestamp,
+) -> Result<&'c AccountChain, Reason> {
+    let chain = standing.chain.filter(|chain| !chain.is_deleted()).ok_or(Reason::AccountDisabled)?;
+    if standing.is_cut || has_ended_with_epoch(fact, chain) {
+        return Err(Reason::Unknown);
+    }
+    if !chain.is_enabled() {
+        return Err(Reason::AccountDisabled);
+    }
     if !fact.enabled {
         return Err(Reason::Disabled);
     }
     if fact.expires_at <= now {
         return Err(Reason::Expired);
     }
-    Ok((grant, chain))
+    Ok(chain)
+}
+
+/// Whether all access tokens of its account were ended after it was issued. It is as good as gone.
+fn has_ended_with_epoch(fact: &Fact, chain: &AccountChain) -> bool {
+    let current = chain.own().map(|account| account.epoch);
+    fact.epoch.is_some_and(|epoch| current.is_none_or(|current| epoch < current))
 }
 
 fn grant_previous(fact: &Fact, previous: &PreviousFact, now: Timestamp) -> Result<Grant, Reason> {
@@ -202,15 +233,22 @@ fn grant_previous(fact: &Fact, previous: &PreviousFact, now: Timestamp) -> Resul
 }
 
 /// Refuses with the first part of the demand that does not hold.
-fn meet_demand(fact: &Fact, chain: &AccountChain, demand: &Demand) -> Result<(), Reason> {
+fn meet_demand(
+    fact: &Fact,
+    chain: &AccountChain,
+    organizations: &[OrganizationId],
+    demand: &Demand,
+) -> Result<(), Reason> {
     if demand.kinds.iter().any(|kind| *kind != fact.kind()) {
         return Err(Reason::WrongKind);
     }
     if demand.accounts.iter().any(|account| !chain.is_within(*account)) {
         return Err(Reason::WrongAccount);
     }
-    if !demand.organizations.is_empty() {
-        // No credential acts in an organization yet, so none can meet such a demand.
+    let acts_in = |organization: &OrganizationId| {
+        organizations.contains(organization) && fact.restrictions.organizations().cover(*organization)
+    };
+    if !demand.organizations.iter().all(acts_in) {
         return Err(Reason::WrongOrganization);
     }
     let holds = |any_of: &Vec<Scope>| any_of.iter().any(|scope| scope_holds(fact, chain, demand, scope));
@@ -233,11 +271,11 @@ fn keep_restrictions(fact: &Fact, request: &Circumstances<'_>) -> Result<(), Rea
 }
 
 /// Being unscoped means full authority *of its own account*: a customer's unscoped token must not open the
-/// operator's admin door, so it meets a scope only at the root or where the door names an account as well
-/// (design 2.3).
+/// operator's admin door, so it meets a scope only at the root or where the door names an account or an organization as
+/// well (design 2.3).
 fn scope_holds(fact: &Fact, chain: &AccountChain, demand: &Demand, scope: &Scope) -> bool {
     if fact.restrictions.scopes.is_full() {
-        return chain.is_root() || !demand.accounts.is_empty();
+        return chain.is_root() || !demand.accounts.is_empty() || !demand.organizations.is_empty();
     }
     fact.restrictions.scopes.cover(scope.as_str())
 }

@@ -3,11 +3,13 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::account::{Account, AccountFact};
+use crate::account::{Account, AccountFact, AccountState, Epoch};
 use crate::demand::RequestLine;
 use crate::fact::{Bearer, Kind};
 use crate::id::{AccountId, ClientId, ServiceTokenId};
+use crate::lineage::Lineage;
 use crate::network::Networks;
+use crate::organization::Organizations;
 use crate::resource::{Resource, Resources};
 use crate::restrictions::Restrictions;
 use crate::scope::Scopes;
@@ -52,23 +54,31 @@ fn fact() -> Fact {
             expires_at: at(500),
         })),
         name: "ci".into(),
+        lineage: Lineage::default(),
+        epoch: None,
         restrictions: Restrictions::NONE,
     }
 }
 
+fn chain_of(states: [AccountState; 2], epoch: Epoch) -> AccountChain {
+    let fact = |id, parent, state| AccountFact { id, parent, state, epoch, version: Version::FIRST };
+    AccountChain::collect([fact(account(2), Some(account(1)), states[0]), fact(account(1), None, states[1])])
+        .unwrap()
+}
+
 fn chain(enabled: [bool; 2]) -> AccountChain {
-    let fact = |id, parent, enabled| AccountFact { id, parent, enabled, version: Version::FIRST };
-    AccountChain::collect([
-        fact(account(2), Some(account(1)), enabled[0]),
-        fact(account(1), None, enabled[1]),
-    ])
-    .unwrap()
+    let state = |enabled| if enabled { AccountState::Enabled } else { AccountState::Disabled };
+    chain_of(enabled.map(state), Epoch::FIRST)
+}
+
+fn on(chain: Option<&AccountChain>) -> Standing<'_> {
+    Standing { chain, is_cut: false, organizations: &[] }
 }
 
 fn judged(fact: &Fact, secret: &str, demand: &Demand, now: i64) -> Result<Grant, Reason> {
     match judge(
         fact,
-        Some(&chain([true, true])),
+        &on(Some(&chain([true, true]))),
         &presented(secret),
         demand,
         &Circumstances::default(),
@@ -99,11 +109,17 @@ fn disabled_token_or_account() {
     assert_eq!(judged(&disabled, OLD_SECRET, &any, 0), Err(Reason::Disabled));
     assert_eq!(judged(&disabled, OTHER_SECRET, &any, 0), Err(Reason::WrongSecret));
     for enabled in [[false, true], [true, false]] {
-        let verdict =
-            judge(&fact(), Some(&chain(enabled)), &presented(SECRET), &any, &Circumstances::default(), at(0));
+        let verdict = judge(
+            &fact(),
+            &on(Some(&chain(enabled))),
+            &presented(SECRET),
+            &any,
+            &Circumstances::default(),
+            at(0),
+        );
         assert_eq!(verdict, Verdict::Denied(Reason::AccountDisabled));
     }
-    let verdict = judge(&fact(), None, &presented(SECRET), &any, &Circumstances::default(), at(0));
+    let verdict = judge(&fact(), &on(None), &presented(SECRET), &any, &Circumstances::default(), at(0));
     assert_eq!(verdict, Verdict::Denied(Reason::AccountDisabled));
 }
 
@@ -112,6 +128,7 @@ fn demands() {
     let fact = |scopes: &[&str]| Fact {
         restrictions: Restrictions::new(
             Scopes::list(scopes.iter().map(|text| Scope::parse(text).unwrap()).collect()).unwrap(),
+            Organizations::ALL,
             Resources::ALL,
             Networks::ALL,
         ),
@@ -140,9 +157,63 @@ fn demands() {
     assert_eq!(outcome(&fact(&[]), kinds(&[Kind::Service])), Ok(()));
     assert_eq!(outcome(&fact(&[]), kinds(&[Kind::Access])), Err(Reason::WrongKind));
     assert_eq!(outcome(&fact(&[]), kinds(&[Kind::Service, Kind::Access])), Err(Reason::WrongKind));
+}
 
-    let organization = Demand { organizations: vec!["o".into()], ..Demand::default() };
-    assert_eq!(outcome(&fact(&[]), organization), Err(Reason::WrongOrganization));
+#[test]
+fn organizations() {
+    let id = |number| OrganizationId::from_bytes([number; 16]);
+    let outcome = |bound_to: Option<&[u8]>, acts_in: &[u8], demanded: &[u8], scope: Option<&str>| {
+        let list = |numbers: &[u8]| numbers.iter().map(|number| id(*number)).collect::<Vec<_>>();
+        let bound = bound_to.map(|numbers| Organizations::list(list(numbers)).unwrap());
+        let restrictions =
+            Restrictions::new(Scopes::FULL, bound.unwrap_or_default(), Resources::ALL, Networks::ALL);
+        let (chain, organizations) = (chain([true, true]), list(acts_in));
+        let standing = Standing { chain: Some(&chain), is_cut: false, organizations: &organizations };
+        let scopes = scope.map(|scope| vec![Scope::parse(scope).unwrap()]).into_iter().collect();
+        let demand = Demand { organizations: list(demanded), scopes, ..Demand::default() };
+        let request = Circumstances::default();
+        judge(&Fact { restrictions, ..fact() }, &standing, &presented(SECRET), &demand, &request, at(0))
+    };
+    let granted = |verdict| matches!(verdict, Verdict::Granted(_));
+    let wrong = Verdict::Denied(Reason::WrongOrganization);
+    assert!(granted(outcome(None, &[1, 2], &[2, 1], None)));
+    assert_eq!(outcome(None, &[1], &[1, 2], None), wrong, "all that are demanded");
+    assert_eq!(outcome(None, &[], &[1], None), wrong, "the account may not");
+    assert!(granted(outcome(Some(&[1]), &[1, 2], &[1], None)));
+    assert_eq!(outcome(Some(&[1]), &[1, 2], &[2], None), wrong, "the token may not");
+    assert_eq!(outcome(Some(&[1]), &[], &[1], None), wrong, "a list alone opens nothing");
+    assert_eq!(outcome(Some(&[]), &[1], &[1], None), wrong);
+    assert!(granted(outcome(Some(&[]), &[1], &[], None)), "nothing is demanded");
+    assert!(granted(outcome(None, &[1], &[1], Some("a"))), "unscoped beside an organization");
+}
+
+#[test]
+fn what_has_ended_with_others_is_as_good_as_gone() {
+    let outcome = |epoch: Option<u32>, current: u32, is_cut: bool, state, secret| {
+        let chain = chain_of([state, AccountState::Enabled], Epoch::from_number(current));
+        let standing = Standing { is_cut, ..on(Some(&chain)) };
+        let fact = Fact { epoch: epoch.map(Epoch::from_number), ..fact() };
+        match judge(
+            &fact,
+            &standing,
+            &presented(secret),
+            &Demand::default(),
+            &Circumstances::default(),
+            at(0),
+        ) {
+            Verdict::Granted(_) => Ok(()),
+            Verdict::Denied(reason) => Err(reason),
+        }
+    };
+    let enabled = AccountState::Enabled;
+    assert_eq!(outcome(Some(3), 3, false, enabled, SECRET), Ok(()));
+    assert_eq!(outcome(Some(4), 3, false, enabled, SECRET), Ok(()), "the account's fact is on its way");
+    assert_eq!(outcome(Some(2), 3, false, enabled, SECRET), Err(Reason::Unknown));
+    assert_eq!(outcome(None, 3, false, enabled, SECRET), Ok(()), "service tokens have no epoch");
+    assert_eq!(outcome(None, 0, true, enabled, SECRET), Err(Reason::Unknown));
+    assert_eq!(outcome(None, 0, true, enabled, OTHER_SECRET), Err(Reason::WrongSecret));
+    assert_eq!(outcome(None, 0, false, AccountState::Disabled, SECRET), Err(Reason::AccountDisabled));
+    assert_eq!(outcome(None, 0, false, AccountState::Deleted, SECRET), Err(Reason::AccountDisabled));
 }
 
 #[test]
@@ -151,14 +222,14 @@ fn bound_to_requests_and_addresses() {
         let resources = resources.iter().map(|text| Resource::parse(text).unwrap()).collect();
         let networks = networks.iter().map(|text| Networks::parse_one(text).unwrap()).collect();
         let (resources, networks) = (Resources::list(resources).unwrap(), Networks::list(networks).unwrap());
-        Restrictions::new(Scopes::FULL, resources, networks)
+        Restrictions::new(Scopes::FULL, Organizations::ALL, resources, networks)
     };
     let outcome = |restrictions: &Restrictions, method, target: Option<&str>, address: Option<&str>| {
         let fact = Fact { restrictions: restrictions.clone(), ..fact() };
         let request = target.map(|target| RequestLine { method, target: target.as_bytes() });
         let circumstances = Circumstances { request, address: address.map(|text| text.parse().unwrap()) };
         let chain = chain([true, true]);
-        match judge(&fact, Some(&chain), &presented(SECRET), &Demand::default(), &circumstances, at(0)) {
+        match judge(&fact, &on(Some(&chain)), &presented(SECRET), &Demand::default(), &circumstances, at(0)) {
             Verdict::Granted(_) => Ok(()),
             Verdict::Denied(reason) => Err(reason),
         }
@@ -188,10 +259,11 @@ fn unscoped_meets_a_scope_only_at_the_root_or_beside_an_account() {
     assert_eq!(judged(&fact(), SECRET, &alone, 0), Err(Reason::InsufficientScope));
     assert!(judged(&fact(), SECRET, &beside_account, 0).is_ok());
 
-    let root = AccountFact { id: account(1), parent: None, enabled: true, version: Version::FIRST };
+    let (state, epoch) = (AccountState::Enabled, Epoch::FIRST);
+    let root = AccountFact { id: account(1), parent: None, state, epoch, version: Version::FIRST };
     let verdict = judge(
         &Fact { account: account(1), ..fact() },
-        AccountChain::collect([root]).as_ref(),
+        &on(AccountChain::collect([root]).as_ref()),
         &presented(SECRET),
         &alone,
         &Circumstances::default(),
@@ -221,7 +293,7 @@ proptest! {
             previous.expires_at = at(grace);
         }
         let chain = chain([own, above]);
-        let verdict = judge(&fact, Some(&chain), &presented(secret), &Demand::default(), &Circumstances::default(), at(now));
+        let verdict = judge(&fact, &on(Some(&chain)), &presented(secret), &Demand::default(), &Circumstances::default(), at(now));
         let secret_is_good = secret == SECRET || secret == OLD_SECRET && now < grace;
         let should = secret_is_good && enabled && own && above && now < expires;
         prop_assert_eq!(matches!(verdict, Verdict::Granted(_)), should);
@@ -237,7 +309,7 @@ fn a_secret_without_overlap_has_ended_at_every_time() {
         for now in [at(0), at(50), at(99), at(100), at(900)] {
             let verdict = judge(
                 &fact,
-                Some(&chain([true, true])),
+                &on(Some(&chain([true, true]))),
                 &presented(OLD_SECRET),
                 &Demand::default(),
                 &Circumstances::default(),
@@ -255,7 +327,7 @@ fn the_sunset_of_a_secret_is_not_after_its_token() {
     fact.previous.as_mut().unwrap().expires_at = at(5_000);
     let verdict = judge(
         &fact,
-        Some(&chain([true, true])),
+        &on(Some(&chain([true, true]))),
         &presented(OLD_SECRET),
         &Demand::default(),
         &Circumstances::default(),

@@ -1,6 +1,8 @@
 //! Lists that restrict a token, as both wires state them.
 
+use countersign_domain::id::OrganizationId;
 use countersign_domain::network::{InvalidNetwork, Networks};
+use countersign_domain::organization::{InvalidOrganization, Organizations};
 use countersign_domain::resource::{InvalidResource, Resource, Resources};
 use countersign_domain::scope::{InvalidScope, Scope, Scopes};
 use ipnet::IpNet;
@@ -23,6 +25,13 @@ pub(crate) struct Wrong {
 /// What a token may be used for.
 pub(crate) const SCOPES: List<Scope, InvalidScope> =
     List { most: Scopes::MOST, too_many: InvalidScope::TooMany, parse: Scope::parse };
+
+/// In which organizations.
+pub(crate) const ORGANIZATIONS: List<OrganizationId, InvalidOrganization> = List {
+    most: Organizations::MOST,
+    too_many: InvalidOrganization::TooMany,
+    parse: Organizations::parse_one,
+};
 
 /// On which requests.
 pub(crate) const RESOURCES: List<Resource, InvalidResource> =

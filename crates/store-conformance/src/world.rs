@@ -5,14 +5,18 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_domain::access_token::AccessToken;
-use countersign_domain::account::Account;
+use countersign_domain::access_token::{AccessToken, NewAccessToken, Source};
+use countersign_domain::account::{Account, NewAccount};
 use countersign_domain::audit::{Action, Actor, AuditEntry, AuditRecord, Origin, Subject};
-use countersign_domain::change::{Change, FactChange, Guard, Mutation};
+use countersign_domain::change::{AccessTokenLimits, Change, FactChange, Guard, MembershipLimits, Mutation};
+use countersign_domain::email::Email;
 use countersign_domain::fact::CredentialKey;
 use countersign_domain::id::{AccountId, ChangeId, ServiceTokenId, TokenRef};
 use countersign_domain::lifetime::{Lifetime, Ttl};
+use countersign_domain::lineage::Lineage;
 use countersign_domain::name::Name;
+use countersign_domain::organization::{Consent, Membership, Organization, Role};
+use countersign_domain::profile::Profile;
 use countersign_domain::restrictions::{Restrictions, StatedRestrictions};
 use countersign_domain::secret::SecretPrefix;
 use countersign_domain::service_token::{NewServiceToken, Rotation, SecretVersion, ServiceToken};
@@ -77,7 +81,7 @@ impl World {
     /// A store that holds a root account and a root token.
     pub async fn new(make: Make<'_>) -> Self {
         let world = Self::empty(make);
-        must(world.apply(Mutation::CreateAccount(world.root.clone())).await);
+        must(world.apply(Mutation::CreateAccount { account: world.root.clone(), limit: LIMIT }).await);
         let token = world.root_token.clone();
         must(world.apply(Mutation::SetRootToken { token, retire: None }).await);
         world.sink.take();
@@ -89,10 +93,9 @@ impl World {
         let sink = Arc::new(RecordingSink::default());
         let (clock, entropy) = (ManualClock::default(), SeededEntropy::new(1));
         let now = clock.now();
-        let id = AccountId::mint(now, &entropy);
-        let (email, version) = ("root@localhost".into(), Version::FIRST);
-        let root = Account { id, parent: None, email, enabled: true, created_at: now, version };
-        let (root_token, _) = AccessToken::issue(id, Ttl::Eternal, Restrictions::NONE, None, &entropy, now);
+        let root = Account::create(None, new_account("root@localhost"), &entropy, now);
+        let new = new_access_token(&root, Ttl::Eternal, Source::Root, Lineage::default());
+        let (root_token, _) = AccessToken::issue(new, &entropy, now);
         let Made { store, keep } = make(sink.clone());
         Self { store, sink, clock, entropy, root, root_token, _keep: keep }
     }
@@ -141,17 +144,52 @@ impl World {
 
     /// An account that is not stored yet.
     pub fn account(&self, parent: &Account) -> Account {
-        let id = AccountId::mint(self.tick(), &self.entropy);
-        let (created_at, version) = (self.clock.now(), Version::FIRST);
-        let email = format!("{id}@example.com").into();
-        Account { id, parent: Some(parent.id), email, enabled: true, created_at, version }
+        let now = self.tick();
+        let id = AccountId::mint(now, &self.entropy);
+        Account::with_id(id, Some(parent.id), new_account(&format!("{id}@example.com")), now)
     }
 
     /// Stores a new account below `parent`.
     pub async fn create_account(&self, parent: &Account) -> Account {
         let account = self.account(parent);
-        must(self.apply(Mutation::CreateAccount(account.clone())).await);
+        must(self.create_exactly(account.clone()).await);
         account
+    }
+
+    /// Stores this account.
+    pub async fn create_exactly(&self, account: Account) -> Result<Revision, StoreError> {
+        self.apply(Mutation::CreateAccount { account, limit: LIMIT }).await
+    }
+
+    /// Puts the next state in the place of `before`.
+    pub async fn replace_account(&self, before: Version, account: &Account) -> Result<Revision, StoreError> {
+        let account = account.clone();
+        self.apply(Mutation::ReplaceAccount { expected: before, account, keep: None }).await
+    }
+
+    /// Stores a new organization of `owner`.
+    pub async fn create_organization(&self, owner: &Account) -> (Organization, Membership) {
+        let (organization, membership) =
+            Organization::create(owner.id, Profile::default(), &self.entropy, self.tick());
+        let mutation = Mutation::CreateOrganization {
+            organization: organization.clone(),
+            membership: membership.clone(),
+            limit: LIMIT,
+        };
+        must(self.apply(mutation).await);
+        (organization, membership)
+    }
+
+    /// A membership that is not stored yet.
+    pub fn membership(&self, organization: &Organization, account: &Account) -> Membership {
+        let (organization, now) = (organization.id, self.tick());
+        Membership::create(organization, account.id, Role::Default, Consent::Given, &self.entropy, now)
+    }
+
+    /// Stores this membership.
+    pub async fn invite_exactly(&self, membership: &Membership, limit: u32) -> Result<Revision, StoreError> {
+        let limits = MembershipLimits { of_account: limit, of_organization: limit };
+        self.apply(Mutation::CreateMembership { membership: membership.clone(), limits }).await
     }
 
     /// A service token that is not stored yet.
@@ -163,9 +201,9 @@ impl World {
             restrictions: StatedRestrictions::default(),
             secret_version: 1,
         };
-        let minted_by = Some(self.root_token.handle);
         let (prefix, now) = (SecretPrefix::default(), self.tick());
-        ServiceToken::issue(account.id, new, Restrictions::NONE, minted_by, &prefix, &self.entropy, now).0
+        ServiceToken::issue(account.id, new, Restrictions::NONE, self.by_root(), &prefix, &self.entropy, now)
+            .0
     }
 
     /// Stores a new service token.
@@ -205,8 +243,14 @@ impl World {
 
     /// An access token that is not stored yet.
     pub fn access_token(&self, account: &Account, ttl: Ttl) -> AccessToken {
-        let (minted_by, now) = (Some(self.root_token.handle), self.tick());
-        AccessToken::issue(account.id, ttl, Restrictions::NONE, minted_by, &self.entropy, now).0
+        let now = self.tick();
+        let new = new_access_token(account, ttl, Source::Issued, self.by_root());
+        AccessToken::issue(new, &self.entropy, now).0
+    }
+
+    /// The lineage of what the root token mints.
+    pub fn by_root(&self) -> Lineage {
+        must(Lineage::of(&[self.root_token.handle]).ok_or("too long"))
     }
 
     /// Stores a new access token.
@@ -218,13 +262,31 @@ impl World {
 
     /// Stores this access token.
     pub async fn issue_access_exactly(&self, token: AccessToken, limit: u32) -> Result<Revision, StoreError> {
-        self.apply(Mutation::IssueAccessToken { token, limit }).await
+        self.apply(Mutation::IssueAccessToken { token, limits: limits(limit) }).await
     }
 
     /// Ends an access token.
     pub async fn revoke_access(&self, token: &AccessToken) -> Result<Revision, StoreError> {
         let (account, handle, expected) = (token.account, token.handle, token.version);
-        self.apply(Mutation::RevokeAccessToken { account, handle, expected }).await
+        self.apply(Mutation::RevokeAccessToken { account, handle, expected, descendants: false }).await
+    }
+
+    /// Ends an access token and everything that stems from it.
+    pub async fn revoke_descendants(&self, token: &AccessToken) -> Result<Revision, StoreError> {
+        let (account, handle, expected) = (token.account, token.handle, token.version);
+        self.apply(Mutation::RevokeAccessToken { account, handle, expected, descendants: true }).await
+    }
+
+    /// Sweeps what has ended, some rows a turn, to the end; gives how many are gone.
+    pub async fn sweep_ended(&self, rows: u32) -> u32 {
+        let mut removed = 0;
+        loop {
+            let swept = must(self.store.sweep_ended(rows).await);
+            removed += swept.removed;
+            if !swept.more {
+                return removed;
+            }
+        }
     }
 
     /// The service token as it is stored.
@@ -253,6 +315,22 @@ impl World {
     pub async fn facts(&self) -> (Vec<FactChange>, Revision) {
         load_facts(&self.store).await
     }
+}
+
+/// What is wanted of a new account that nobody logs in to.
+pub fn new_account(email: &str) -> NewAccount {
+    NewAccount { email: must(Email::parse(email)), password: None, profile: Profile::default() }
+}
+
+/// What is wanted of a new access token without restrictions.
+pub fn new_access_token(account: &Account, ttl: Ttl, source: Source, lineage: Lineage) -> NewAccessToken {
+    let (account, epoch) = (account.id, account.epoch);
+    NewAccessToken { account, name: None, ttl, restrictions: Restrictions::NONE, source, lineage, epoch }
+}
+
+/// This limit for access tokens of every source.
+pub const fn limits(limit: u32) -> AccessTokenLimits {
+    AccessTokenLimits { all: limit, of_logins: limit }
 }
 
 /// The query for a part of all service tokens of an account.
@@ -311,8 +389,22 @@ pub fn revocation(token: &ServiceToken) -> Mutation {
 pub fn audit_entry(id: ChangeId, at: Timestamp, mutation: &Mutation) -> AuditEntry {
     let service = |id: ServiceTokenId| Subject::Token(TokenRef::Service(id));
     let (action, account, subject) = match mutation {
-        Mutation::CreateAccount(account) => {
+        Mutation::CreateAccount { account, .. } => {
             (Action::CreateAccount, account.parent.unwrap_or(account.id), Subject::Account(account.id))
+        }
+        Mutation::ReplaceAccount { account, .. } => {
+            (Action::UpdateAccount, account.id, Subject::Account(account.id))
+        }
+        Mutation::CreateOrganization { organization, .. }
+        | Mutation::ReplaceOrganization { organization, .. } => {
+            (Action::UpdateOrganization, organization.owner, Subject::Account(organization.owner))
+        }
+        Mutation::CreateMembership { membership, .. } | Mutation::ReplaceMembership { membership, .. } => {
+            (Action::InviteMember, membership.account, Subject::Account(membership.account))
+        }
+        Mutation::DeleteMembership { .. } => {
+            let nobody = AccountId::OF_NONE;
+            (Action::DeleteMembership, nobody, Subject::Account(nobody))
         }
         Mutation::IssueServiceToken { token, .. } => {
             (Action::IssueServiceToken, token.account, service(token.id))

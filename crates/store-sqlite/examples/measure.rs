@@ -17,6 +17,7 @@ use countersign_domain::change::{Change, Guard, Mutation};
 use countersign_domain::entropy::Entropy as _;
 use countersign_domain::id::{AccountId, ChangeId, Handle, TokenRef};
 use countersign_domain::lifetime::Lifetime;
+use countersign_domain::lineage::Lineage;
 use countersign_domain::name::Name;
 use countersign_domain::restrictions::{Restrictions, StatedRestrictions};
 use countersign_domain::secret::SecretPrefix;
@@ -24,6 +25,7 @@ use countersign_domain::service_token::{NewServiceToken, Rotation, ServiceToken}
 use countersign_domain::store::{ServiceTokenQuery, Store as _, Version};
 use countersign_domain::time::Clock as _;
 use countersign_store_conformance::doubles::{ManualClock, NullSink, SeededEntropy};
+use countersign_store_conformance::world::new_account;
 use countersign_store_sqlite::{SqliteOptions, SqliteStore};
 use rusqlite::{Connection, params};
 
@@ -107,6 +109,7 @@ fn processor_time() -> Duration {
 struct Maker {
     account: AccountId,
     root: Handle,
+    lineage: Lineage,
     entropy: SeededEntropy,
     clock: ManualClock,
     prefix: SecretPrefix,
@@ -141,7 +144,7 @@ impl Maker {
             secret_version: 1,
         };
         let full = Restrictions::NONE;
-        ServiceToken::issue(self.account, new, full, Some(self.root), &self.prefix, &self.entropy, now).0
+        ServiceToken::issue(self.account, new, full, self.lineage.clone(), &self.prefix, &self.entropy, now).0
     }
 
     fn issue(&self, token: ServiceToken) -> Change {
@@ -185,17 +188,20 @@ async fn set_up(store: &SqliteStore) -> Result<Maker, Failure> {
     let entropy = SeededEntropy::new(7);
     let clock = ManualClock::default();
     let now = clock.now();
-    let id = AccountId::mint(now, &entropy);
+    let new = new_account("root@localhost");
+    let row = Account::create(None, new, &entropy, now);
+    let id = row.id;
     let text = countersign_domain::secret::mint_access_text(&entropy).1;
-    let token = countersign_domain::access_token::AccessToken::root(&text, id, now).ok_or("no root token")?;
+    let token = countersign_domain::access_token::AccessToken::root(&text, id, row.epoch, now)
+        .ok_or("no root token")?;
     let account = id;
     let root = token.handle;
+    let lineage = Lineage::of(&[root]).unwrap_or_default();
     let made = AtomicUsize::new(0);
-    let maker = Maker { account, root, entropy, clock, prefix: SecretPrefix::default(), made };
-    let (version, email) = (Version::FIRST, "root@localhost".into());
-    let row = Account { id, parent: None, email, enabled: true, created_at: now, version };
+    let maker = Maker { account, root, lineage, entropy, clock, prefix: SecretPrefix::default(), made };
     let subject = Subject::Account(id);
-    let first = maker.change(Mutation::CreateAccount(row), Action::CreateAccount, subject, Guard::System);
+    let create = Mutation::CreateAccount { account: row, limit: 0 };
+    let first = maker.change(create, Action::CreateAccount, subject, Guard::System);
     store.apply(first).await?;
     let mutation = Mutation::SetRootToken { token, retire: None };
     store.apply(maker.change(mutation, Action::SetRootToken, subject, Guard::System)).await?;

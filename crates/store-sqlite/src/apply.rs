@@ -2,18 +2,21 @@
 
 use std::net::IpAddr;
 
-use countersign_domain::access_token::AccessToken;
-use countersign_domain::account::{Account, AccountChain, AccountFact};
+use countersign_domain::access_token::{AccessToken, Source};
+use countersign_domain::account::{AccountChain, AccountFact, Epoch};
 use countersign_domain::change::{Change, Guard, Mutation};
 use countersign_domain::id::{AccountId, ClientId, Handle, ServiceTokenId, TokenRef};
+use countersign_domain::lineage::Lineage;
 use countersign_domain::service_token::ServiceToken;
 use countersign_domain::store::{Revision, StoreError, Version};
 use rusqlite::{Connection, Params, Row, params};
 
+use crate::accounts::{self, find_chain};
 use crate::audit;
 use crate::failure::{Failure, is_duplicate};
+use crate::organizations;
 use crate::pages::Key;
-use crate::row::{self, Cells};
+use crate::row::Cells;
 use crate::sql;
 use crate::tally::{Shift, Tally};
 
@@ -40,7 +43,7 @@ pub(crate) fn exists(connection: &Connection, sql: &str, params: impl Params) ->
 }
 
 /// Inserts a row with a key of its own.
-fn insert(connection: &Connection, sql: &str, params: impl Params) -> Result<(), Failure> {
+pub(crate) fn insert(connection: &Connection, sql: &str, params: impl Params) -> Result<(), Failure> {
     match run(connection, sql, params) {
         Err(error) if is_duplicate(&error) => Err(StoreError::Duplicate.into()),
         other => Ok(other.map(|_| ())?),
@@ -63,6 +66,12 @@ fn optional_handle_bytes(handle: &Option<Handle>) -> Option<&[u8]> {
     handle.as_ref().map(handle_bytes)
 }
 
+/// Handles of equal length, one after the other; NULL where there are none.
+fn lineage_bytes(lineage: &Lineage) -> Option<Vec<u8>> {
+    let handles = lineage.handles();
+    (!handles.is_empty()).then(|| handles.iter().flat_map(handle_bytes).copied().collect())
+}
+
 /// SQLite's integers are signed. Versions and counts stay far below the end.
 pub(crate) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
@@ -77,27 +86,37 @@ pub(crate) fn address_bytes(address: IpAddr) -> Vec<u8> {
 
 /// Whether the guard holds in what the transaction sees.
 pub(crate) fn check_guard(connection: &Connection, guard: Guard) -> Result<(), Failure> {
-    let Guard::Token { handle, version } = guard else { return Ok(()) };
-    let row = find_access_token_row(connection, &handle)?;
-    let account = row.filter(|row| row.version == version).map(|row| row.account);
-    let chain = account.map(|account| find_chain(connection, account)).transpose()?.flatten();
-    match chain {
-        Some(chain) if chain.is_enabled() => Ok(()),
-        _ => Err(StoreError::GuardFailed.into()),
-    }
+    let holds = match guard {
+        Guard::Token { handle, version } => token_holds(connection, handle, version)?,
+        Guard::Account { id, version } => {
+            enabled(connection, id)?.is_some_and(|account| account.version == version)
+        }
+        Guard::System => true,
+    };
+    if holds { Ok(()) } else { Err(StoreError::GuardFailed.into()) }
 }
 
-fn find_chain(connection: &Connection, account: AccountId) -> Result<Option<AccountChain>, Failure> {
-    let mut facts = Vec::new();
-    let mut next = Some(account);
-    while let Some(id) = next {
-        let Some(account) = find(connection, sql::FIND_ACCOUNT, [id.as_bytes()], row::account)? else {
-            break;
-        };
-        next = account.parent.filter(|_| facts.len() < Account::DEEPEST);
-        facts.push(AccountFact::from(&account));
+/// Whether the token is what it was and has not ended with others.
+fn token_holds(connection: &Connection, handle: Handle, version: Version) -> Result<bool, Failure> {
+    let caller = find(connection, sql::FIND_CALLER, [handle_bytes(&handle)], |row| {
+        let mut cells = Cells::of(row, "access_tokens");
+        let (account, version) = (cells.account_id("account")?, cells.version("version")?);
+        Ok((account, version, cells.number("epoch").map(Epoch::from_number)?, cells.lineage()?))
+    })?;
+    let caller = caller.filter(|(_, stored, ..)| *stored == version);
+    let Some((account, _, epoch, lineage)) = caller else { return Ok(false) };
+    for ancestor in lineage.handles() {
+        if exists(connection, sql::IS_CUT, [handle_bytes(ancestor)])? {
+            return Ok(false);
+        }
     }
-    Ok(AccountChain::collect(facts))
+    Ok(enabled(connection, account)?.is_some_and(|account| epoch >= account.epoch))
+}
+
+/// The account, when it and all above it are enabled.
+fn enabled(connection: &Connection, account: AccountId) -> Result<Option<AccountFact>, Failure> {
+    let chain = find_chain(connection, account)?.filter(AccountChain::is_enabled);
+    Ok(chain.and_then(|chain| chain.own().copied()))
 }
 
 /// Writes a change that takes `revision`. It is refused before its first write; one that fails later leaves parts
@@ -115,7 +134,25 @@ pub(crate) fn write(
 
 fn mutate(connection: &Connection, mutation: &Mutation, tally: &mut Tally) -> Result<Vec<Shift>, Failure> {
     match mutation {
-        Mutation::CreateAccount(account) => create_account(connection, account),
+        Mutation::CreateAccount { account, limit } => accounts::create(connection, account, *limit),
+        Mutation::ReplaceAccount { expected, account, keep } => {
+            accounts::replace(connection, account, *expected, keep.as_ref())
+        }
+        Mutation::CreateOrganization { organization, membership, limit } => {
+            organizations::create(connection, organization, membership, *limit)
+        }
+        Mutation::ReplaceOrganization { expected, organization } => {
+            organizations::replace(connection, organization, *expected)
+        }
+        Mutation::CreateMembership { membership, limits } => {
+            organizations::create_membership(connection, membership, *limits)
+        }
+        Mutation::ReplaceMembership { expected, membership } => {
+            organizations::replace_membership(connection, membership, *expected)
+        }
+        Mutation::DeleteMembership { id, expected } => {
+            organizations::delete_membership(connection, *id, *expected)
+        }
         Mutation::IssueServiceToken { token, limit } => {
             tally.check_room_for_service_token(connection, token.account, *limit)?;
             insert_service_token(connection, token)
@@ -126,42 +163,39 @@ fn mutate(connection: &Connection, mutation: &Mutation, tally: &mut Tally) -> Re
         Mutation::RevokeServiceToken { account, id, client_id, expected } => {
             revoke_service_token(connection, *account, *id, *client_id, *expected)
         }
-        Mutation::IssueAccessToken { token, limit } => {
-            tally.check_room_for_access_token(connection, token.account, *limit, token.created_at)?;
+        Mutation::IssueAccessToken { token, limits } => {
+            tally.check_room_for_access_token(connection, token.account, limits.all, token.created_at)?;
+            check_room_for_login(connection, token, limits.of_logins)?;
+            tally.check_epoch(connection, token.account, token.epoch)?;
             insert_access_token(connection, token)
         }
-        Mutation::RevokeAccessToken { account, handle, expected } => {
+        Mutation::RevokeAccessToken { account, handle, expected, descendants } => {
             let row = find_access_token_row(connection, handle)?.filter(|row| row.account == *account);
             let row = row.ok_or(StoreError::NotFound)?;
             check_version(row.version, *expected)?;
+            if *descendants {
+                run(connection, sql::INSERT_CUT, [handle_bytes(handle)])?;
+            }
             delete_access_token(connection, &row, handle).map(|shift| vec![shift])
         }
         Mutation::SetRootToken { token, retire } => set_root_token(connection, token, *retire, tally),
     }
 }
 
-fn check_version(version: Version, expected: Version) -> Result<(), StoreError> {
-    if version == expected { Ok(()) } else { Err(StoreError::Stale) }
-}
-
-fn create_account(connection: &Connection, account: &Account) -> Result<Vec<Shift>, Failure> {
-    let values = params![
-        account.id.as_bytes(),
-        account.parent.as_ref().map(AccountId::as_bytes),
-        &*account.email,
-        account.enabled,
-        account.created_at.as_micros(),
-        signed(account.version.number()),
-    ];
-    match insert(connection, sql::INSERT_ACCOUNT, values) {
-        Err(Failure::Sqlite(error)) if is_missing_parent(&error) => Err(StoreError::NotFound.into()),
-        other => other.map(|()| Vec::new()),
+/// Tokens from logging in have a limit of their own, of which those that have expired are no part.
+fn check_room_for_login(connection: &Connection, token: &AccessToken, limit: u32) -> Result<(), Failure> {
+    if token.source != Source::Login {
+        return Ok(());
     }
+    let of = params![token.account.as_bytes(), token.created_at.as_micros()];
+    let held = find(connection, sql::COUNT_LOGINS, of, |row| {
+        Cells::of(row, "access_tokens").number::<u32>("count")
+    })?;
+    if held.unwrap_or(0) < limit { Ok(()) } else { Err(StoreError::LimitReached { limit }.into()) }
 }
 
-fn is_missing_parent(error: &rusqlite::Error) -> bool {
-    let code = error.sqlite_error().map(|error| error.extended_code);
-    code == Some(rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY)
+pub(crate) fn check_version(version: Version, expected: Version) -> Result<(), StoreError> {
+    if version == expected { Ok(()) } else { Err(StoreError::Stale) }
 }
 
 fn insert_service_token(connection: &Connection, token: &ServiceToken) -> Result<Vec<Shift>, Failure> {
@@ -174,6 +208,7 @@ fn insert_service_token(connection: &Connection, token: &ServiceToken) -> Result
         token.lifetime.as_str(),
         token.enabled,
         token.restrictions.scopes.joined(),
+        token.restrictions.organizations().joined(),
         token.restrictions.resources().joined(),
         token.restrictions.allowed_ips().joined(),
         token.current.version,
@@ -188,7 +223,7 @@ fn insert_service_token(connection: &Connection, token: &ServiceToken) -> Result
         token.created_at.as_micros(),
         token.updated_at.as_micros(),
         token.expires_at.as_micros(),
-        optional_handle_bytes(&token.minted_by),
+        lineage_bytes(&token.lineage),
         signed(token.version.number()),
     ];
     insert(connection, sql::INSERT_SERVICE_TOKEN, values)?;
@@ -240,6 +275,7 @@ fn replace_service_token(
         token.lifetime.as_str(),
         token.enabled,
         token.restrictions.scopes.joined(),
+        token.restrictions.organizations().joined(),
         token.restrictions.resources().joined(),
         token.restrictions.allowed_ips().joined(),
         token.current.version,
@@ -275,7 +311,7 @@ fn revoke_service_token(
     Ok(vec![Shift::ServiceToken { account, key: row.key, by: -1 }])
 }
 
-fn forget_usage(connection: &Connection, token: TokenRef) -> Result<(), Failure> {
+pub(crate) fn forget_usage(connection: &Connection, token: TokenRef) -> Result<(), Failure> {
     run(connection, sql::DELETE_USES, [token_bytes(&token)])?;
     run(connection, sql::DELETE_REFUSALS, [token_bytes(&token)])?;
     Ok(())
@@ -286,13 +322,17 @@ fn insert_access_token(connection: &Connection, token: &AccessToken) -> Result<V
         handle_bytes(&token.handle),
         token.digest.as_bytes(),
         token.account.as_bytes(),
+        token.name.as_ref().map(|name| name.as_str()),
         token.ttl.as_number(),
         token.restrictions.scopes.joined(),
+        token.restrictions.organizations().joined(),
         token.restrictions.resources().joined(),
         token.restrictions.allowed_ips().joined(),
         token.created_at.as_micros(),
         token.expires_at.as_micros(),
-        optional_handle_bytes(&token.minted_by),
+        token.source.as_str(),
+        lineage_bytes(&token.lineage),
+        token.epoch.number(),
         signed(token.version.number()),
     ];
     insert(connection, sql::INSERT_ACCESS_TOKEN, values)?;
@@ -300,13 +340,14 @@ fn insert_access_token(connection: &Connection, token: &AccessToken) -> Result<V
 }
 
 /// What must be known of an access token's row to judge it or to end it.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct AccessTokenRow {
     pub(crate) rowid: i64,
     pub(crate) account: AccountId,
     pub(crate) version: Version,
 }
 
-fn find_access_token_row(
+pub(crate) fn find_access_token_row(
     connection: &Connection,
     handle: &Handle,
 ) -> Result<Option<AccessTokenRow>, Failure> {
@@ -337,7 +378,7 @@ fn set_root_token(
     retire: Option<(Handle, Version)>,
     tally: &mut Tally,
 ) -> Result<Vec<Shift>, Failure> {
-    tally.check_account(connection, token.account)?;
+    tally.check_epoch(connection, token.account, token.epoch)?;
     let handle = handle_bytes(&token.handle);
     if exists(connection, sql::ROOT_TOKEN_WAS_SET, [handle])?
         || exists(connection, sql::ACCESS_TOKEN_EXISTS, [handle])?

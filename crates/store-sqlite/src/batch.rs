@@ -115,9 +115,15 @@ impl<'c> Batch<'c> {
             Mutation::IssueServiceToken { .. }
             | Mutation::ReplaceServiceToken { .. }
             | Mutation::RevokeServiceToken { .. }
-            | Mutation::IssueAccessToken { .. } => {}
-            // An access token ended or an account came: what was known of them may be so no longer.
-            Mutation::CreateAccount(_)
+            | Mutation::IssueAccessToken { .. }
+            | Mutation::CreateOrganization { .. }
+            | Mutation::ReplaceOrganization { .. }
+            | Mutation::CreateMembership { .. }
+            | Mutation::ReplaceMembership { .. }
+            | Mutation::DeleteMembership { .. } => {}
+            // An access token ended or an account is another: what was known of them may be so no longer.
+            Mutation::CreateAccount { .. }
+            | Mutation::ReplaceAccount { .. }
             | Mutation::RevokeAccessToken { .. }
             | Mutation::SetRootToken { .. } => {
                 self.good_guard = None;

@@ -3,7 +3,7 @@
 use countersign_domain::change::FactChange;
 use countersign_domain::fact::CredentialKey;
 use countersign_domain::id::Handle;
-use countersign_domain::store::{Revision, StoreError};
+use countersign_domain::store::{Revision, StoreError, SweptEnded};
 use countersign_domain::time::Timestamp;
 use countersign_domain::usage::UsageBatch;
 use rusqlite::{Connection, params};
@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use crate::apply::{AccessTokenRow, delete_access_token};
 use crate::audit;
 use crate::batch::Batch;
+use crate::ended;
 use crate::failure::Failure;
 use crate::row::Cells;
 use crate::sql;
@@ -31,6 +32,7 @@ pub(crate) enum Chore {
     SweepAccessTokens { before: Timestamp, limit: u32, reply: Reply<u32> },
     SweepRefusals { before: Timestamp, limit: u32, reply: Reply<u32> },
     SweepAudit { before: Timestamp, limit: u32, reply: Reply<u32> },
+    SweepEnded { limit: u32, reply: Reply<SweptEnded> },
     LoadFacts(Visit, Reply<Revision>),
     Check(Reply<()>),
 }
@@ -47,6 +49,9 @@ impl Chore {
                 answer(reply, sweep_refusals(writer, before, limit));
             }
             Self::SweepAudit { before, limit, reply } => answer(reply, sweep_audit(writer, before, limit)),
+            Self::SweepEnded { limit, reply } => {
+                answer(reply, writer.write_chore(|batch| ended::sweep(batch, limit)));
+            }
             Self::LoadFacts(mut visit, reply) => answer(reply, writer.load_facts(&mut visit)),
             Self::Check(reply) => answer(reply, writer.check()),
         }

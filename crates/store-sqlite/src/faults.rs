@@ -51,7 +51,7 @@ async fn a_full_disk_refuses_and_recovers() {
     fill(&world).await;
 
     let failures = store.stats().failures;
-    let token = world.service_token(&world.root, &"too much".repeat(40));
+    let token = world.service_token(&world.root, &"wide".repeat(80));
     let refused = world.issue_exactly(token.clone(), LIMIT).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     assert_eq!(store.stats().failures, failures + 1);
@@ -64,11 +64,13 @@ async fn a_full_disk_refuses_and_recovers() {
     assert_eq!(world.stored(&token).await, Some(token));
 }
 
-/// Issues tokens until one is refused.
+/// Issues tokens until one after the other is refused: some row may still fit where another does not.
 async fn fill(world: &World) {
+    let mut refused = 0;
     for _ in 0..10_000 {
         let token = world.service_token(&world.root, &"wide".repeat(80));
-        if world.issue_exactly(token, LIMIT).await.is_err() {
+        refused = if world.issue_exactly(token, LIMIT).await.is_err() { refused + 1 } else { 0 };
+        if refused == 10 {
             return;
         }
     }

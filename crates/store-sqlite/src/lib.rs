@@ -4,6 +4,7 @@
 //! what the batch adds to counts is entered once ([`tally`], [`pages`]). [`readers`] have connections of their own;
 //! [`checkpoint`] keeps SQLite's log short. The statements are in [`sql`], the schema in `migrations/`.
 
+mod accounts;
 mod answers;
 mod apply;
 mod audit;
@@ -11,12 +12,14 @@ mod batch;
 mod checkpoint;
 mod chore;
 mod connection;
+mod ended;
 mod failure;
 mod filtered;
 mod lists;
 mod load;
 mod migrate;
 mod open;
+mod organizations;
 mod pages;
 mod queue;
 mod readers;

@@ -1,10 +1,14 @@
 //! Pages of tokens: at any offset in milliseconds, and everything bounded.
 
 use countersign_domain::access_token::AccessToken;
+use countersign_domain::account::Account;
 use countersign_domain::id::AccountId;
+use countersign_domain::organization::{Membership, Organization};
 use countersign_domain::search::Search;
 use countersign_domain::service_token::ServiceToken;
-use countersign_domain::store::{AccessTokenQuery, Page, ServiceTokenQuery, StoreError};
+use countersign_domain::store::{
+    AccessTokenQuery, AccountQuery, MembershipQuery, OrganizationQuery, Page, ServiceTokenQuery, StoreError,
+};
 use countersign_domain::time::Timestamp;
 use rusqlite::{Connection, Params, Row, params};
 
@@ -135,6 +139,41 @@ pub(crate) fn access_tokens(
     Ok(Page { items: collect(connection, sql::LIST_ACCESS_TOKENS, part, row::access_token)?, total })
 }
 
+/// A page of the accounts below another one.
+pub(crate) fn accounts(connection: &Connection, query: &AccountQuery) -> Result<Page<Account>, Failure> {
+    let parent = query.parent.as_bytes();
+    let total =
+        find(connection, sql::FIND_CHILDREN, [parent], |row| Cells::of(row, "accounts").number("children"))?;
+    let part = params![parent, query.limit, signed(query.offset)];
+    let items = collect(connection, sql::LIST_ACCOUNTS, part, row::account)?;
+    Ok(Page { items, total: total.unwrap_or(0) })
+}
+
+/// A page of the organizations to which an account belongs.
+pub(crate) fn organizations(
+    connection: &Connection,
+    query: &OrganizationQuery,
+) -> Result<Page<Organization>, Failure> {
+    let account = query.account.as_bytes();
+    let total = find(connection, sql::COUNT_ORGANIZATIONS, [account], count)?.unwrap_or(0);
+    let part = params![account, query.limit, signed(query.offset)];
+    Ok(Page { items: collect(connection, sql::LIST_ORGANIZATIONS, part, row::organization)?, total })
+}
+
+/// A page of the memberships of an organization.
+pub(crate) fn memberships(
+    connection: &Connection,
+    query: &MembershipQuery,
+) -> Result<Page<Membership>, Failure> {
+    let organization = query.organization.as_bytes();
+    let total = find(connection, sql::FIND_ORGANIZATION_MEMBERSHIPS, [organization], |row| {
+        Cells::of(row, "organizations").number("memberships")
+    })?;
+    let part = params![organization, query.limit, signed(query.offset)];
+    let items = collect(connection, sql::LIST_MEMBERSHIPS, part, row::membership)?;
+    Ok(Page { items, total: total.unwrap_or(0) })
+}
+
 /// How many access tokens of the account have expired at `now`.
 pub(crate) fn count_expired(
     connection: &Connection,
@@ -153,7 +192,7 @@ fn count(row: &Row<'_>) -> Result<u64, Failure> {
 }
 
 /// Every row of a statement.
-fn collect<T>(
+pub(crate) fn collect<T>(
     connection: &Connection,
     sql: &str,
     params: impl Params,

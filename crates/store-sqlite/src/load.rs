@@ -2,27 +2,41 @@
 
 use std::collections::HashMap;
 
-use countersign_domain::account::AccountFact;
+use countersign_domain::account::Epoch;
 use countersign_domain::change::FactChange;
 use countersign_domain::fact::{Bearer, CredentialKey, Fact, PreviousFact};
 use countersign_domain::id::TokenRef;
+use countersign_domain::lineage::Lineage;
+use countersign_domain::organization::{Consent, MembershipFact, OrganizationFact};
 use countersign_domain::restrictions::Restrictions;
 use countersign_domain::scope::Scopes;
 use countersign_domain::service_token::SecretVersion;
 use rusqlite::{Connection, Row};
 
 use crate::failure::Failure;
-use crate::row::{self, Cells, parse_scopes};
+use crate::row::{self, Cells, parse_lineage, parse_scopes};
 use crate::sql;
 
-/// Most lists of scopes that are remembered while loading.
+/// Most lists of each kind that are remembered while loading.
 const MOST_LISTS: usize = 10_000;
 
 /// Gives every fact to `visit`, accounts before tokens.
 pub(crate) fn facts(connection: &Connection, visit: &mut dyn FnMut(FactChange)) -> Result<(), Failure> {
-    let mut lists = ScopeLists::default();
+    let mut lists = Shared::default();
     each(connection, sql::LOAD_ACCOUNTS, |row| {
-        visit(FactChange::Account(AccountFact::from(&row::account(row)?)));
+        visit(FactChange::Account(row::account_fact(row)?));
+        Ok(())
+    })?;
+    each(connection, sql::LOAD_ORGANIZATIONS, |row| {
+        visit(FactChange::Organization(organization(row)?));
+        Ok(())
+    })?;
+    each(connection, sql::LOAD_MEMBERSHIPS, |row| {
+        visit(FactChange::Membership(membership(row)?));
+        Ok(())
+    })?;
+    each(connection, sql::LOAD_CUTS, |row| {
+        visit(FactChange::Cut(Cells::of(row, "cuts").handle("handle")?));
         Ok(())
     })?;
     each(connection, sql::LOAD_SERVICE_TOKENS, |row| {
@@ -64,40 +78,75 @@ fn each(
     Ok(())
 }
 
-/// Lists of scopes that were read before: a million tokens with the same list share it.
+/// Lists that were read before: a million tokens with the same list share it.
 #[derive(Default)]
-struct ScopeLists(HashMap<Box<str>, Scopes>);
+struct Shared {
+    scopes: HashMap<Box<str>, Scopes>,
+    lineages: HashMap<Box<[u8]>, Lineage>,
+}
 
-impl ScopeLists {
-    fn parse(&mut self, text: &str) -> Option<Scopes> {
-        if let Some(known) = self.0.get(text) {
+impl Shared {
+    fn parse_scopes(&mut self, text: &str) -> Option<Scopes> {
+        if let Some(known) = self.scopes.get(text) {
             return Some(known.clone());
         }
         let scopes = parse_scopes(text)?;
-        if self.0.len() < MOST_LISTS {
-            self.0.insert(text.into(), scopes.clone());
+        if self.scopes.len() < MOST_LISTS {
+            self.scopes.insert(text.into(), scopes.clone());
         }
         Some(scopes)
     }
 
-    fn read(&mut self, cells: &mut Cells<'_>) -> Result<Restrictions, Failure> {
-        cells.restrictions_with(|text| self.parse(text))
+    fn parse_lineage(&mut self, bytes: &[u8]) -> Option<Lineage> {
+        if let Some(known) = self.lineages.get(bytes) {
+            return Some(known.clone());
+        }
+        let lineage = parse_lineage(bytes)?;
+        if self.lineages.len() < MOST_LISTS {
+            self.lineages.insert(bytes.into(), lineage.clone());
+        }
+        Some(lineage)
+    }
+
+    fn restrictions(&mut self, cells: &mut Cells<'_>) -> Result<Restrictions, Failure> {
+        cells.restrictions_with(|text| self.parse_scopes(text))
+    }
+
+    fn lineage(&mut self, cells: &mut Cells<'_>) -> Result<Lineage, Failure> {
+        cells.lineage_with(|bytes| self.parse_lineage(bytes))
     }
 }
 
-fn service_token(row: &Row<'_>, lists: &mut ScopeLists) -> Result<Fact, Failure> {
+fn organization(row: &Row<'_>) -> Result<OrganizationFact, Failure> {
+    let mut cells = Cells::of(row, "organizations");
+    let (id, active) = (cells.organization_id("id")?, cells.flag("active")?);
+    Ok(OrganizationFact { id, active, version: cells.version("version")? })
+}
+
+fn membership(row: &Row<'_>) -> Result<MembershipFact, Failure> {
+    let mut cells = Cells::of(row, "memberships");
+    let id = cells.membership_id("id")?;
+    let (organization, account) = (cells.organization_id("organization")?, cells.account_id("account")?);
+    let (consent, disabled) = (cells.parsed("consent", Consent::parse)?, cells.flag("disabled")?);
+    let effective = consent == Consent::Given && !disabled;
+    Ok(MembershipFact { id, organization, account, effective, version: cells.version("version")? })
+}
+
+fn service_token(row: &Row<'_>, lists: &mut Shared) -> Result<Fact, Failure> {
     let mut cells = Cells::of(row, "service_tokens");
     let id = cells.service_token_id("id")?;
     let account = cells.account_id("account")?;
     let client_id = cells.client_id("client_id")?;
     let name = cells.text("name")?.into();
     let enabled = cells.flag("enabled")?;
-    let restrictions = lists.read(&mut cells)?;
+    let restrictions = lists.restrictions(&mut cells)?;
     let secret_version = cells.number("secret_version")?;
     let digest = cells.digest("secret_digest")?;
     let previous = previous(&mut cells)?;
     let expires_at = cells.time("expires_at")?;
+    let lineage = lists.lineage(&mut cells)?;
     let version = cells.version("version")?;
+    let epoch = None;
     let bearer = Bearer::Service { id, client_id };
     Ok(Fact {
         bearer,
@@ -109,6 +158,8 @@ fn service_token(row: &Row<'_>, lists: &mut ScopeLists) -> Result<Fact, Failure>
         version,
         previous,
         name,
+        lineage,
+        epoch,
         restrictions,
     })
 }
@@ -127,15 +178,18 @@ fn previous(cells: &mut Cells<'_>) -> Result<Option<Box<PreviousFact>>, Failure>
     })))
 }
 
-fn access_token(row: &Row<'_>, lists: &mut ScopeLists) -> Result<Fact, Failure> {
+fn access_token(row: &Row<'_>, lists: &mut Shared) -> Result<Fact, Failure> {
     let mut cells = Cells::of(row, "access_tokens");
     let bearer = Bearer::Access(cells.handle("handle")?);
     let digest = cells.digest("digest")?;
     let account = cells.account_id("account")?;
-    let restrictions = lists.read(&mut cells)?;
+    let name = cells.optional_text("name")?.unwrap_or_default().into();
+    let restrictions = lists.restrictions(&mut cells)?;
     let expires_at = cells.time("expires_at")?;
+    let lineage = lists.lineage(&mut cells)?;
+    let epoch = Some(cells.number("epoch").map(Epoch::from_number)?);
     let version = cells.version("version")?;
-    let (secret_version, enabled, previous, name) = (1, true, None, "".into());
+    let (secret_version, enabled, previous) = (1, true, None);
     Ok(Fact {
         bearer,
         account,
@@ -146,6 +200,8 @@ fn access_token(row: &Row<'_>, lists: &mut ScopeLists) -> Result<Fact, Failure> 
         version,
         previous,
         name,
+        lineage,
+        epoch,
         restrictions,
     })
 }

@@ -15,6 +15,7 @@ pub(crate) const ALL: &[Migration] = &[
     Migration { number: 1, sql: include_str!("../migrations/0001_tokens.sql") },
     Migration { number: 2, sql: include_str!("../migrations/0002_expired_access_tokens.sql") },
     Migration { number: 3, sql: include_str!("../migrations/0003_restrictions.sql") },
+    Migration { number: 4, sql: include_str!("../migrations/0004_accounts.sql") },
 ];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (

@@ -2,12 +2,19 @@
 
 use std::net::IpAddr;
 
-use countersign_domain::access_token::AccessToken;
-use countersign_domain::account::Account;
-use countersign_domain::id::{AccountId, ClientId, Handle, ServiceTokenId, TokenRef};
+use countersign_domain::access_token::{AccessToken, Source};
+use countersign_domain::account::{Account, AccountFact, AccountState, Epoch};
+use countersign_domain::email::Email;
+use countersign_domain::id::{
+    AccountId, ClientId, Handle, MembershipId, OrganizationId, ServiceTokenId, TokenRef,
+};
 use countersign_domain::lifetime::{Lifetime, Ttl};
+use countersign_domain::lineage::Lineage;
 use countersign_domain::name::Name;
 use countersign_domain::network::Networks;
+use countersign_domain::organization::{Consent, Membership, Organization, Organizations, Role};
+use countersign_domain::password::PasswordHash;
+use countersign_domain::profile::Profile;
 use countersign_domain::resource::{Resource, Resources};
 use countersign_domain::restrictions::Restrictions;
 use countersign_domain::scope::{Scope, Scopes};
@@ -118,6 +125,36 @@ impl<'r> Cells<'r> {
         self.optional(column, |value| bytes(value).map(AccountId::from_bytes))
     }
 
+    pub(crate) fn organization_id(&mut self, column: &'static str) -> Result<OrganizationId, Failure> {
+        self.cell(column, |value| bytes(value).map(OrganizationId::from_bytes))
+    }
+
+    pub(crate) fn membership_id(&mut self, column: &'static str) -> Result<MembershipId, Failure> {
+        self.cell(column, |value| bytes(value).map(MembershipId::from_bytes))
+    }
+
+    /// The next two cells.
+    fn account_state(&mut self) -> Result<AccountState, Failure> {
+        let (enabled, deleted) = (self.flag("enabled")?, self.flag("deleted")?);
+        Ok(match (enabled, deleted) {
+            (_, true) => AccountState::Deleted,
+            (true, false) => AccountState::Enabled,
+            (false, false) => AccountState::Disabled,
+        })
+    }
+
+    pub(crate) fn lineage(&mut self) -> Result<Lineage, Failure> {
+        self.lineage_with(parse_lineage)
+    }
+
+    /// As [`Cells::lineage`]; `read` reads the cell.
+    pub(crate) fn lineage_with(
+        &mut self,
+        read: impl FnOnce(&[u8]) -> Option<Lineage>,
+    ) -> Result<Lineage, Failure> {
+        Ok(self.optional("lineage", |value| read(value.as_blob().ok()?))?.unwrap_or_default())
+    }
+
     pub(crate) fn service_token_id(&mut self, column: &'static str) -> Result<ServiceTokenId, Failure> {
         self.cell(column, |value| bytes(value).map(ServiceTokenId::from_bytes))
     }
@@ -136,6 +173,10 @@ impl<'r> Cells<'r> {
 
     pub(crate) fn bytes<const N: usize>(&mut self, column: &'static str) -> Result<[u8; N], Failure> {
         self.cell(column, bytes)
+    }
+
+    pub(crate) fn blob(&mut self, column: &'static str) -> Result<&'r [u8], Failure> {
+        self.cell(column, |value| value.as_blob().ok())
     }
 
     pub(crate) fn token(&mut self, column: &'static str) -> Result<TokenRef, Failure> {
@@ -163,7 +204,7 @@ impl<'r> Cells<'r> {
         self.cell(column, |value| parse(text(value)?))
     }
 
-    /// The next three cells.
+    /// The next four cells.
     pub(crate) fn restrictions(&mut self) -> Result<Restrictions, Failure> {
         self.restrictions_with(parse_scopes)
     }
@@ -174,10 +215,12 @@ impl<'r> Cells<'r> {
         scopes: impl FnOnce(&str) -> Option<Scopes>,
     ) -> Result<Restrictions, Failure> {
         let scopes = self.optional("scopes", |value| scopes(text(value)?))?.unwrap_or(Scopes::FULL);
+        let organizations = self.optional("organizations", |value| parse_organizations(text(value)?))?;
         let resources = self.optional("resources", |value| parse_resources(text(value)?))?;
         let allowed_ips = self.optional("allowed_ips", |value| parse_networks(text(value)?))?;
         Ok(Restrictions::new(
             scopes,
+            organizations.unwrap_or(Organizations::ALL),
             resources.unwrap_or(Resources::ALL),
             allowed_ips.unwrap_or(Networks::ALL),
         ))
@@ -233,6 +276,18 @@ pub(crate) fn parse_scopes(text: &str) -> Option<Scopes> {
     Scopes::list(list.ok()?).ok()
 }
 
+/// Joined by spaces; the empty text is the empty list.
+fn parse_organizations(text: &str) -> Option<Organizations> {
+    let list: Result<Vec<_>, _> = text.split_terminator(' ').map(str::parse).collect();
+    Organizations::list(list.ok()?).ok()
+}
+
+/// Handles of equal length, one after the other.
+pub(crate) fn parse_lineage(bytes: &[u8]) -> Option<Lineage> {
+    let handles: Option<Vec<_>> = bytes.chunks(Handle::LEN).map(Handle::from_ascii).collect();
+    Lineage::of(&handles?)
+}
+
 /// One a line, which no pattern contains; the empty text is the empty list.
 fn parse_resources(text: &str) -> Option<Resources> {
     let list: Result<Vec<_>, _> = text.split_terminator('\n').map(Resource::parse).collect();
@@ -248,7 +303,9 @@ fn parse_networks(text: &str) -> Option<Networks> {
 /// The id in the first column, as the API prints it.
 fn printed_id(table: &'static str, id: &[u8]) -> String {
     match <[u8; 16]>::try_from(id) {
-        Ok(id) if table == "accounts" => AccountId::from_bytes(id).to_string(),
+        Ok(id) if matches!(table, "accounts" | "organizations" | "memberships") => {
+            AccountId::from_bytes(id).to_string()
+        }
         Ok(id) => ServiceTokenId::from_bytes(id).to_string(),
         Err(_) => String::from_utf8_lossy(id).into_owned(),
     }
@@ -259,9 +316,52 @@ pub(crate) fn account(row: &Row<'_>) -> Result<Account, Failure> {
     Ok(Account {
         id: cells.account_id("id")?,
         parent: cells.optional_account_id("parent")?,
-        email: cells.text("email")?.into(),
-        enabled: cells.flag("enabled")?,
+        email: Email::from_store(cells.text("email")?),
+        password: cells.optional_text("password")?.map(PasswordHash::from_phc),
+        profile: cells.parsed("profile", |profile| Profile::from_json(profile).ok())?,
+        state: cells.account_state()?,
+        epoch: cells.number("epoch").map(Epoch::from_number)?,
         created_at: cells.time("created_at")?,
+        updated_at: cells.time("updated_at")?,
+        version: cells.version("version")?,
+    })
+}
+
+pub(crate) fn account_fact(row: &Row<'_>) -> Result<AccountFact, Failure> {
+    let mut cells = Cells::of(row, "accounts");
+    Ok(AccountFact {
+        id: cells.account_id("id")?,
+        parent: cells.optional_account_id("parent")?,
+        state: cells.account_state()?,
+        epoch: cells.number("epoch").map(Epoch::from_number)?,
+        version: cells.version("version")?,
+    })
+}
+
+pub(crate) fn organization(row: &Row<'_>) -> Result<Organization, Failure> {
+    let mut cells = Cells::of(row, "organizations");
+    Ok(Organization {
+        id: cells.organization_id("id")?,
+        owner: cells.account_id("owner")?,
+        profile: cells.parsed("profile", |profile| Profile::from_json(profile).ok())?,
+        active: cells.flag("active")?,
+        created_at: cells.time("created_at")?,
+        updated_at: cells.time("updated_at")?,
+        version: cells.version("version")?,
+    })
+}
+
+pub(crate) fn membership(row: &Row<'_>) -> Result<Membership, Failure> {
+    let mut cells = Cells::of(row, "memberships");
+    Ok(Membership {
+        id: cells.membership_id("id")?,
+        organization: cells.organization_id("organization")?,
+        account: cells.account_id("account")?,
+        role: cells.parsed("role", Role::parse)?,
+        consent: cells.parsed("consent", Consent::parse)?,
+        disabled: cells.flag("disabled")?,
+        created_at: cells.time("created_at")?,
+        updated_at: cells.time("updated_at")?,
         version: cells.version("version")?,
     })
 }
@@ -286,7 +386,7 @@ pub(crate) fn service_token(row: &Row<'_>) -> Result<ServiceToken, Failure> {
         created_at: cells.time("created_at")?,
         updated_at: cells.time("updated_at")?,
         expires_at: cells.time("expires_at")?,
-        minted_by: cells.optional_handle("minted_by")?,
+        lineage: cells.lineage()?,
         version: cells.version("version")?,
     })
 }
@@ -297,11 +397,14 @@ pub(crate) fn access_token(row: &Row<'_>) -> Result<AccessToken, Failure> {
         handle: cells.handle("handle")?,
         digest: cells.digest("digest")?,
         account: cells.account_id("account")?,
+        name: cells.optional("name", |value| Name::parse(text(value)?).ok())?,
         ttl: cells.cell("ttl", |value| Ttl::from_number(integer(value)?).ok())?,
         restrictions: cells.restrictions()?,
         created_at: cells.time("created_at")?,
         expires_at: cells.time("expires_at")?,
-        minted_by: cells.optional_handle("minted_by")?,
+        source: cells.parsed("source", Source::parse)?,
+        lineage: cells.lineage()?,
+        epoch: cells.number("epoch").map(Epoch::from_number)?,
         version: cells.version("version")?,
     })
 }

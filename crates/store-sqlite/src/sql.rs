@@ -14,22 +14,35 @@ macro_rules! statements {
 /// In the order in which [`crate::row`] reads them.
 macro_rules! account_columns {
     () => {
-        "id, parent, email, enabled, created_at, version"
+        "id, parent, email, password, profile, enabled, deleted, epoch, created_at, updated_at, version"
     };
 }
 
 macro_rules! service_token_columns {
     () => {
-        "id, account, client_id, name, lifetime, enabled, scopes, resources, allowed_ips, \
+        "id, account, client_id, name, lifetime, enabled, scopes, organizations, resources, allowed_ips, \
          secret_version, secret_digest, secret_created_at, rotated_by, \
          previous_version, previous_digest, previous_created_at, previous_replaced_at, previous_expires_at, \
-         created_at, updated_at, expires_at, minted_by, version"
+         created_at, updated_at, expires_at, lineage, version"
     };
 }
 
 macro_rules! access_token_columns {
     () => {
-        "handle, digest, account, ttl, scopes, resources, allowed_ips, created_at, expires_at, minted_by, version"
+        "handle, digest, account, name, ttl, scopes, organizations, resources, allowed_ips, created_at, expires_at, \
+         source, lineage, epoch, version"
+    };
+}
+
+macro_rules! organization_columns {
+    () => {
+        "id, owner, profile, active, created_at, updated_at, version"
+    };
+}
+
+macro_rules! membership_columns {
+    () => {
+        "id, organization, account, role, consent, disabled, created_at, updated_at, version"
     };
 }
 
@@ -65,30 +78,127 @@ statements! {
     PROBE = "UPDATE last_sweep SET revision = revision";
 
     INSERT_ACCOUNT = concat!(
-        "INSERT INTO accounts (", account_columns!(), ") VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+        "INSERT INTO accounts (", account_columns!(), ") VALUES \
+         (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
     );
     FIND_ACCOUNT = concat!("SELECT ", account_columns!(), " FROM accounts WHERE id = ?1");
     FIND_ROOT_ACCOUNT = concat!("SELECT ", account_columns!(), " FROM accounts WHERE parent IS NULL");
-    LOAD_ACCOUNTS = concat!("SELECT ", account_columns!(), " FROM accounts");
+    FIND_ACCOUNT_BY_EMAIL = concat!("SELECT ", account_columns!(), " FROM accounts WHERE email = ?1");
+    FIND_ACCOUNT_FACT = "SELECT id, parent, enabled, deleted, epoch, version FROM accounts WHERE id = ?1";
+    LOAD_ACCOUNTS = "SELECT id, parent, enabled, deleted, epoch, version FROM accounts";
+    LIST_ACCOUNTS = concat!(
+        "SELECT ", account_columns!(), " FROM accounts WHERE parent = ?1 AND deleted = 0 \
+         ORDER BY created_at, id LIMIT ?2 OFFSET ?3"
+    );
+    UPDATE_ACCOUNT =
+        "UPDATE accounts SET email = ?2, password = ?3, profile = ?4, enabled = ?5, deleted = ?6, epoch = ?7, \
+         updated_at = ?8, version = ?9 WHERE id = ?1";
+    EMAIL_IS_TAKEN = "SELECT 1 FROM accounts WHERE email = ?1 AND id <> ?2";
+    FIND_CHILDREN = "SELECT children FROM accounts WHERE id = ?1";
+    FIND_ROOM_BELOW = "SELECT children FROM accounts WHERE id = ?1 AND deleted = 0";
+    ADD_CHILD = "UPDATE accounts SET children = children + ?2 WHERE id = ?1";
     FIND_COUNTS = "SELECT service_tokens, access_tokens FROM accounts WHERE id = ?1";
+    FIND_ROOM = "SELECT service_tokens, access_tokens, epoch FROM accounts WHERE id = ?1 AND deleted = 0";
     ADD_COUNTS =
         "UPDATE accounts SET service_tokens = service_tokens + ?2, access_tokens = access_tokens + ?3 \
          WHERE id = ?1";
 
+    START_EPOCH_SWEEP =
+        "INSERT INTO epoch_sweeps (account, created_at, handle) VALUES (?1, -9223372036854775808, x'') \
+         ON CONFLICT DO UPDATE SET created_at = excluded.created_at, handle = excluded.handle";
+    FIND_EPOCH_SWEEP =
+        "SELECT epoch_sweeps.account, epoch_sweeps.created_at, epoch_sweeps.handle, accounts.epoch \
+         FROM epoch_sweeps JOIN accounts ON accounts.id = epoch_sweeps.account LIMIT 1";
+    ADVANCE_EPOCH_SWEEP = "UPDATE epoch_sweeps SET created_at = ?2, handle = ?3 WHERE account = ?1";
+    END_EPOCH_SWEEP = "DELETE FROM epoch_sweeps WHERE account = ?1";
+    LIST_ACCESS_TOKENS_BEHIND =
+        "SELECT rowid, handle, version, epoch, created_at FROM access_tokens \
+         WHERE account = ?1 AND (created_at, handle) > (?2, ?3) ORDER BY created_at, handle LIMIT ?4";
+    KEEP_ACCESS_TOKEN = "UPDATE access_tokens SET epoch = ?2, version = ?3 WHERE rowid = ?1";
+
+    INSERT_CUT = "INSERT INTO cuts (handle) VALUES (?1) ON CONFLICT DO NOTHING";
+    IS_CUT = "SELECT 1 FROM cuts WHERE handle = ?1";
+    LOAD_CUTS = "SELECT handle FROM cuts";
+    FIND_CUT = "SELECT handle, service_tokens_to, access_tokens_to FROM cuts LIMIT 1";
+    ADVANCE_CUT = "UPDATE cuts SET service_tokens_to = ?2, access_tokens_to = ?3 WHERE handle = ?1";
+    HEAL_CUT = "DELETE FROM cuts WHERE handle = ?1";
+    LIST_SERVICE_TOKEN_LINEAGES =
+        "SELECT rowid, lineage, account, id, client_id, created_at, version FROM service_tokens \
+         WHERE rowid > ?1 ORDER BY rowid LIMIT ?2";
+    LIST_ACCESS_TOKEN_LINEAGES =
+        "SELECT rowid, lineage, account, handle, version FROM access_tokens WHERE rowid > ?1 ORDER BY rowid LIMIT ?2";
+
+    FIND_ORPHANED_ACCOUNTS =
+        "SELECT below.id FROM accounts AS above INDEXED BY accounts_deleted \
+         CROSS JOIN accounts AS below INDEXED BY accounts_by_parent \
+         ON below.parent = above.id AND below.deleted = 0 WHERE above.deleted = 1 LIMIT ?1";
+    DELETE_ORPHAN =
+        "UPDATE accounts SET deleted = 1, email = ?2, password = NULL, profile = '{}' WHERE id = ?1";
+    FIND_DELETED_LEAF =
+        "SELECT id FROM accounts INDEXED BY accounts_deleted WHERE deleted = 1 AND NOT EXISTS \
+         (SELECT 1 FROM accounts AS below WHERE below.parent = accounts.id) LIMIT 1";
+    LIST_SERVICE_TOKENS_OF_DELETED =
+        "SELECT rowid, id, client_id, created_at, version FROM service_tokens WHERE account = ?1 \
+         ORDER BY created_at, id LIMIT ?2";
+    LIST_ACCESS_TOKENS_OF_DELETED =
+        "SELECT rowid, handle, version FROM access_tokens WHERE account = ?1 ORDER BY created_at, handle LIMIT ?2";
+    LIST_MEMBERSHIPS_OF_DELETED =
+        "SELECT id, organization, version FROM memberships WHERE account = ?1 LIMIT ?2";
+    FIND_ORGANIZATION_OF_DELETED = "SELECT id FROM organizations WHERE owner = ?1 LIMIT 1";
+    LIST_MEMBERSHIPS_OF_GONE =
+        "SELECT id, account, version FROM memberships WHERE organization = ?1 ORDER BY created_at, id LIMIT ?2";
+    DELETE_ORGANIZATION = "DELETE FROM organizations WHERE id = ?1";
+    DELETE_PAGES = "DELETE FROM service_token_pages WHERE account = ?1";
+    DELETE_ACCOUNT = "DELETE FROM accounts WHERE id = ?1";
+
+    INSERT_ORGANIZATION = concat!(
+        "INSERT INTO organizations (", organization_columns!(), ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+    );
+    FIND_ORGANIZATION = concat!("SELECT ", organization_columns!(), " FROM organizations WHERE id = ?1");
+    UPDATE_ORGANIZATION =
+        "UPDATE organizations SET profile = ?2, active = ?3, updated_at = ?4, version = ?5 WHERE id = ?1";
+    LOAD_ORGANIZATIONS = "SELECT id, active, version FROM organizations";
+    COUNT_ORGANIZATIONS =
+        "SELECT count(*) FROM memberships WHERE account = ?1 AND consent = 'given' AND disabled = 0";
+    /// Made in the order of their ids.
+    LIST_ORGANIZATIONS =
+        "SELECT organizations.id, owner, profile, active, organizations.created_at, organizations.updated_at, \
+         organizations.version FROM memberships CROSS JOIN organizations ON organizations.id = organization \
+         WHERE account = ?1 AND consent = 'given' AND disabled = 0 ORDER BY organization LIMIT ?2 OFFSET ?3";
+    FIND_ORGANIZATION_MEMBERSHIPS = "SELECT memberships FROM organizations WHERE id = ?1";
+    FIND_ACCOUNT_MEMBERSHIPS = "SELECT memberships FROM accounts WHERE id = ?1 AND deleted = 0";
+    ADD_ORGANIZATION_MEMBERSHIP = "UPDATE organizations SET memberships = memberships + ?2 WHERE id = ?1";
+    ADD_ACCOUNT_MEMBERSHIP = "UPDATE accounts SET memberships = memberships + ?2 WHERE id = ?1";
+    INSERT_MEMBERSHIP = concat!(
+        "INSERT INTO memberships (", membership_columns!(), ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+    );
+    FIND_MEMBERSHIP = concat!("SELECT ", membership_columns!(), " FROM memberships WHERE id = ?1");
+    FIND_MEMBERSHIP_OF = concat!(
+        "SELECT ", membership_columns!(), " FROM memberships WHERE account = ?1 AND organization = ?2"
+    );
+    UPDATE_MEMBERSHIP =
+        "UPDATE memberships SET role = ?2, consent = ?3, disabled = ?4, updated_at = ?5, version = ?6 WHERE id = ?1";
+    DELETE_MEMBERSHIP = "DELETE FROM memberships WHERE id = ?1";
+    LIST_MEMBERSHIPS = concat!(
+        "SELECT ", membership_columns!(), " FROM memberships WHERE organization = ?1 \
+         ORDER BY created_at, id LIMIT ?2 OFFSET ?3"
+    );
+    LOAD_MEMBERSHIPS = "SELECT id, organization, account, consent, disabled, version FROM memberships";
+
     INSERT_SERVICE_TOKEN = concat!(
         "INSERT INTO service_tokens (", service_token_columns!(), ") VALUES \
          (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, \
-         ?22, ?23)"
+         ?22, ?23, ?24)"
     );
     FIND_SERVICE_TOKEN_ROW =
         "SELECT rowid, account, client_id, version, created_at, name FROM service_tokens WHERE id = ?1";
     /// Without the name, which is in an index: few changes touch it.
     UPDATE_SERVICE_TOKEN =
-        "UPDATE service_tokens SET lifetime = ?2, enabled = ?3, scopes = ?4, resources = ?5, allowed_ips = ?6, \
-         secret_version = ?7, secret_digest = ?8, secret_created_at = ?9, rotated_by = ?10, \
-         previous_version = ?11, previous_digest = ?12, previous_created_at = ?13, \
-         previous_replaced_at = ?14, previous_expires_at = ?15, \
-         updated_at = ?16, expires_at = ?17, version = ?18 WHERE rowid = ?1";
+        "UPDATE service_tokens SET lifetime = ?2, enabled = ?3, scopes = ?4, organizations = ?5, resources = ?6, \
+         allowed_ips = ?7, secret_version = ?8, secret_digest = ?9, secret_created_at = ?10, rotated_by = ?11, \
+         previous_version = ?12, previous_digest = ?13, previous_created_at = ?14, \
+         previous_replaced_at = ?15, previous_expires_at = ?16, \
+         updated_at = ?17, expires_at = ?18, version = ?19 WHERE rowid = ?1";
     RENAME_SERVICE_TOKEN = "UPDATE service_tokens SET name = ?2 WHERE rowid = ?1";
     DELETE_SERVICE_TOKEN = "DELETE FROM service_tokens WHERE rowid = ?1";
     SERVICE_TOKEN_EXISTS = "SELECT 1 FROM service_tokens WHERE id = ?1";
@@ -111,9 +221,9 @@ statements! {
          WHERE account = ?1 AND name = ?2 ORDER BY created_at, id";
     SERVICE_TOKEN_AT = concat!("SELECT ", service_token_columns!(), " FROM service_tokens WHERE rowid = ?1");
     LOAD_SERVICE_TOKENS =
-        "SELECT id, account, client_id, name, enabled, scopes, resources, allowed_ips, secret_version, secret_digest, \
-         previous_version, previous_digest, previous_replaced_at, previous_expires_at, expires_at, version \
-         FROM service_tokens";
+        "SELECT id, account, client_id, name, enabled, scopes, organizations, resources, allowed_ips, \
+         secret_version, secret_digest, previous_version, previous_digest, previous_replaced_at, \
+         previous_expires_at, expires_at, lineage, version FROM service_tokens";
     LOAD_USED_SECRETS =
         "SELECT uses.token, uses.secret_version, service_tokens.client_id \
          FROM uses LEFT JOIN service_tokens ON service_tokens.id = uses.token";
@@ -147,9 +257,13 @@ statements! {
 
     INSERT_ACCESS_TOKEN = concat!(
         "INSERT INTO access_tokens (", access_token_columns!(), ") VALUES \
-         (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+         (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
     );
     FIND_ACCESS_TOKEN_ROW = "SELECT rowid, account, version FROM access_tokens WHERE handle = ?1";
+    FIND_CALLER = "SELECT account, version, epoch, lineage FROM access_tokens WHERE handle = ?1";
+    COUNT_LOGINS =
+        "SELECT count(*) FROM access_tokens INDEXED BY access_tokens_of_logins \
+         WHERE source = 'login' AND account = ?1 AND expires_at > ?2";
     DELETE_ACCESS_TOKEN = "DELETE FROM access_tokens WHERE rowid = ?1";
     ACCESS_TOKEN_EXISTS = "SELECT 1 FROM access_tokens WHERE handle = ?1";
     FIND_ACCESS_TOKEN = concat!(
@@ -171,7 +285,8 @@ statements! {
         "SELECT rowid, handle, account, version FROM access_tokens \
          WHERE expires_at < 9223372036854775807 AND expires_at < ?1 ORDER BY expires_at, handle LIMIT ?2";
     LOAD_ACCESS_TOKENS =
-        "SELECT handle, digest, account, scopes, resources, allowed_ips, expires_at, version FROM access_tokens";
+        "SELECT handle, digest, account, name, scopes, organizations, resources, allowed_ips, expires_at, lineage, \
+         epoch, version FROM access_tokens";
 
     INSERT_ROOT_TOKEN = "INSERT INTO root_tokens (handle) VALUES (?1)";
     ROOT_TOKEN_WAS_SET = "SELECT 1 FROM root_tokens WHERE handle = ?1";

@@ -8,12 +8,14 @@ use async_trait::async_trait;
 use countersign_domain::access_token::AccessToken;
 use countersign_domain::account::Account;
 use countersign_domain::change::{Change, FactChange};
+use countersign_domain::email::Email;
 use countersign_domain::fact::CredentialKey;
-use countersign_domain::id::{AccountId, Handle, ServiceTokenId, TokenRef};
+use countersign_domain::id::{AccountId, Handle, MembershipId, OrganizationId, ServiceTokenId, TokenRef};
+use countersign_domain::organization::{Membership, Organization};
 use countersign_domain::service_token::{SecretVersion, ServiceToken};
 use countersign_domain::store::{
-    AccessTokenQuery, AuditPage, AuditQuery, ChangeSink, Page, Revision, RootToken, ServiceTokenQuery, Store,
-    StoreError, TokenUsage,
+    AccessTokenQuery, AccountQuery, AuditPage, AuditQuery, ChangeSink, MembershipQuery, OrganizationQuery,
+    Page, Revision, RootToken, ServiceTokenQuery, Store, StoreError, SweptEnded, TokenUsage,
 };
 use countersign_domain::time::Timestamp;
 use countersign_domain::usage::{Usage, UsageBatch};
@@ -197,6 +199,48 @@ impl Store for SqliteStore {
 
     async fn find_root_account(&self) -> Result<Option<Account>, StoreError> {
         self.readers.read(|c| find(c, sql::FIND_ROOT_ACCOUNT, [], row::account)).await
+    }
+
+    async fn find_account_by_email(&self, email: &Email) -> Result<Option<Account>, StoreError> {
+        let email = email.clone();
+        let read = move |c: &_| find(c, sql::FIND_ACCOUNT_BY_EMAIL, [email.as_str()], row::account);
+        self.readers.read(read).await
+    }
+
+    async fn list_accounts(&self, query: AccountQuery) -> Result<Page<Account>, StoreError> {
+        self.readers.read(move |c| lists::accounts(c, &query)).await
+    }
+
+    async fn find_organization(&self, id: OrganizationId) -> Result<Option<Organization>, StoreError> {
+        self.readers.read(move |c| find(c, sql::FIND_ORGANIZATION, [id.as_bytes()], row::organization)).await
+    }
+
+    async fn list_organizations(&self, query: OrganizationQuery) -> Result<Page<Organization>, StoreError> {
+        self.readers.read(move |c| lists::organizations(c, &query)).await
+    }
+
+    async fn find_membership(&self, id: MembershipId) -> Result<Option<Membership>, StoreError> {
+        self.readers.read(move |c| find(c, sql::FIND_MEMBERSHIP, [id.as_bytes()], row::membership)).await
+    }
+
+    async fn find_membership_of(
+        &self,
+        organization: OrganizationId,
+        account: AccountId,
+    ) -> Result<Option<Membership>, StoreError> {
+        let read = move |c: &_| {
+            let key = params![account.as_bytes(), organization.as_bytes()];
+            find(c, sql::FIND_MEMBERSHIP_OF, key, row::membership)
+        };
+        self.readers.read(read).await
+    }
+
+    async fn list_memberships(&self, query: MembershipQuery) -> Result<Page<Membership>, StoreError> {
+        self.readers.read(move |c| lists::memberships(c, &query)).await
+    }
+
+    async fn sweep_ended(&self, limit: u32) -> Result<SweptEnded, StoreError> {
+        self.chore(|reply| Chore::SweepEnded { limit: limit.min(CHORE_ROWS), reply }).await
     }
 
     async fn find_root_token(&self) -> Result<Option<RootToken>, StoreError> {

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use countersign_domain::account::Epoch;
 use countersign_domain::id::AccountId;
 use countersign_domain::store::StoreError;
 use countersign_domain::time::Timestamp;
@@ -30,11 +31,18 @@ struct Counts {
     access: i64,
 }
 
+/// What is stored of an account.
+#[derive(Debug, Clone, Copy)]
+struct Stored {
+    counts: Counts,
+    epoch: Epoch,
+}
+
 /// The counts of a batch.
 #[derive(Default)]
 pub(crate) struct Tally {
     /// As they are stored; read when an account first matters. `None`: there is no such account.
-    stored: BTreeMap<AccountId, Option<Counts>>,
+    stored: BTreeMap<AccountId, Option<Stored>>,
     added: BTreeMap<AccountId, Added>,
     /// Access tokens that had expired when this was first asked.
     expired: BTreeMap<AccountId, i64>,
@@ -47,15 +55,6 @@ struct Added {
 }
 
 impl Tally {
-    /// Refuses with `NotFound` when there is no such account.
-    pub(crate) fn check_account(
-        &mut self,
-        connection: &Connection,
-        account: AccountId,
-    ) -> Result<(), Failure> {
-        self.stored(connection, account).map(|_| ())
-    }
-
     /// Refuses when the account may not have one more service token.
     pub(crate) fn check_room_for_service_token(
         &mut self,
@@ -65,6 +64,18 @@ impl Tally {
     ) -> Result<(), Failure> {
         let held = self.held(connection, account)?.service;
         if held < i64::from(limit) { Ok(()) } else { Err(StoreError::LimitReached { limit }.into()) }
+    }
+
+    /// Refuses with `NotFound` when there is no such account, and with `Stale` when it is in another epoch: what is made
+    /// for that would not be accepted.
+    pub(crate) fn check_epoch(
+        &mut self,
+        connection: &Connection,
+        account: AccountId,
+        epoch: Epoch,
+    ) -> Result<(), Failure> {
+        let stored = self.stored(connection, account)?.epoch;
+        if stored == epoch { Ok(()) } else { Err(StoreError::Stale.into()) }
     }
 
     /// Refuses when the account may not have one more access token at `now`. Expired ones wait to be swept; as many as
@@ -99,12 +110,12 @@ impl Tally {
     }
 
     fn held(&mut self, connection: &Connection, account: AccountId) -> Result<Counts, Failure> {
-        let stored = self.stored(connection, account)?;
+        let stored = self.stored(connection, account)?.counts;
         let added = self.added.get(&account).map_or(Counts::default(), |added| added.counts);
         Ok(Counts { service: stored.service + added.service, access: stored.access + added.access })
     }
 
-    fn stored(&mut self, connection: &Connection, account: AccountId) -> Result<Counts, Failure> {
+    fn stored(&mut self, connection: &Connection, account: AccountId) -> Result<Stored, Failure> {
         let known = match self.stored.get(&account) {
             Some(known) => *known,
             None => {
@@ -149,9 +160,11 @@ impl Tally {
     }
 }
 
-fn find_counts(connection: &Connection, account: AccountId) -> Result<Option<Counts>, Failure> {
-    find(connection, sql::FIND_COUNTS, [account.as_bytes()], |row| {
+fn find_counts(connection: &Connection, account: AccountId) -> Result<Option<Stored>, Failure> {
+    find(connection, sql::FIND_ROOM, [account.as_bytes()], |row| {
         let mut cells = Cells::of(row, "accounts");
-        Ok(Counts { service: cells.integer("service_tokens")?, access: cells.integer("access_tokens")? })
+        let counts =
+            Counts { service: cells.integer("service_tokens")?, access: cells.integer("access_tokens")? };
+        Ok(Stored { counts, epoch: cells.number("epoch").map(Epoch::from_number)? })
     })
 }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use countersign_authority::{AccessTokenList, AuditFilter, Decision, List};
+use countersign_authority::{AccessTokenList, AccessTokenRequest, AuditFilter, Decision, List};
 use countersign_domain::account::AccountChain;
 use countersign_domain::caller::Caller;
 use countersign_domain::change::FactChange;
@@ -24,7 +24,7 @@ use countersign_domain::secret::Secret;
 use countersign_domain::service_token::{NewServiceToken, ServiceTokenPatch};
 use countersign_domain::time::{Clock, Timestamp};
 use countersign_domain::usage::Door;
-use countersign_domain::verdict::{Verdict, judge};
+use countersign_domain::verdict::{Standing, Verdict, judge};
 use proptest::prelude::*;
 
 use crate::world::{ROOT_TOKEN, World, new_token, sighting};
@@ -107,6 +107,7 @@ fn any_restrictions() -> impl Strategy<Value = StatedRestrictions> {
         scopes,
         resources,
         allowed_ips,
+        ..StatedRestrictions::default()
     })
 }
 
@@ -170,10 +171,11 @@ fn opens(world: &World, account: AccountId, key: &CredentialKey, attempt: Attemp
     let chain: Option<AccountChain> = known.chain();
     let scopes = vec![vec![Scope::parse(attempt.scope).unwrap()]];
     let demand = Demand { scopes, accounts: vec![account], ..Demand::default() };
+    let standing = Standing { chain: chain.as_ref(), is_cut: false, organizations: &[] };
     let (method, target) = attempt.request;
     let request = Some(RequestLine { method, target: target.as_bytes() });
     let circumstances = Circumstances { request, address: Some(attempt.address.into()) };
-    let verdict = judge(&fact, chain.as_ref(), &presented, &demand, &circumstances, attempt.time);
+    let verdict = judge(&fact, &standing, &presented, &demand, &circumstances, attempt.time);
     matches!(verdict, Verdict::Granted(_))
 }
 
@@ -325,7 +327,7 @@ impl Run {
             let owner = match fact {
                 FactChange::Account(fact) => fact.id,
                 FactChange::Credential(fact) => fact.account,
-                FactChange::CredentialGone { .. } => account,
+                _ => account,
             };
             !self.tree.is_within(owner, account)
         });
@@ -440,13 +442,14 @@ impl Run {
             }
             (Op::IssueAccess { restrictions, ttl }, _) => {
                 let ttl = Ttl::from_number(ttl).unwrap();
-                let (token, text) = authority.issue_access_token(asked, ttl, restrictions).await?;
+                let request = AccessTokenRequest { ttl, restrictions, name: None };
+                let (token, text) = authority.issue_access_token(asked, request).await?;
                 self.texts.push(text.reveal().to_owned());
                 Ok(Some(CredentialKey::Handle(token.handle)))
             }
             (Op::RevokeAccess { which }, _) => {
                 if let Some(victim) = self.victim(&which) {
-                    authority.revoke_access_token(asked, victim.handle).await?;
+                    authority.revoke_access_token(asked, victim.handle, false).await?;
                 }
                 Ok(None)
             }

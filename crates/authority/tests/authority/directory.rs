@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use countersign_authority::Directory;
-use countersign_domain::account::AccountFact;
+use countersign_domain::account::{AccountFact, AccountState, Epoch};
 use countersign_domain::change::FactChange;
 use countersign_domain::fact::{CredentialKey, Fact};
 use countersign_domain::id::AccountId;
@@ -17,7 +17,8 @@ fn account(number: u8, parent: Option<u8>, enabled: bool, version: u64) -> FactC
     FactChange::Account(AccountFact {
         id: id(number),
         parent: parent.map(id),
-        enabled,
+        state: if enabled { AccountState::Enabled } else { AccountState::Disabled },
+        epoch: Epoch::FIRST,
         version: Version::from_number(version),
     })
 }

@@ -33,7 +33,7 @@ async fn a_new_root_token_ends_the_one_before_and_an_old_one_never_comes_back() 
 async fn a_revoked_root_token_stays_revoked() {
     let world = World::new().await;
     let caller = world.root_caller();
-    world.authority.revoke_access_token(world.asked(&caller), caller.handle).await.unwrap();
+    world.authority.revoke_access_token(world.asked(&caller), caller.handle, false).await.unwrap();
     let outcome = world.authority.ensure_root(stated(ROOT_TOKEN)).await.unwrap();
     assert!(outcome.stated_token_is_revoked);
     assert_eq!(world.caller(ROOT_TOKEN).err(), Some(Reason::Unknown));

@@ -1,7 +1,7 @@
 //! Rotation with overlap, and rotations whose answer was lost.
 
+use countersign_authority::AccessTokenRequest;
 use countersign_domain::error::Error;
-use countersign_domain::restrictions::StatedRestrictions;
 use countersign_domain::service_token::ServiceTokenPatch;
 use countersign_domain::time::Clock;
 use countersign_domain::verdict::Reason;
@@ -107,7 +107,7 @@ async fn a_caller_is_current_until_its_token_ends() {
     assert!(world.authority.is_current(&short) && world.authority.is_current(&eternal));
     world.advance(2);
     assert!(!world.authority.is_current(&short) && world.authority.is_current(&eternal));
-    world.authority.revoke_access_token(world.asked(&root), eternal.handle).await.unwrap();
+    world.authority.revoke_access_token(world.asked(&root), eternal.handle, false).await.unwrap();
     assert!(!world.authority.is_current(&eternal));
 }
 
@@ -118,7 +118,7 @@ async fn a_revoked_caller_leaves_no_successor() {
     let caller = world.caller(text.reveal()).unwrap();
     let root = world.root_caller();
     let (token, secret) = world.issue("1h").await;
-    world.authority.revoke_access_token(world.asked(&root), caller.handle).await.unwrap();
+    world.authority.revoke_access_token(world.asked(&root), caller.handle, false).await.unwrap();
     // Judged before the revocation, applied after it: the guard of the change refuses.
     let issued =
         world.authority.issue_service_token(world.asked(&caller), crate::world::new_token("1h")).await;
@@ -151,7 +151,7 @@ async fn a_caller_that_expires_on_the_way_leaves_no_successor() {
     let caller = world.caller(text.reveal()).unwrap();
     world.advance(2);
     let eternal = countersign_domain::lifetime::Ttl::Eternal;
-    let stated = StatedRestrictions::default();
-    let issued = world.authority.issue_access_token(world.asked(&caller), eternal, stated).await;
+    let request = AccessTokenRequest { ttl: eternal, ..AccessTokenRequest::default() };
+    let issued = world.authority.issue_access_token(world.asked(&caller), request).await;
     assert!(matches!(issued, Err(Error::Unauthenticated)));
 }

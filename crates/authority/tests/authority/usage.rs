@@ -3,6 +3,7 @@
 use countersign_authority::UsageStats;
 use countersign_domain::change::FactChange;
 use countersign_domain::id::TokenRef;
+use countersign_domain::lineage::Lineage;
 use countersign_domain::restrictions::Restrictions;
 use countersign_domain::secret::{Secret, SecretPrefix};
 use countersign_domain::service_token::ServiceToken;
@@ -130,7 +131,15 @@ async fn what_waits_is_bounded_and_says_so() {
     let issue = |_| {
         let prefix = SecretPrefix::default();
         let now = world.authority.now();
-        ServiceToken::issue(world.root, new_token("1h"), Restrictions::NONE, None, &prefix, &entropy, now)
+        ServiceToken::issue(
+            world.root,
+            new_token("1h"),
+            Restrictions::NONE,
+            Lineage::default(),
+            &prefix,
+            &entropy,
+            now,
+        )
     };
     let tokens: Vec<(ServiceToken, Secret)> = (0..65_600).map(issue).collect();
     for (token, _) in &tokens {

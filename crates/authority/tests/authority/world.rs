@@ -3,26 +3,29 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_authority::{Asked, Authority, Decision, Directory, Policy, RootSettings, Sighting};
-use countersign_domain::account::Account;
+use countersign_authority::{
+    AccessTokenRequest, AccountRequest, Asked, Authority, Decision, Directory, Policy, RootSettings, Sighting,
+};
 use countersign_domain::audit::Origin;
 use countersign_domain::caller::Caller;
-use countersign_domain::change::{Change, FactChange, Guard, Mutation};
+use countersign_domain::change::FactChange;
 use countersign_domain::demand::{Demand, Presented, RequestLine};
-use countersign_domain::id::{AccountId, ChangeId};
+use countersign_domain::email::Email;
+use countersign_domain::entropy::Entropy;
+use countersign_domain::id::AccountId;
 use countersign_domain::lifetime::{Lifetime, Ttl};
 use countersign_domain::name::Name;
+use countersign_domain::profile::Profile;
 use countersign_domain::restrictions::StatedRestrictions;
 use countersign_domain::scope::Scopes;
 use countersign_domain::secret::Secret;
 use countersign_domain::service_token::{NewServiceToken, ServiceToken};
-use countersign_domain::store::{Revision, SharedStore, Store, Version};
-use countersign_domain::time::Clock;
+use countersign_domain::store::{Revision, SharedStore};
 use countersign_domain::usage::Door;
 use countersign_domain::verdict::Reason;
 use countersign_store_conformance::doubles::{ManualClock, SeededEntropy};
 use countersign_store_conformance::model::ModelStore;
-use countersign_store_conformance::world::{audit_entry, load_facts};
+use countersign_store_conformance::world::load_facts;
 
 pub(crate) const ROOT_TOKEN: &str = "root-token-of-the-tests-0123456789";
 
@@ -80,16 +83,14 @@ impl World {
         Asked { caller, account, origin: &self.origin }
     }
 
-    /// Makes an account below another one, as no operation can yet.
+    /// Makes an account below another one, in the root's name.
     pub(crate) async fn account_below(&self, parent: AccountId) -> AccountId {
-        let (now, entropy) = (self.clock.now(), self.entropy.as_ref());
-        let id = AccountId::mint(now, entropy);
-        let (email, version) = (format!("{id}@example.com").into(), Version::FIRST);
-        let account = Account { id, parent: Some(parent), email, enabled: true, created_at: now, version };
-        let mutation = Mutation::CreateAccount(account);
-        let audit = audit_entry(ChangeId::mint(now, entropy), now, &mutation);
-        self.store.apply(Change { guard: Guard::System, mutation, audit }).await.unwrap();
-        id
+        let caller = self.root_caller();
+        let mut unique = [0; 8];
+        self.entropy.fill(&mut unique);
+        let email = Email::parse(&format!("{}@example.com", u64::from_le_bytes(unique))).unwrap();
+        let request = AccountRequest { email, password: None, profile: Profile::default() };
+        self.authority.create_account(self.asked_about(&caller, parent), request).await.unwrap().id
     }
 
     /// Every fact that is stored, and the revision, which counts changes of whatever else there is.
@@ -122,7 +123,8 @@ impl World {
         let ttl = Ttl::from_number(ttl).unwrap();
         let restrictions = scopes.map(Into::into).unwrap_or_default();
         let asked = self.asked_about(&caller, account);
-        self.authority.issue_access_token(asked, ttl, restrictions).await.unwrap().1
+        let request = AccessTokenRequest { ttl, restrictions, name: None };
+        self.authority.issue_access_token(asked, request).await.unwrap().1
     }
 
     /// What a door that demands nothing says of this pair.

@@ -12,15 +12,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::restrictions::{RestrictionArgs, Restrictions};
-use super::{InAccount, now, print_json, print_secret, scopes_text};
+use super::{InAccount, now, print_json, print_secret, rows, scopes_text};
 use crate::client::read;
 use crate::environment::without_line_end;
 use crate::failure::Failure;
 use crate::when::When;
 use crate::{duration, output, table};
-
-/// Rows asked for at once: the most that the API gives.
-const PAGE: usize = 100;
 
 /// What can be done with access tokens.
 #[derive(Debug, Subcommand)]
@@ -32,6 +29,8 @@ pub(crate) enum Command {
     List(ListArgs),
     /// End a token for good
     Revoke(RevokeArgs),
+    /// End every token of the account but the one in use, at once
+    RevokeAll(InAccount),
 }
 
 const ISSUE_EXAMPLES: &str = "\
@@ -42,6 +41,10 @@ Examples:
 /// A new token.
 #[derive(Debug, Args)]
 pub(crate) struct IssueArgs {
+    /// What people call it
+    #[arg(long)]
+    name: Option<String>,
+
     /// How long it lives: 14d, 12h, seconds, or `forever` [default: 14d]
     #[arg(long, value_parser = parse_ttl, allow_negative_numbers = true)]
     ttl: Option<i64>,
@@ -71,6 +74,10 @@ pub(crate) struct RevokeArgs {
     #[arg(value_name = "HANDLE", allow_hyphen_values = true)]
     which: String,
 
+    /// With everything that stems from it: what it minted, what that minted, and so on
+    #[arg(long)]
+    descendants: bool,
+
     #[command(flatten)]
     target: InAccount,
 }
@@ -79,6 +86,7 @@ pub(crate) struct RevokeArgs {
 #[derive(Deserialize)]
 struct Token {
     id: String,
+    name: Option<String>,
     ttl: i64,
     created: When,
     #[serde(flatten)]
@@ -103,6 +111,7 @@ impl Command {
             Self::Issue(args) => issue(args),
             Self::List(args) => list(args),
             Self::Revoke(args) => revoke(args),
+            Self::RevokeAll(target) => revoke_all(target),
         }
     }
 }
@@ -114,6 +123,9 @@ fn path_of_all(account: AccountId) -> String {
 fn issue(args: &IssueArgs) -> Result<(), Failure> {
     let (client, account) = args.target.connect()?;
     let mut body = Map::new();
+    if let Some(name) = &args.name {
+        body.insert("name".to_owned(), json!(name));
+    }
     if let Some(ttl) = args.ttl {
         body.insert("ttl".to_owned(), json!(ttl));
     }
@@ -123,12 +135,14 @@ fn issue(args: &IssueArgs) -> Result<(), Failure> {
         return print_json(&result);
     }
     let token: Token = read(result.clone())?;
-    let [scopes, resources, allowed_ips] = token.restrictions.facts();
+    let [scopes, organizations, resources, allowed_ips] = token.restrictions.facts();
     let about = table::facts([
         ("handle", parse_access_text(&token.id).map(|(handle, _)| handle.to_string())),
         ("account", Some(account.to_string())),
         ("expires", Some(token.expires(now()))),
+        ("name", token.name.clone()),
         scopes,
+        organizations,
         resources,
         allowed_ips,
     ]);
@@ -137,25 +151,7 @@ fn issue(args: &IssueArgs) -> Result<(), Failure> {
 
 fn list(args: &ListArgs) -> Result<(), Failure> {
     let (client, account) = args.target.connect()?;
-    let limit = args.limit.get();
-    let mut rows = Vec::new();
-    let mut total = 0;
-    loop {
-        let page = PAGE.min(limit - rows.len());
-        let filter = json!({"limit": page, "skip": rows.len()}).to_string();
-        let query = form_urlencoded::Serializer::new(String::new()).append_pair("filter", &filter).finish();
-        let answer = client.get(&format!("{}?{query}", path_of_all(account)))?;
-        total = answer.number_in("x-total-count").unwrap_or(total);
-        let found: Vec<Value> = read(answer.body)?;
-        let is_last = found.len() < page;
-        rows.extend(found);
-        if is_last || rows.len() >= limit {
-            break;
-        }
-    }
-    if total > rows.len() as u64 {
-        output::note(&format!("countersign: {} of {total}; see --limit", rows.len()));
-    }
+    let rows = rows(&client, &path_of_all(account), args.limit.get())?;
     if args.target.json() {
         return print_json(&Value::Array(rows));
     }
@@ -167,12 +163,13 @@ fn lines(tokens: &[Token], now: Timestamp) -> String {
     let line = |token: &Token| {
         [
             token.id.clone(),
+            token.name.clone().unwrap_or_default(),
             token.created.to_string(),
             token.expires(now),
             scopes_text(token.restrictions.scopes.as_deref()),
         ]
     };
-    table::columns(["HANDLE", "CREATED", "EXPIRES", "SCOPES"], tokens.iter().map(line))
+    table::columns(["HANDLE", "NAME", "CREATED", "EXPIRES", "SCOPES"], tokens.iter().map(line))
 }
 
 fn revoke(args: &RevokeArgs) -> Result<(), Failure> {
@@ -186,10 +183,22 @@ fn revoke(args: &RevokeArgs) -> Result<(), Failure> {
         })?,
     };
     let (client, account) = args.target.connect()?;
-    let result = client.delete(&format!("{}/{handle}", path_of_all(account)))?.body;
+    let query = if args.descendants { "?descendants=true" } else { "" };
+    let result = client.delete(&format!("{}/{handle}{query}", path_of_all(account)))?.body;
+    let below = if args.descendants { " and everything that stems from it" } else { "" };
     match args.target.json() {
         true => print_json(&result),
-        false => Ok(output::print(&format!("revoked {handle}\n"))?),
+        false => Ok(output::print(&format!("revoked {handle}{below}\n"))?),
+    }
+}
+
+fn revoke_all(target: &InAccount) -> Result<(), Failure> {
+    let (client, account) = target.connect()?;
+    let path = format!("/v1/Accounts/{account}/revoke-access-tokens");
+    let result = client.post(&path, &json!({}))?.body;
+    match target.json() {
+        true => print_json(&result),
+        false => Ok(output::print(&format!("revoked every access token of {account} but the one in use\n"))?),
     }
 }
 
@@ -202,7 +211,7 @@ fn handle_from_stdin() -> Result<Handle, Failure> {
     parsed.ok_or_else(|| Failure::Usage("standard input holds no access token".to_owned()))
 }
 
-fn parse_ttl(text: &str) -> Result<i64, String> {
+pub(super) fn parse_ttl(text: &str) -> Result<i64, String> {
     if matches!(text, "forever" | "-1") {
         return Ok(-1);
     }
@@ -227,14 +236,14 @@ mod tests {
     fn a_list_reads_at_a_glance() -> serde_json::Result<()> {
         let tokens: Vec<Token> = serde_json::from_value(json!([
             {"id": "abcdefghijklmnopqrstuv", "ttl": 1_209_600, "created": "2026-11-20T12:00:00.000Z", "userId": "x",
-             "scopes": ["a", "b:*"]},
+             "scopes": ["a", "b:*"], "name": "ci"},
             {"id": "ABCDEFGHIJKLMNOPQRSTUV", "ttl": -1, "created": "2026-01-01T00:00:00.000Z", "userId": "x"},
         ]))?;
         let now = parse_rfc3339("2026-11-21T12:00:00Z").unwrap_or(Timestamp::NEVER);
         let expected = "\
-HANDLE                  CREATED               EXPIRES                            SCOPES
-abcdefghijklmnopqrstuv  2026-11-20 12:00 UTC  2026-12-04 12:00 UTC (in 13 days)  a b:*
-ABCDEFGHIJKLMNOPQRSTUV  2026-01-01 00:00 UTC  never                              everything that the account may
+HANDLE                  NAME  CREATED               EXPIRES                            SCOPES
+abcdefghijklmnopqrstuv  ci    2026-11-20 12:00 UTC  2026-12-04 12:00 UTC (in 13 days)  a b:*
+ABCDEFGHIJKLMNOPQRSTUV        2026-01-01 00:00 UTC  never                              everything that the account may
 ";
         assert_eq!(lines(&tokens, now), expected);
         Ok(())

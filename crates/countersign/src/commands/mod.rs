@@ -1,21 +1,26 @@
 //! The commands that speak to a running server, and those that look at the configuration.
 
 pub(crate) mod access_token;
+pub(crate) mod account;
 pub(crate) mod audit;
 pub(crate) mod config;
+pub(crate) mod organization;
 mod restrictions;
 pub(crate) mod service_token;
 pub(crate) mod verify;
 
 use countersign_domain::id::AccountId;
 use countersign_domain::time::{Clock as _, Timestamp};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::client::{Client, ServerArgs};
+use crate::client::{Client, ServerArgs, read};
 use crate::environment;
 use crate::failure::Failure;
 use crate::output;
 use crate::ports::SystemClock;
+
+/// Rows asked for at once: the most that the LoopBack wire gives.
+const PAGE: usize = 100;
 
 /// What every command to a server takes.
 #[derive(Debug, clap::Args)]
@@ -55,6 +60,28 @@ impl InAccount {
 
     fn json(&self) -> bool {
         self.common.json
+    }
+}
+
+/// Every row of a list of this wire, up to `limit`; says when there are more.
+fn rows(client: &Client, path: &str, limit: usize) -> Result<Vec<Value>, Failure> {
+    let mut rows: Vec<Value> = Vec::new();
+    loop {
+        let page = PAGE.min(limit - rows.len());
+        let filter = json!({"limit": page, "skip": rows.len()}).to_string();
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("filter", &filter).finish();
+        let answer = client.get(&format!("{path}?{query}"))?;
+        let total = answer.number_in("x-total-count");
+        let found: Vec<Value> = read(answer.body)?;
+        let is_last = found.len() < page;
+        rows.extend(found);
+        if is_last || rows.len() >= limit {
+            let total = total.unwrap_or(rows.len() as u64);
+            if total > rows.len() as u64 {
+                output::note(&format!("countersign: {} of {total}; see --limit", rows.len()));
+            }
+            return Ok(rows);
+        }
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use countersign_authority::Policy;
-use countersign_domain::lifetime::Lifetime;
+use countersign_domain::lifetime::{Lifetime, Ttl};
 use countersign_domain::secret::SecretPrefix;
 use figment::error::Kind;
 use figment::providers::{Format as _, Toml};
@@ -28,6 +29,9 @@ const MOST_CONNECTIONS: usize = 1_000_000;
 
 /// The defaults and the reference of every key.
 pub(super) const DEFAULTS: &str = include_str!("../../config.default.toml");
+
+/// Most passwords hashed at once: with more, a flood of logins would take all memory.
+const MOST_HASHED_AT_ONCE: usize = 256;
 
 /// Most writes that may wait for the disk: more would only hide that the disk cannot follow.
 const LONGEST_QUEUE: usize = 65_536;
@@ -66,6 +70,7 @@ struct Stated {
     shutdown_delay: TextOrNumber,
     limits: StatedLimits,
     secrets: StatedSecrets,
+    login: StatedLogin,
     store: StatedStore,
     audit: StatedAudit,
     log: StatedLog,
@@ -78,6 +83,10 @@ struct StatedLimits {
     allow_forever: bool,
     service_tokens_per_account: u32,
     access_tokens_per_account: u32,
+    logins_per_account: u32,
+    children_per_account: u32,
+    organizations_per_account: u32,
+    members_per_organization: u32,
     connections: usize,
 }
 
@@ -85,6 +94,16 @@ struct StatedLimits {
 #[serde(deny_unknown_fields)]
 struct StatedSecrets {
     prefix: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StatedLogin {
+    ttl: String,
+    per_account: u32,
+    per_address: u32,
+    at_once: usize,
+    open_sign_up: bool,
 }
 
 #[derive(Deserialize)]
@@ -271,7 +290,7 @@ impl Layers {
     }
 
     fn check_policy(&self, stated: &Stated) -> anyhow::Result<Policy> {
-        let Stated { limits, secrets, .. } = stated;
+        let Stated { limits, secrets, login, .. } = stated;
         let lifetime_of = |text: &String| {
             Lifetime::parse(text)
                 .map_err(|why| self.wrong("limits.max_duration", format!("{why}; not `{text}`")))
@@ -283,9 +302,34 @@ impl Layers {
             allow_forever: limits.allow_forever,
             service_tokens_per_account: limits.service_tokens_per_account,
             access_tokens_per_account: limits.access_tokens_per_account,
+            logins_per_account: limits.logins_per_account,
+            children_per_account: limits.children_per_account,
+            organizations_per_account: limits.organizations_per_account,
+            members_per_organization: limits.members_per_organization,
+            open_sign_up: login.open_sign_up,
+            login_ttl: self.check_login_ttl(&login.ttl)?,
+            logins_per_minute_account: self.check_rate("login.per_account", login.per_account)?,
+            logins_per_minute_address: self.check_rate("login.per_address", login.per_address)?,
+            hashing_at_once: self.check_within("login.at_once", login.at_once, MOST_HASHED_AT_ONCE)?,
             secret_prefix: prefix,
             audit_retention: self.check_retention(&stated.audit.retention)?,
         })
+    }
+
+    fn check_rate(&self, key: &str, number: u32) -> anyhow::Result<NonZeroU32> {
+        NonZeroU32::new(number).ok_or_else(|| self.wrong(key, "must be at least 1"))
+    }
+
+    fn check_login_ttl(&self, text: &str) -> anyhow::Result<Ttl> {
+        let wrong = |why: &str| self.wrong("login.ttl", format!("{why}, or `forever`; not `{text}`"));
+        if text == FOREVER {
+            return Ok(Ttl::Eternal);
+        }
+        let seconds = duration::parse(text).map_err(|why| wrong(&why))?.as_secs();
+        match i64::try_from(seconds).map(Ttl::from_number) {
+            Ok(Ok(ttl)) if seconds > 0 => Ok(ttl),
+            _ => Err(wrong("must be at least one second")),
+        }
     }
 
     fn check_retention(&self, text: &str) -> anyhow::Result<Option<Duration>> {

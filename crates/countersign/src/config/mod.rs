@@ -19,7 +19,7 @@ pub(crate) use load::{Effective, load};
 pub(crate) use show::show;
 
 /// Every key, in the order of the reference.
-pub(crate) const KEYS: [&str; 16] = [
+pub(crate) const KEYS: [&str; 25] = [
     "listen",
     "internal_listen",
     "data",
@@ -30,8 +30,17 @@ pub(crate) const KEYS: [&str; 16] = [
     "limits.allow_forever",
     "limits.service_tokens_per_account",
     "limits.access_tokens_per_account",
+    "limits.logins_per_account",
+    "limits.children_per_account",
+    "limits.organizations_per_account",
+    "limits.members_per_organization",
     "limits.connections",
     "secrets.prefix",
+    "login.ttl",
+    "login.per_account",
+    "login.per_address",
+    "login.at_once",
+    "login.open_sign_up",
     "store.queue",
     "audit.retention",
     "log.format",

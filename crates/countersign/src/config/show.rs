@@ -1,7 +1,9 @@
 //! Printing the configuration in effect: TOML that can be used as a file, with the source of each value.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
+use countersign_domain::lifetime::Ttl;
 use toml::Value;
 
 use super::load::Effective;
@@ -60,8 +62,20 @@ fn value_of(config: &Config, key: &str) -> Option<Value> {
         "limits.allow_forever" => Some(Value::Boolean(policy.allow_forever)),
         "limits.service_tokens_per_account" => Some(Value::from(policy.service_tokens_per_account)),
         "limits.access_tokens_per_account" => Some(Value::from(policy.access_tokens_per_account)),
+        "limits.logins_per_account" => Some(Value::from(policy.logins_per_account)),
+        "limits.children_per_account" => Some(Value::from(policy.children_per_account)),
+        "limits.organizations_per_account" => Some(Value::from(policy.organizations_per_account)),
+        "limits.members_per_organization" => Some(Value::from(policy.members_per_organization)),
         "limits.connections" => Some(number(config.connections)),
         "secrets.prefix" => Some(text(&policy.secret_prefix.as_str())),
+        "login.ttl" => Some(match policy.login_ttl {
+            Ttl::Seconds(seconds) => text(&duration::to_text(Duration::from_secs(seconds.into()))),
+            Ttl::Eternal => Value::from(FOREVER),
+        }),
+        "login.per_account" => Some(Value::from(policy.logins_per_minute_account.get())),
+        "login.per_address" => Some(Value::from(policy.logins_per_minute_address.get())),
+        "login.at_once" => Some(number(policy.hashing_at_once)),
+        "login.open_sign_up" => Some(Value::Boolean(policy.open_sign_up)),
         "store.queue" => Some(number(config.queue)),
         "audit.retention" => Some(match policy.audit_retention {
             Some(retention) => text(&duration::to_text(retention)),

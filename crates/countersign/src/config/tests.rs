@@ -1,5 +1,7 @@
 use std::path::Path;
 
+use countersign_domain::lifetime::Ttl;
+
 use super::*;
 use crate::environment::tests::of;
 
@@ -39,6 +41,11 @@ fn the_defaults_are_the_contract() -> anyhow::Result<()> {
     assert!(config.policy.max_lifetime.is_none() && config.policy.allow_forever);
     assert_eq!(config.policy.service_tokens_per_account, 1_000_000);
     assert_eq!(config.policy.access_tokens_per_account, 1_000_000);
+    let policy = &config.policy;
+    assert_eq!((policy.logins_per_account, policy.children_per_account), (1_000, 100_000));
+    assert_eq!((policy.organizations_per_account, policy.members_per_organization), (100, 10_000));
+    assert_eq!((policy.login_ttl, policy.open_sign_up), (Ttl::DEFAULT, false));
+    assert_eq!((policy.logins_per_minute_account.get(), policy.logins_per_minute_address.get()), (20, 60));
     assert_eq!(config.policy.secret_prefix.as_str(), "csst_");
     assert_eq!(config.policy.audit_retention, Some(Duration::from_secs(730 * 24 * 3600)));
     assert_eq!(config.log.format, None);
@@ -72,8 +79,17 @@ fn every_key_has_a_variable() -> anyhow::Result<()> {
         ("COUNTERSIGN_LIMITS_ALLOW_FOREVER", "false"),
         ("COUNTERSIGN_LIMITS_SERVICE_TOKENS_PER_ACCOUNT", "3"),
         ("COUNTERSIGN_LIMITS_ACCESS_TOKENS_PER_ACCOUNT", "4"),
+        ("COUNTERSIGN_LIMITS_LOGINS_PER_ACCOUNT", "11"),
+        ("COUNTERSIGN_LIMITS_CHILDREN_PER_ACCOUNT", "12"),
+        ("COUNTERSIGN_LIMITS_ORGANIZATIONS_PER_ACCOUNT", "13"),
+        ("COUNTERSIGN_LIMITS_MEMBERS_PER_ORGANIZATION", "14"),
         ("COUNTERSIGN_LIMITS_CONNECTIONS", "5"),
         ("COUNTERSIGN_SECRETS_PREFIX", "acme_"),
+        ("COUNTERSIGN_LOGIN_TTL", "forever"),
+        ("COUNTERSIGN_LOGIN_PER_ACCOUNT", "15"),
+        ("COUNTERSIGN_LOGIN_PER_ADDRESS", "16"),
+        ("COUNTERSIGN_LOGIN_AT_ONCE", "17"),
+        ("COUNTERSIGN_LOGIN_OPEN_SIGN_UP", "true"),
         ("COUNTERSIGN_STORE_QUEUE", "6"),
         ("COUNTERSIGN_AUDIT_RETENTION", "10d"),
         ("COUNTERSIGN_LOG_FORMAT", "json"),
@@ -95,10 +111,21 @@ max_duration = \"2160h\" # COUNTERSIGN_LIMITS_MAX_DURATION
 allow_forever = false # COUNTERSIGN_LIMITS_ALLOW_FOREVER
 service_tokens_per_account = 3 # COUNTERSIGN_LIMITS_SERVICE_TOKENS_PER_ACCOUNT
 access_tokens_per_account = 4 # COUNTERSIGN_LIMITS_ACCESS_TOKENS_PER_ACCOUNT
+logins_per_account = 11 # COUNTERSIGN_LIMITS_LOGINS_PER_ACCOUNT
+children_per_account = 12 # COUNTERSIGN_LIMITS_CHILDREN_PER_ACCOUNT
+organizations_per_account = 13 # COUNTERSIGN_LIMITS_ORGANIZATIONS_PER_ACCOUNT
+members_per_organization = 14 # COUNTERSIGN_LIMITS_MEMBERS_PER_ORGANIZATION
 connections = 5 # COUNTERSIGN_LIMITS_CONNECTIONS
 
 [secrets]
 prefix = \"acme_\" # COUNTERSIGN_SECRETS_PREFIX
+
+[login]
+ttl = \"forever\" # COUNTERSIGN_LOGIN_TTL
+per_account = 15 # COUNTERSIGN_LOGIN_PER_ACCOUNT
+per_address = 16 # COUNTERSIGN_LOGIN_PER_ADDRESS
+at_once = 17 # COUNTERSIGN_LOGIN_AT_ONCE
+open_sign_up = true # COUNTERSIGN_LOGIN_OPEN_SIGN_UP
 
 [store]
 queue = 6 # COUNTERSIGN_STORE_QUEUE

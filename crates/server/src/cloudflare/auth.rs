@@ -7,6 +7,7 @@ use countersign_authority::Asked;
 use countersign_domain::audit::Origin;
 use countersign_domain::caller::Caller;
 use countersign_domain::demand::Presented;
+use countersign_domain::email::Email;
 use countersign_domain::error::Denial;
 use countersign_domain::id::{AccountId, ServiceTokenId};
 use countersign_domain::verdict::Reason;
@@ -132,7 +133,7 @@ async fn key_pair(app: &App, email: &[u8], key: &[u8], arrival: &Arrival) -> Res
     };
     let (caller, granted) = app.authority.authenticate(&presented, arrival.sighting()).map_err(refused)?;
     let account = app.authority.load_own_account(&caller).await?;
-    if *account.email != *email {
+    if Email::parse(email).ok().as_ref() != Some(&account.email) {
         return Err(refused(Reason::Unknown));
     }
     arrival.recognise(granted);

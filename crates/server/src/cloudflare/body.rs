@@ -5,6 +5,7 @@ use countersign_authority::ServiceTokenView;
 use countersign_domain::lifetime::Lifetime;
 use countersign_domain::name::Name;
 use countersign_domain::network::Networks;
+use countersign_domain::organization::Organizations;
 use countersign_domain::resource::Resources;
 use countersign_domain::restrictions::StatedRestrictions;
 use countersign_domain::scope::Scopes;
@@ -13,13 +14,13 @@ use countersign_domain::service_token::{
     LAST_SECRET_VERSION, NewServiceToken, SecretVersion, ServiceTokenPatch,
 };
 use countersign_domain::time::Timestamp;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::failure::Failure;
 use crate::json;
-use crate::restriction::{ALLOWED_IPS, List, RESOURCES, SCOPES, Wrong, texts};
+use crate::restriction::{ALLOWED_IPS, List, ORGANIZATIONS, RESOURCES, SCOPES, Wrong, texts};
 use crate::time_text::{parse_rfc3339, rfc3339};
 
 /// A JSON object; no body at all counts as `{}` (cloudflare-access.md 0, fact 10).
@@ -50,9 +51,8 @@ pub(super) struct ServiceTokenInput {
     previous_client_secret_expires_at: Option<String>,
     /// What the token may be used for; absent = what the caller may.
     scopes: Option<Vec<String>>,
-    /// Not available yet.
-    #[schema(value_type = Option<Vec<String>>)]
-    organizations: Option<IgnoredAny>,
+    /// In which organizations it may be used, at most 100 ids; absent = in those of the caller.
+    organizations: Option<Vec<String>>,
     /// On which requests it may be used, at most 64 patterns: `[METHOD ]/seg/seg…`, where `*` is a whole segment and a
     /// last `**` any rest; absent = where the caller's may.
     resources: Option<Vec<String>>,
@@ -120,13 +120,14 @@ impl ServiceTokenInput {
     }
 
     fn restrictions(&self) -> Result<StatedRestrictions, Failure> {
-        // A restriction that is accepted and not enforced would be a hole.
-        if self.organizations.is_some() {
-            let reason = "cannot be restricted yet in this version; leave it out";
-            return Err(Failure::invalid("/organizations", reason));
-        }
         Ok(StatedRestrictions {
             scopes: list("scopes", self.scopes.as_deref(), &SCOPES, Scopes::list)?,
+            organizations: list(
+                "organizations",
+                self.organizations.as_deref(),
+                &ORGANIZATIONS,
+                Organizations::list,
+            )?,
             resources: list("resources", self.resources.as_deref(), &RESOURCES, Resources::list)?,
             allowed_ips: list("allowed_ips", self.allowed_ips.as_deref(), &ALLOWED_IPS, Networks::list)?,
         })
@@ -188,6 +189,9 @@ pub(super) struct ServiceTokenOutput {
     scopes: Option<Vec<String>>,
     /// Only when the token is restricted to them.
     #[serde(skip_serializing_if = "Option::is_none")]
+    organizations: Option<Vec<String>>,
+    /// Only when the token is restricted to them.
+    #[serde(skip_serializing_if = "Option::is_none")]
     resources: Option<Vec<String>>,
     /// Only when the token is restricted to them.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -226,6 +230,7 @@ impl ServiceTokenOutput {
             client_secret_version: token.current.version,
             previous_client_secret_expires_at: token.previous.as_ref().and_then(|p| rfc3339(p.expires_at)),
             scopes: restrictions.scopes.stated().map(texts),
+            organizations: restrictions.organizations().stated().map(texts),
             resources: restrictions.resources().stated().map(texts),
             allowed_ips: restrictions.allowed_ips().stated().map(texts),
             secrets: secrets(view),

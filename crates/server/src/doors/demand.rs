@@ -56,7 +56,7 @@ impl DemandBuilder {
                 let either = value.split('|').map(Scope::parse).collect::<Result<Vec<_>, _>>();
                 self.0.scopes.push(either.map_err(|_| BadDemand)?);
             }
-            "organization" => self.0.organizations.push(value.into()),
+            "organization" => self.0.organizations.push(value.parse().map_err(|_| BadDemand)?),
             "account" => self.0.accounts.push(value.parse().map_err(|_| BadDemand)?),
             "kind" => {
                 let kind = [Kind::Service, Kind::Access].into_iter().find(|kind| kind.as_str() == value);

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use countersign_authority::Granted;
+use countersign_authority::{Granted, Known};
 use countersign_domain::id::TokenRef;
 use countersign_domain::scope::Scope;
 use countersign_domain::verdict::{Outgoing, Reason, Refusal};
@@ -31,6 +31,10 @@ const NOTHING: HeaderValue = HeaderValue::from_static("");
 const LONGEST_NAME: usize = 256;
 /// Longest list in a header, in bytes, before it is cut.
 const LONGEST_LIST: usize = 1024;
+/// Length of an organization's id.
+const ID: usize = 32;
+/// So many ids, joined by commas, fit into a list.
+const MOST_ORGANIZATIONS: usize = (LONGEST_LIST + 1) / (ID + 1);
 /// Printable ASCII stays; `%` itself is encoded, so that decoding is unambiguous.
 const UNPRINTABLE: &AsciiSet = &CONTROLS.add(b'%');
 
@@ -46,7 +50,7 @@ pub(super) fn granted(granted: &Granted) -> DoorResponse {
     headers.insert(&KIND, HeaderValue::from_static(fact.kind().as_str()));
     headers.insert(&NAME, name(&fact.name));
     headers.insert(&SCOPES, scopes(fact.restrictions.scopes.stated()));
-    headers.insert(&ORGANIZATIONS, NOTHING);
+    headers.insert(&ORGANIZATIONS, organizations(&granted.known));
     if let Some(Outgoing { deprecated_at, sunset_at }) = granted.grant.outgoing {
         headers.insert(&DEPRECATION, value(&format!("@{}", deprecated_at.as_seconds())));
         if let Some(date) = http_date(sunset_at) {
@@ -121,6 +125,25 @@ fn name(name: &str) -> HeaderValue {
         }
     }
     value(&text)
+}
+
+/// The ids, as many as fit. Most credentials have none.
+fn organizations(known: &Known) -> HeaderValue {
+    let list = known.organizations(MOST_ORGANIZATIONS + 1);
+    if list.is_empty() {
+        return NOTHING;
+    }
+    let mut text = String::with_capacity(list.len() * (ID + 1));
+    for (index, organization) in list.iter().take(MOST_ORGANIZATIONS).enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        text.push_str(organization.encode(&mut [0; ID]));
+    }
+    if list.len() > MOST_ORGANIZATIONS {
+        text.push_str(",…");
+    }
+    HeaderValue::from_bytes(text.as_bytes()).unwrap_or(NOTHING)
 }
 
 /// `DEFAULT` for an unscoped credential, so that it cannot be mistaken for one that may do nothing.

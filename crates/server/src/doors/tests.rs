@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
-use countersign_authority::{Asked, Authority, Directory, Policy, RootSettings};
+use countersign_authority::{AccessTokenRequest, Asked, Authority, Directory, Policy, RootSettings};
 use countersign_domain::audit::Origin;
 use countersign_domain::id::AccountId;
-use countersign_domain::lifetime::{Lifetime, Ttl};
+use countersign_domain::lifetime::Lifetime;
 use countersign_domain::name::Name;
-use countersign_domain::restrictions::StatedRestrictions;
 use countersign_domain::scope::Scopes;
 use countersign_domain::secret::Secret;
 use countersign_domain::service_token::{NewServiceToken, ServiceToken};
@@ -54,12 +53,8 @@ impl World {
         world.secret = secret.reveal().to_owned();
         let (origin, caller) = (Origin::default(), world.caller());
         let asked = Asked { caller: &caller, account: root, origin: &origin };
-        let issued = world
-            .app
-            .authority
-            .issue_access_token(asked, Ttl::DEFAULT, StatedRestrictions::default())
-            .await
-            .unwrap();
+        let issued =
+            world.app.authority.issue_access_token(asked, AccessTokenRequest::default()).await.unwrap();
         world.access = issued.1.reveal().to_owned();
         world
     }
@@ -188,7 +183,8 @@ async fn demands_must_be_understood() {
     assert_eq!(world.with_pair(&own, &[]), None);
     assert_eq!(world.with_pair(&format!("{own}&kind=service&scope=a|b&scope=c%3A*"), &[]), None);
     assert_eq!(world.with_pair(&format!("{own}&kind=access"), &[]), Some(Reason::WrongKind));
-    assert_eq!(world.with_pair("/authz?organization=o", &[]), Some(Reason::WrongOrganization));
+    let organization = format!("/authz?organization={}", "a".repeat(32));
+    assert_eq!(world.with_pair(&organization, &[]), Some(Reason::WrongOrganization));
     let foreign = format!("/authz?account={}", "0".repeat(32));
     assert_eq!(world.with_pair(&foreign, &[]), Some(Reason::WrongAccount));
     for bad in [
@@ -196,6 +192,7 @@ async fn demands_must_be_understood() {
         "scopes=a",
         "scope=a|",
         "scope=a b",
+        "organization=o",
         "account=x",
         "kind=both",
         "a",

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use countersign_domain::error::Error;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{StatusCode, Uri};
 
+use super::accounts::counted;
 use super::auth::Asking;
 use super::body::{AccessTokenInput, AccessTokenOutput, Done};
 use super::error::Failures;
@@ -14,8 +15,6 @@ use super::failure::Failure;
 use super::filter::{Fields, Filter};
 use crate::App;
 use crate::wire::json_answer;
-
-static X_TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
 /// `POST …/accessTokens`: makes a token; its text is in `id`, this once.
 ///
@@ -35,9 +34,7 @@ pub(super) async fn create(
     asking: Asking,
     input: AccessTokenInput,
 ) -> Result<Response, Failure> {
-    let wanted = input.wanted()?;
-    let (token, text) =
-        app.authority.issue_access_token(asking.asked(), wanted.ttl, wanted.restrictions).await?;
+    let (token, text) = app.authority.issue_access_token(asking.asked(), input.wanted()?).await?;
     Ok(json_answer(StatusCode::OK, &AccessTokenOutput::issued(&token, &text)))
 }
 
@@ -63,13 +60,16 @@ pub(super) async fn list(
     filter: Filter,
 ) -> Result<Response, Failure> {
     let page = app.authority.list_access_tokens(asking.asked(), filter.list).await?;
-    let tokens: Vec<_> = page.items.iter().map(AccessTokenOutput::listed).collect();
-    let mut response = match &filter.fields {
+    let mut tokens: Vec<_> = page.items.iter().map(AccessTokenOutput::listed).collect();
+    if let Some(fields) = &filter.user {
+        let account = app.shown(&app.authority.load_account(asking.asked()).await?);
+        tokens = tokens.into_iter().map(|token| token.with_user(&account, Some(fields))).collect();
+    }
+    let response = match &filter.fields {
         Fields::All => json_answer(StatusCode::OK, &tokens),
         some => json_answer(StatusCode::OK, &tokens.iter().map(|token| some.of(token)).collect::<Vec<_>>()),
     };
-    response.headers_mut().insert(&X_TOTAL_COUNT, HeaderValue::from(page.total));
-    Ok(response)
+    Ok(counted(response, page.total))
 }
 
 /// `DELETE …/accessTokens/{fk}`: ends a token before this is answered.
@@ -80,15 +80,32 @@ pub(super) async fn list(
     path = "/v1/Accounts/{id}/accessTokens/{fk}",
     operation_id = "delete_access_token",
     params(("id" = String, Path, description = "of the account: 32 hex digits, or `me`"),
-        ("fk" = String, Path, description = "the token's handle or its whole text")),
+        ("fk" = String, Path, description = "the token's handle or its whole text"),
+        ("descendants" = Option<bool>, Query, description = "`true`: with everything that stems from it")),
     responses((status = 200, description = "it is done", body = Done), Failures),
     tag = "access_tokens"
 )]
-pub(super) async fn delete(State(app): State<Arc<App>>, asking: Asking) -> Result<Response, Failure> {
-    let key = asking.foreign_key();
-    match app.authority.revoke_access_token(asking.asked(), key.handle).await {
+pub(super) async fn delete(
+    State(app): State<Arc<App>>,
+    asking: Asking,
+    uri: Uri,
+) -> Result<Response, Failure> {
+    let (key, descendants) = (asking.foreign_key(), with_descendants(&uri)?);
+    match app.authority.revoke_access_token(asking.asked(), key.handle, descendants).await {
         Ok(()) => Ok(json_answer(StatusCode::OK, &Done {})),
         Err(Error::NotFound) => Err(Failure::NoInstance { shown: key.shown }),
         Err(other) => Err(other.into()),
+    }
+}
+
+/// What is not understood is refused: to end less than was meant is as bad as to end more.
+fn with_descendants(uri: &Uri) -> Result<bool, Failure> {
+    let query = uri.query().unwrap_or_default();
+    let stated = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "descendants");
+    let mut stated = stated.map(|(_, value)| value);
+    match (stated.next().as_deref(), stated.next()) {
+        (None, _) | (Some("false"), None) => Ok(false),
+        (Some("true"), None) => Ok(true),
+        _ => Err(Failure::Malformed("descendants must be true or false, once".into())),
     }
 }

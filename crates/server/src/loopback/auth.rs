@@ -1,5 +1,7 @@
 //! Who calls, about which account and token (space-invoices-loopback.md 3 and B15, design 2.3).
 
+use std::convert::Infallible;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -10,8 +12,7 @@ use countersign_domain::audit::Origin;
 use countersign_domain::caller::Caller;
 use countersign_domain::demand::Presented;
 use countersign_domain::error::Denial;
-use countersign_domain::id::AccountId;
-use countersign_domain::id::Handle;
+use countersign_domain::id::{AccountId, Handle, MembershipId, OrganizationId};
 use countersign_domain::verdict::Reason;
 use http::request::Parts;
 use http::{HeaderName, header};
@@ -63,12 +64,99 @@ impl FromRequestParts<Arc<App>> for Asking {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
         let Named { id, fk } = Named::from_request_parts(parts, app).await?;
+        let calling = Calling::from_request_parts(parts, app).await?;
+        let no_account = |_| Failure::Denied(Denial::ForeignAccount);
+        let account = if id == ME { calling.caller.account } else { id.parse().map_err(no_account)? };
+        Ok(Self { caller: calling.caller, origin: calling.origin, account, fk })
+    }
+}
+
+/// A caller who was let in, on a route that names no account.
+pub(super) struct Calling {
+    pub(super) caller: Caller,
+    pub(super) origin: Arc<Origin>,
+}
+
+impl Calling {
+    /// For the authority, about the caller's own account.
+    pub(super) fn asked(&self) -> Asked<'_> {
+        self.asked_about(self.caller.account)
+    }
+
+    /// For the authority, about an account.
+    pub(super) fn asked_about(&self, account: AccountId) -> Asked<'_> {
+        Asked { caller: &self.caller, account, origin: &self.origin }
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Calling {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
         let arrival = arrival(&parts.extensions);
         let caller = authenticate(app, parts, &arrival)?;
-        let no_account = |_| Failure::Denied(Denial::ForeignAccount);
-        let account = if id == ME { caller.account } else { id.parse().map_err(no_account)? };
-        Ok(Self { caller, origin: arrival.origin, account, fk })
+        Ok(Self { caller, origin: arrival.origin })
     }
+}
+
+/// Whoever asks on a route that answers anybody; a caller when there is any credential, which then has to be good.
+pub(super) struct Anybody {
+    pub(super) calling: Option<Calling>,
+    pub(super) origin: Arc<Origin>,
+}
+
+impl FromRequestParts<Arc<App>> for Anybody {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
+        let origin = arrival(&parts.extensions).origin;
+        let is_nobody = matches!(one_text(app, parts), Ok(None));
+        if is_nobody {
+            return Ok(Self { calling: None, origin });
+        }
+        Ok(Self { calling: Some(Calling::from_request_parts(parts, app).await?), origin })
+    }
+}
+
+/// From where a request comes, on a route that looks at no credential.
+pub(super) struct Comer(pub(super) Arc<Origin>);
+
+impl<S: Sync> FromRequestParts<S> for Comer {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(arrival(&parts.extensions).origin))
+    }
+}
+
+/// A caller and the organization or membership that the path names. What can be none is asked for all the same, under
+/// an id that none has.
+pub(super) struct AskingAbout<I> {
+    pub(super) calling: Calling,
+    pub(super) id: I,
+}
+
+impl<I: FromStr + OfNone> FromRequestParts<Arc<App>> for AskingAbout<I> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
+        let Named { id, .. } = Named::from_request_parts(parts, app).await?;
+        let calling = Calling::from_request_parts(parts, app).await?;
+        Ok(Self { calling, id: id.parse().unwrap_or(I::OF_NONE) })
+    }
+}
+
+/// Ids with one that names nothing.
+pub(super) trait OfNone {
+    const OF_NONE: Self;
+}
+
+impl OfNone for OrganizationId {
+    const OF_NONE: Self = Self::OF_NONE;
+}
+
+impl OfNone for MembershipId {
+    const OF_NONE: Self = Self::OF_NONE;
 }
 
 fn authenticate(app: &App, parts: &Parts, arrival: &Arrival) -> Result<Caller, Failure> {

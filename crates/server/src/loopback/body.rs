@@ -1,22 +1,26 @@
 //! Bodies: what clients send and what they get.
 
 use axum::extract::{FromRequest, Request};
+use countersign_authority::AccessTokenRequest;
 use countersign_domain::access_token::AccessToken;
 use countersign_domain::lifetime::Ttl;
+use countersign_domain::name::Name;
 use countersign_domain::network::Networks;
+use countersign_domain::organization::Organizations;
 use countersign_domain::resource::Resources;
 use countersign_domain::restrictions::StatedRestrictions;
 use countersign_domain::scope::Scopes;
 use countersign_domain::secret::Secret;
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::account_body::AccountOutput;
 use super::failure::Failure;
+use super::filter::Fields;
 use super::number::whole;
 use super::object::read_typed;
-use crate::restriction::{ALLOWED_IPS, List, RESOURCES, SCOPES, texts};
+use crate::restriction::{ALLOWED_IPS, List, ORGANIZATIONS, RESOURCES, SCOPES, texts};
 use crate::time_text::rfc3339_millis;
 
 /// Of create. Unknown properties, `id`, `created` and `userId` among them, are ignored.
@@ -28,9 +32,12 @@ pub(super) struct AccessTokenInput {
     /// What the token may be used for, at most 32; none = what the caller may.
     #[schema(value_type = Option<Vec<String>>)]
     scopes: Option<Value>,
-    /// Not available yet.
+    /// What people call it: 1 to 350 characters.
+    #[schema(value_type = Option<String>)]
+    name: Option<Value>,
+    /// In which organizations it may be used, at most 100 ids; none = in those of the caller.
     #[schema(value_type = Option<Vec<String>>)]
-    organizations: Option<IgnoredAny>,
+    organizations: Option<Value>,
     /// On which requests it may be used, at most 64 patterns: `[METHOD ]/seg/seg…`, where `*` is a whole segment and a
     /// last `**` any rest; none = where the caller's may.
     #[schema(value_type = Option<Vec<String>>)]
@@ -41,35 +48,35 @@ pub(super) struct AccessTokenInput {
     allowed_ips: Option<Value>,
 }
 
-/// What is wanted of a new token.
-pub(super) struct Wanted {
-    pub(super) ttl: Ttl,
-    /// What is not stated is what restricts the caller.
-    pub(super) restrictions: StatedRestrictions,
-}
-
 impl AccessTokenInput {
     /// For the authority.
-    pub(super) fn wanted(&self) -> Result<Wanted, Failure> {
+    pub(super) fn wanted(&self) -> Result<AccessTokenRequest, Failure> {
         let ttl = self.ttl.as_ref().map_or(Ok(Ttl::DEFAULT), ttl)?;
-        Ok(Wanted { ttl, restrictions: self.restrictions()? })
+        let name = self.name.as_ref().map(name).transpose()?;
+        Ok(AccessTokenRequest { name, ttl, restrictions: self.restrictions()? })
     }
 
     fn restrictions(&self) -> Result<StatedRestrictions, Failure> {
-        // A restriction that is accepted and not enforced would be a hole.
-        if self.organizations.is_some() {
-            let reason = "is not available yet in this version; leave it out";
-            return Err(Failure::invalid("organizations", reason));
-        }
         Ok(StatedRestrictions {
             scopes: list("scopes", self.scopes.as_ref(), &SCOPES, Scopes::list)?,
+            organizations: list(
+                "organizations",
+                self.organizations.as_ref(),
+                &ORGANIZATIONS,
+                Organizations::list,
+            )?,
             resources: list("resources", self.resources.as_ref(), &RESOURCES, Resources::list)?,
             allowed_ips: list("allowed_ips", self.allowed_ips.as_ref(), &ALLOWED_IPS, Networks::list)?,
         })
     }
 }
 
-fn ttl(value: &Value) -> Result<Ttl, Failure> {
+fn name(value: &Value) -> Result<Name, Failure> {
+    let text = value.as_str().ok_or_else(|| Failure::invalid("name", "must be a text"))?;
+    Name::parse(text).map_err(|why| Failure::invalid("name", why))
+}
+
+pub(super) fn ttl(value: &Value) -> Result<Ttl, Failure> {
     let ttl = whole(value).and_then(|seconds| Ttl::from_number(seconds).ok());
     ttl.ok_or_else(|| Failure::invalid("ttl", "must be a whole number of seconds, or -1 for ever"))
 }
@@ -104,11 +111,17 @@ impl<S: Sync> FromRequest<S> for AccessTokenInput {
 pub(super) struct AccessTokenOutput {
     /// The whole token in the answer of create; its first 22 characters, the handle, in lists.
     id: String,
+    /// What people call it; only when that was stated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     /// Seconds to live; -1 = for ever.
     ttl: i64,
     /// Only when the token is restricted.
     #[serde(skip_serializing_if = "Option::is_none")]
     scopes: Option<Vec<String>>,
+    /// Only when the token is restricted to them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    organizations: Option<Vec<String>>,
     /// Only when the token is restricted to them.
     #[serde(skip_serializing_if = "Option::is_none")]
     resources: Option<Vec<String>>,
@@ -120,6 +133,10 @@ pub(super) struct AccessTokenOutput {
     /// The account.
     #[serde(rename = "userId")]
     user_id: String,
+    /// The account itself, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<AccountOutput>)]
+    user: Option<Value>,
 }
 
 impl AccessTokenOutput {
@@ -133,13 +150,22 @@ impl AccessTokenOutput {
         let restrictions = &token.restrictions;
         Self {
             id: token.handle.to_string(),
+            name: token.name.as_ref().map(ToString::to_string),
             ttl: token.ttl.as_number(),
             scopes: restrictions.scopes.stated().map(texts),
+            organizations: restrictions.organizations().stated().map(texts),
             resources: restrictions.resources().stated().map(texts),
             allowed_ips: restrictions.allowed_ips().stated().map(texts),
             created: rfc3339_millis(token.created_at),
             user_id: token.account.to_string(),
+            user: None,
         }
+    }
+
+    /// With the account; these properties of it, or all.
+    pub(super) fn with_user(self, account: &AccountOutput, fields: Option<&Fields>) -> Self {
+        let user = fields.unwrap_or(&Fields::All).of(account);
+        Self { user: Some(user), ..self }
     }
 }
 

@@ -57,6 +57,24 @@ pub(super) struct ErrorObject {
     request_id: Option<String>,
 }
 
+/// What is wrong with one property.
+#[derive(Debug)]
+pub(super) struct Flaw {
+    /// Its name.
+    pub(super) property: &'static str,
+    /// LoopBack's word for it.
+    pub(super) code: &'static str,
+    /// A fragment that follows its name.
+    pub(super) reason: String,
+}
+
+impl Flaw {
+    /// It is missing.
+    pub(super) fn blank(property: &'static str) -> Self {
+        Self { property, code: "presence", reason: "can't be blank".to_owned() }
+    }
+}
+
 /// Which properties of an instance are not valid.
 #[derive(Debug, Serialize, ToSchema)]
 struct Details {
@@ -78,13 +96,14 @@ impl ErrorObject {
         Self { name: Some(name), ..Self::nameless(status, message.into()) }
     }
 
-    /// 422: a property is not valid.
-    pub(super) fn invalid(property: &'static str, reason: String) -> Self {
-        let message = format!("The `AccessToken` instance is not valid. Details: `{property}` {reason}.");
+    /// 422: properties of an instance are not valid.
+    pub(super) fn invalid(model: &'static str, flaws: Vec<Flaw>) -> Self {
+        let list: Vec<_> = flaws.iter().map(|flaw| format!("`{}` {}", flaw.property, flaw.reason)).collect();
+        let message = format!("The `{model}` instance is not valid. Details: {}.", list.join("; "));
         let details = Details {
-            context: "AccessToken",
-            codes: BTreeMap::from([(property, ["custom"])]),
-            messages: BTreeMap::from([(property, [reason])]),
+            context: model,
+            codes: flaws.iter().map(|flaw| (flaw.property, [flaw.code])).collect(),
+            messages: flaws.into_iter().map(|flaw| (flaw.property, [flaw.reason])).collect(),
         };
         let error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "ValidationError", message);
         Self { details: Some(details), ..error }
@@ -116,6 +135,16 @@ pub(super) fn unauthorized(message: &str, code: &'static str) -> Response {
     let mut response = refused(ErrorObject::new(StatusCode::UNAUTHORIZED, "Error", message).coded(code));
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     response
+}
+
+/// What stands where an account's id should, and is none: as any other account that the caller may not see.
+pub(super) async fn no_such_account() -> Response {
+    authorization_required()
+}
+
+/// The one answer to every denial.
+pub(super) fn authorization_required() -> Response {
+    unauthorized("Authorization Required", "AUTHORIZATION_REQUIRED")
 }
 
 /// Answers whatever no operation answers.

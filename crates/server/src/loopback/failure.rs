@@ -1,13 +1,20 @@
 //! What this wire answers when it does not do what was asked (space-invoices-loopback.md 4 to 6).
 
+use std::time::Duration;
+
 use axum::response::{IntoResponse, Response};
 use countersign_domain::error::{Denial, Error, Field};
 use countersign_domain::verdict::Reason;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 
-use super::error::{ErrorObject, refused, unauthorized};
+use super::error::{ErrorObject, Flaw, authorization_required, refused, unauthorized};
 use crate::json::BodyFault;
 use crate::wire::{Denied, Fault};
+
+/// LoopBack's names of what there is.
+pub(super) const ACCESS_TOKEN: &str = "AccessToken";
+pub(super) const ACCOUNT: &str = "Account";
+pub(super) const ORGANIZATION: &str = "Organization";
 
 /// Why an operation was not done.
 #[derive(Debug)]
@@ -28,13 +35,17 @@ pub(super) enum Failure {
     QueryTooDeep,
     /// Something is malformed; the whole message.
     Malformed(String),
-    /// A value is wrong.
+    /// Properties of what was to be made or changed are wrong.
     Invalid {
-        /// The property.
-        property: &'static str,
-        /// A fragment that follows its name.
-        reason: String,
+        /// What it was to be.
+        model: &'static str,
+        /// One or more.
+        flaws: Vec<Flaw>,
     },
+    /// Something is missing or wrong that LoopBack has a word for: the status, the whole message, the word.
+    Coded(StatusCode, &'static str, &'static str),
+    /// Too many attempts to log in.
+    TooManyLogins(Duration),
     /// There is no such token in the account.
     NoInstance {
         /// Its key, as an answer may repeat it.
@@ -47,9 +58,21 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// A wrong value of a property.
+    /// A wrong value of a property of an access token.
     pub(super) fn invalid(property: &'static str, reason: impl ToString) -> Self {
-        Self::Invalid { property, reason: reason.to_string() }
+        Self::invalid_in(ACCESS_TOKEN, property, reason)
+    }
+
+    /// A wrong value of a property of something.
+    pub(super) fn invalid_in(model: &'static str, property: &'static str, reason: impl ToString) -> Self {
+        let flaw = Flaw { property, code: "custom", reason: reason.to_string() };
+        Self::Invalid { model, flaws: vec![flaw] }
+    }
+
+    /// E-mail is not set up, so that nothing that needs it can be done.
+    pub(super) const fn email_not_enabled() -> Self {
+        let message = "E-mail is not enabled on this server, so nothing can be sent or confirmed by it";
+        Self::Coded(StatusCode::BAD_REQUEST, message, "EMAIL_NOT_ENABLED")
     }
 }
 
@@ -59,7 +82,18 @@ impl From<Error> for Failure {
             Error::Invalid { field: Field::Filter, reason } => {
                 Self::Malformed(format!("The filter {reason}"))
             }
-            Error::Invalid { field, reason } => Self::Invalid { property: property(field), reason },
+            Error::Invalid { field: Field::OldPassword, .. } => {
+                Self::Coded(StatusCode::BAD_REQUEST, "Invalid current password", "INVALID_PASSWORD")
+            }
+            Error::Invalid { field, reason } => Self::invalid_in(model(field), property(field), reason),
+            Error::Taken { field: Field::Email } => {
+                let reason = "Email already exists".to_owned();
+                let flaw = Flaw { property: "email", code: "uniqueness", reason };
+                Self::Invalid { model: ACCOUNT, flaws: vec![flaw] }
+            }
+            Error::Taken { field } => Self::invalid_in(model(field), property(field), "is there already"),
+            Error::LoginFailed => Self::Coded(StatusCode::UNAUTHORIZED, "login failed", "LOGIN_FAILED"),
+            Error::TooManyLogins { retry_after } => Self::TooManyLogins(retry_after),
             // What is missing beside the token of a path is the account, and that is a denial as any other.
             Error::NotFound => Self::Denied(Denial::ForeignAccount),
             Error::Denied(denial) => Self::Denied(denial),
@@ -93,6 +127,28 @@ impl From<Reason> for Failure {
     }
 }
 
+/// What has the value.
+const fn model(field: Field) -> &'static str {
+    match field {
+        Field::Email
+        | Field::Password
+        | Field::OldPassword
+        | Field::Profile
+        | Field::RootAccount
+        | Field::Parent => ACCOUNT,
+        Field::Invited | Field::Organization => ORGANIZATION,
+        Field::Name
+        | Field::Lifetime
+        | Field::SecretVersion
+        | Field::PreviousExpiry
+        | Field::Scopes
+        | Field::Ttl
+        | Field::Search
+        | Field::Filter
+        | Field::Lineage => ACCESS_TOKEN,
+    }
+}
+
 /// The wire's word for a value.
 const fn property(field: Field) -> &'static str {
     match field {
@@ -103,6 +159,15 @@ const fn property(field: Field) -> &'static str {
         Field::Scopes => "scopes",
         Field::Ttl => "ttl",
         Field::Search => "search",
+        Field::Email => "email",
+        Field::Password => "password",
+        Field::OldPassword => "oldPassword",
+        Field::Profile => "custom",
+        Field::RootAccount => "id",
+        Field::Parent => "parentId",
+        Field::Invited => "accountId",
+        Field::Lineage => "id",
+        Field::Organization => "organizationId",
         Field::Filter => "filter",
     }
 }
@@ -132,13 +197,17 @@ impl IntoResponse for Failure {
                 .coded("QUERY_OBJECT_TOO_DEEP"),
             ),
             Self::Malformed(message) => bad(message),
-            Self::Invalid { property, reason } => refused(ErrorObject::invalid(property, reason)),
+            Self::Invalid { model, flaws } => refused(ErrorObject::invalid(model, flaws)),
+            Self::Coded(status, message, code) => {
+                refused(ErrorObject::new(status, "Error", message).coded(code))
+            }
+            Self::TooManyLogins(retry_after) => too_many_logins(retry_after),
             Self::NoInstance { shown } => {
                 let message = format!("No instance with id {shown} found for AccessToken");
                 refused(ErrorObject::new(StatusCode::NOT_FOUND, "Error", message))
             }
             Self::LimitReached(limit) => {
-                let message = format!("The account holds {limit} access tokens, as many as it may");
+                let message = format!("There are {limit} already, as many as there may be");
                 refused(
                     ErrorObject::new(StatusCode::UNPROCESSABLE_ENTITY, "Error", message)
                         .coded("LIMIT_REACHED"),
@@ -149,9 +218,14 @@ impl IntoResponse for Failure {
     }
 }
 
-/// The one answer to every denial.
-fn authorization_required() -> Response {
-    unauthorized("Authorization Required", "AUTHORIZATION_REQUIRED")
+/// 429 with when to come again, in whole seconds.
+fn too_many_logins(retry_after: Duration) -> Response {
+    let message = "Too many attempts to log in; try again later";
+    let error = ErrorObject::new(StatusCode::TOO_MANY_REQUESTS, "Error", message);
+    let mut response = refused(error.coded("RATE_LIMIT_EXCEEDED"));
+    let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
 }
 
 fn body_fault(fault: BodyFault) -> Response {

@@ -15,6 +15,39 @@ use crate::wire::Wire;
 /// The account of the caller, in place of its id.
 pub(super) const ME: &str = "me";
 
+/// What may follow the name of a model, beside an id.
+const OF_MODELS: [&str; 11] = [
+    ME,
+    "login",
+    "logout",
+    "impersonate",
+    "authorized",
+    "is-unique",
+    "change-password",
+    "count",
+    "reset",
+    "reset-password",
+    "confirm",
+];
+/// What may follow an id.
+const OF_INSTANCES: [&str; 15] = [
+    "accessTokens",
+    "organizations",
+    "accountorganizations",
+    "revoke-access-tokens",
+    "enable",
+    "disable",
+    "activate",
+    "deactivate",
+    "invite",
+    "accept",
+    "reject",
+    "change-role",
+    "verify",
+    "is-verified",
+    "send-verification",
+];
+
 /// Longest part of a path that an answer repeats whole: every credential is longer.
 const LONGEST_ECHO: usize = Handle::LEN;
 /// Of a longer part, this much is repeated.
@@ -48,14 +81,16 @@ fn folded(uri: &Uri) -> Option<Uri> {
 
 fn canonical(path: &str) -> String {
     let word = |(position, segment): (usize, &str)| {
-        let spelling = match position {
-            1 => "v1",
-            2 => "Accounts",
-            3 => ME,
-            4 => "accessTokens",
-            _ => return segment.to_owned(),
+        let spellings: &[&str] = match position {
+            1 => &["v1"],
+            2 => &["Accounts", "Organizations", "AccountOrganizations"],
+            3 => &OF_MODELS,
+            4 => &OF_INSTANCES,
+            5 => &["count"],
+            _ => &[],
         };
-        if spelling.eq_ignore_ascii_case(segment) { spelling.to_owned() } else { segment.to_owned() }
+        let spelling = spellings.iter().find(|spelling| spelling.eq_ignore_ascii_case(segment));
+        (*spelling.unwrap_or(&segment)).to_owned()
     };
     let path = path.strip_suffix('/').unwrap_or(path);
     path.split('/').enumerate().map(word).collect::<Vec<_>>().join("/")

@@ -57,7 +57,9 @@ impl From<Error> for Failure {
             Error::Denied(denial) => Self::Denied(denial),
             Error::Unauthenticated => Self::Unauthenticated,
             Error::LimitReached { limit } => Self::LimitReached(limit),
-            Error::Busy { .. } | Error::Store(_) => Self::Fault(error),
+            Error::Taken { field } => Self::invalid(word(field), "is taken"),
+            Error::LoginFailed => Self::Unauthenticated,
+            Error::TooManyLogins { .. } | Error::Busy { .. } | Error::Store(_) => Self::Fault(error),
         }
     }
 }
@@ -72,6 +74,15 @@ const fn word(field: Field) -> &'static str {
         Field::Scopes => "scopes",
         Field::Ttl => "ttl",
         Field::Search => "search",
+        Field::Email => "email",
+        Field::Password => "password",
+        Field::OldPassword => "old_password",
+        Field::Profile => "profile",
+        Field::RootAccount => "account",
+        Field::Parent => "parent",
+        Field::Invited => "account",
+        Field::Lineage => "lineage",
+        Field::Organization => "organization",
         Field::Filter => "filter",
     }
 }

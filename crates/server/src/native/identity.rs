@@ -1,6 +1,7 @@
 //! What is said of a good credential.
 
 use countersign_authority::Granted;
+use countersign_domain::organization::Organizations;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -15,12 +16,12 @@ pub(super) struct Identity {
     token: String,
     /// `service` or `access`.
     kind: &'static str,
-    /// Of a service token.
+    /// What people call it.
     name: Option<String>,
     /// What it may be used for; `null` = everything its account may.
     scopes: Option<Vec<String>>,
-    /// In which it may act; none exist yet.
-    organizations: [String; 0],
+    /// In which organizations it may act right now; the first 100 of them.
+    organizations: Vec<String>,
     /// RFC 3339; `null` = never.
     expires_at: Option<String>,
     /// The number of the secret that was shown.
@@ -46,7 +47,12 @@ impl Identity {
             kind: fact.kind().as_str(),
             name: Some(fact.name.to_string()).filter(|name| !name.is_empty()),
             scopes: scopes.map(|list| list.iter().map(ToString::to_string).collect()),
-            organizations: [],
+            organizations: granted
+                .known
+                .organizations(Organizations::MOST)
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             expires_at: rfc3339(fact.expires_at),
             secret_version: granted.grant.secret_version,
             deprecated_at: outgoing.and_then(|outgoing| rfc3339(outgoing.deprecated_at)),

@@ -168,7 +168,7 @@ impl VerifyInput {
         let scopes = self.scope.iter().flatten().enumerate();
         let scopes = scopes.map(|(index, scope)| (format!("scope/{index}"), "scope", scope));
         let others = [
-            ("organization", &self.organization, "must not be empty"),
+            ("organization", &self.organization, "must be an organization id (32 lower-case hex digits)"),
             ("account", &self.account, "must be an account id (32 lower-case hex digits)"),
             ("kind", &self.kind, "must be `service` or `access`"),
         ];

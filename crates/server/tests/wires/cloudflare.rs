@@ -75,7 +75,7 @@ async fn wrong_values_are_named_and_change_nothing() {
         (with("scopes", r#"["a","b c"]"#), "/scopes/1"),
         (with("scopes", r#"["a",1]"#), "/scopes/1"),
         (with("scopes", &format!("[{}]", vec![r#""a""#; 33].join(","))), "/scopes"),
-        (with("organizations", r#"["o"]"#), "/organizations"),
+        (with("organizations", r#"["o"]"#), "/organizations/0"),
         (with("resources", r#""/a""#), "/resources"),
         (with("allowed_ips", "{}"), "/allowed_ips"),
         (with("previous_client_secret_expires_at", r#""tomorrow""#), "/previous_client_secret_expires_at"),
@@ -145,7 +145,7 @@ async fn messages_read_well() {
     access.api.error.invalid_request: client_secret_version: must be a whole number, at least 0 and at most 2147483647
     access.api.error.invalid_request: enabled: must be a boolean
     access.api.error.invalid_request: scopes/0: must be segments of letters, digits, `.`, `_` or `-`, joined by `:`, the last one possibly `*`
-    access.api.error.invalid_request: organizations: cannot be restricted yet in this version; leave it out
+    access.api.error.invalid_request: organizations/0: must be an organization id (32 lower-case hex digits)
     Malformed JSON in request body: EOF while parsing an object at line 1 column 1
     Malformed JSON in request body: it must be an object
     "

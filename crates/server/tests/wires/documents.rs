@@ -49,7 +49,7 @@ fn every_wire_is_whole() {
         let operations = operations(&document);
         let expected = match wire {
             "cloudflare" => 7,
-            "loopback" => 3,
+            "loopback" => 39,
             _ => 8 + 2 * 8,
         };
         assert_eq!(operations.len(), expected, "{wire}: {operations:#?}");
@@ -88,9 +88,12 @@ async fn every_operation_is_answered() {
                 Some(_) => world.door(&path, &[("x-countersign-demand", "any")]).as_u16(),
                 None => world.call(&method, &format!("{base}{path}")).send().await.status.as_u16(),
             };
-            let refused = [400, 401, 403].contains(&status);
+            // The LoopBack wire says no in one way, so that 400 there is about the request, which here says nothing.
+            let refusals: &[u16] = if wire == "loopback" { &[401] } else { &[400, 401, 403] };
+            let refused = refusals.contains(&status);
             assert_eq!(refused, needs_credential, "{wire}: {method} {path} answers {status}");
-            assert!(refused || status == 200, "{wire}: {method} {path} answers {status}");
+            let says_nothing = wire == "loopback" && status == 400;
+            assert!(refused || says_nothing || status == 200, "{wire}: {method} {path} answers {status}");
         }
     }
 }

@@ -4,13 +4,15 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use axum::body::Body;
-use countersign_authority::{Authority, Directory, Policy, RootSettings};
-use countersign_domain::account::Account;
-use countersign_domain::audit::{Action, Actor, AuditEntry, Origin, Subject};
-use countersign_domain::change::{Change, FactChange, Guard, Mutation};
-use countersign_domain::id::{AccountId, ChangeId};
-use countersign_domain::store::{Revision, SharedStore, Store, Version};
-use countersign_domain::time::Clock;
+use countersign_authority::{AccountRequest, Asked, Authority, Directory, Policy, RootSettings, Sighting};
+use countersign_domain::audit::Origin;
+use countersign_domain::change::FactChange;
+use countersign_domain::demand::Presented;
+use countersign_domain::email::Email;
+use countersign_domain::entropy::Entropy;
+use countersign_domain::profile::Profile;
+use countersign_domain::store::{Revision, SharedStore};
+use countersign_domain::usage::Door;
 use countersign_server::{App, Exposure, Service, Settings, StoreNumbers, TrustedProxies};
 use countersign_store_conformance::doubles::{ManualClock, SeededEntropy};
 use countersign_store_conformance::model::ModelStore;
@@ -142,31 +144,19 @@ impl World {
         }
     }
 
-    /// Makes an account below another one, as no wire can yet.
+    /// Makes an account below another one, to which nobody logs in.
     pub(crate) async fn account_below(&self, parent: &str) -> String {
-        let now = self.clock.now();
-        let id = AccountId::mint(now, self.entropy.as_ref());
-        let account = Account {
-            id,
-            parent: Some(parent.parse().unwrap()),
-            email: format!("{id}@example.com").into(),
-            enabled: true,
-            created_at: now,
-            version: Version::FIRST,
-        };
-        let audit = AuditEntry {
-            id: ChangeId::mint(now, self.entropy.as_ref()),
-            at: now,
-            actor: Actor::System,
-            action: Action::CreateAccount,
-            account: id,
-            subject: Subject::Account(id),
-            origin: Origin::default(),
-            changes: Vec::new(),
-        };
-        let mutation = Mutation::CreateAccount(account);
-        self.store.apply(Change { guard: Guard::System, mutation, audit }).await.unwrap();
-        id.to_string()
+        let mut unique = [0; 8];
+        self.entropy.fill(&mut unique);
+        let email = format!("{}@example.com", u64::from_le_bytes(unique));
+        let email = Email::parse(&email).unwrap();
+        let request = AccountRequest { email, password: None, profile: Profile::default() };
+        let presented = Presented::access(&self.root).unwrap();
+        let sighting = Sighting { door: Door::Api, address: None, user_agent: b"", request: None };
+        let (caller, _) = self.authority.authenticate(&presented, sighting).unwrap();
+        let (account, origin) = (parent.parse().unwrap(), Origin::default());
+        let asked = Asked { caller: &caller, account, origin: &origin };
+        self.authority.create_account(asked, request).await.unwrap().id.to_string()
     }
 
     /// What a door answers to a request with these headers: its status.

@@ -166,7 +166,7 @@ async fn an_account_holds_as_many_access_tokens_as_it_may() {
     // The root token is the other one.
     let only = world.access_token(json!({})).await;
     let before = world.stored().await;
-    let message = "The account holds 2 access tokens, as many as it may";
+    let message = "There are 2 already, as many as there may be";
     let error = json!({"statusCode": 422, "name": "Error", "message": message, "code": "LIMIT_REACHED"});
     create_access(&world, json!({})).await.assert(422, json!({"error": error}));
     assert_eq!(world.stored().await, before);

@@ -122,7 +122,7 @@ async fn readonly_and_unknown_properties() {
     let world = World::new().await;
     let own = json!({"ttl": 1_209_600, "id": "{newToken}", "userId": "{accountA}", "created": "2026-11-21T10:00:00.000Z"});
     for body in [
-        json!({"name": "ci", "meta": {"n": 1}}),
+        json!({"label": "ci", "meta": {"n": 1}}),
         json!({"id": "chosen"}),
         json!({"id": world.root}),
         json!({"id": {}}),
@@ -134,20 +134,6 @@ async fn readonly_and_unknown_properties() {
     ] {
         assert_eq!(created(&world, body.clone()).await, Ok(own.clone()), "{body}");
     }
-}
-
-/// A restriction that nothing enforces yet is refused, not forgotten.
-#[tokio::test]
-async fn restrictions_that_are_not_there_yet() {
-    let world = World::new().await;
-    let (status, error) = created(&world, json!({"organizations": []})).await.unwrap_err();
-    assert_eq!(status, 422);
-    assert!(error["message"].as_str().unwrap().contains("not available yet"), "{error}");
-    assert!(error["details"]["codes"].get("organizations").is_some(), "{error}");
-    assert_eq!(
-        world.get(&world.access_tokens()).bearer(&world.root).send().await.header("x-total-count"),
-        "1"
-    );
 }
 
 /// B36 to B48, B61: bodies that are no JSON object of a sensible size.

@@ -6,6 +6,7 @@
     reason = "a helper that cannot go on fails its test, as the test itself would"
 )]
 
+mod accounts;
 mod bodies;
 mod cloudflare;
 mod documents;
@@ -19,5 +20,6 @@ mod limits;
 mod loopback;
 mod native;
 mod operations;
+mod organizations;
 mod restrictions;
 mod strangers;

@@ -141,7 +141,7 @@ async fn verify_with_a_demand() {
     assert_eq!(ask(json!({"account": "0192f3c4a5b67c8d9e0f1a2b3c4d5e6f"})).await, "wrong_account");
     assert_eq!(ask(json!({"kind": "access"})).await, "");
     assert_eq!(ask(json!({"kind": "service"})).await, "wrong_kind");
-    assert_eq!(ask(json!({"organization": "any"})).await, "wrong_organization", "nobody acts in one yet");
+    assert_eq!(ask(json!({"organization": "0".repeat(32)})).await, "wrong_organization", "there is none");
     let request = json!({"method": "GET", "uri": "/a?b=c", "address": "192.0.2.7"});
     assert_eq!(ask(request).await, "");
 }
@@ -168,7 +168,9 @@ async fn verify_refuses_what_it_does_not_understand() {
     ask(json!({"scope": ["a||b"]}))
         .await
         .assert_field("scope/0", "must be a scope, or several joined by `|`");
-    ask(json!({"organization": ""})).await.assert_field("organization", "must not be empty");
+    ask(json!({"organization": ""}))
+        .await
+        .assert_field("organization", "must be an organization id (32 lower-case hex digits)");
     ask(json!({"account": "me"}))
         .await
         .assert_field("account", "must be an account id (32 lower-case hex digits)");

@@ -18,6 +18,10 @@ impl Operation {
         format!("{} {}", self.method, self.template)
     }
 
+    pub(crate) fn needs_mail(&self) -> bool {
+        NEEDS_MAIL.contains(&self.name().as_str())
+    }
+
     pub(crate) fn is_door(&self) -> bool {
         self.template.starts_with("/authz")
     }
@@ -44,7 +48,22 @@ pub(crate) struct Scene {
     pub(crate) account: String,
     pub(crate) service: String,
     pub(crate) access: String,
+    /// Of the account, which belongs to it.
+    organization: String,
+    membership: String,
 }
+
+/// Operations that answer anybody that they cannot be done without mail. This list may only shrink.
+const NEEDS_MAIL: [&str; 5] = [
+    "POST /v1/Accounts/reset",
+    "POST /v1/Accounts/reset-password",
+    "GET /v1/Accounts/confirm",
+    "POST /v1/Accounts/{id}/verify",
+    "POST /v1/Accounts/{id}/send-verification",
+];
+
+/// Who logs in.
+pub(crate) const SOMEBODY: (&str, &str) = ("somebody@example.com", "Secret!1");
 
 impl Scene {
     pub(crate) async fn new() -> Self {
@@ -57,13 +76,27 @@ impl Scene {
             .await;
         let service = created.text_at("/result/id");
         let access = world.access_token_of(&account, json!({})).await[..22].to_owned();
-        Self { world, account, service, access }
+        let path = format!("/v1/Accounts/{account}/organizations");
+        let organization = world.post(&path).bearer(&world.root).json(&json!({"name": "there"})).await;
+        let organization = organization.text_at("/id");
+        let path = format!("/v1/Organizations/{organization}/accountorganizations");
+        let membership = world.get(&path).bearer(&world.root).send().await.text_at("/0/id");
+        let (email, password) = SOMEBODY;
+        let body = json!({"email": email, "password": password});
+        let made = world.post("/v1/Accounts").bearer(&world.root).json(&body).await;
+        assert_eq!(made.status, StatusCode::OK, "{made:?}");
+        Self { world, account, service, access, organization, membership }
     }
 
     pub(crate) fn path(&self, template: &str) -> String {
+        let id = match template {
+            _ if template.starts_with("/v1/Organizations/") => &self.organization,
+            _ if template.starts_with("/v1/AccountOrganizations/") => &self.membership,
+            _ => &self.account,
+        };
         let path = template
             .replace("{account_id}", &self.account)
-            .replace("{id}", &self.account)
+            .replace("{id}", id)
             .replace("{service_token_id}", &self.service)
             .replace("{fk}", &self.access)
             .replace("{document}", "native.json")
@@ -71,6 +104,7 @@ impl Scene {
         assert!(!path.contains('{'), "teach this test what stands for the parameter in {template}");
         match template {
             "/api/v1/usage" => format!("{path}?token={}&account={}", self.service, self.account),
+            "/v1/Accounts/is-unique" => format!("{path}?email={}", SOMEBODY.0),
             "/api/v1/audit" => format!("{path}?account={}", self.account),
             _ => path,
         }
@@ -80,6 +114,12 @@ impl Scene {
     fn body(&self, operation: &Operation) -> Value {
         match operation.template.as_str() {
             "/api/v1/verify" => json!({"token": self.world.root}),
+            "/v1/Accounts" => json!({"email": "new@example.com", "password": "Secret!1"}),
+            "/v1/Accounts/login" => json!({"email": SOMEBODY.0, "password": SOMEBODY.1}),
+            "/v1/Accounts/impersonate" => json!({"id": self.account}),
+            "/v1/Accounts/change-password" => json!({"oldPassword": SOMEBODY.1, "newPassword": "Other!22"}),
+            "/v1/Organizations/{id}/invite" => json!({"email": SOMEBODY.0}),
+            "/v1/AccountOrganizations/{id}/change-role" => json!({"role": "admin"}),
             _ => json!({"name": "stranger"}),
         }
     }

@@ -1,10 +1,15 @@
 //! The model's lists: look at everything, keep what matches, sort, cut.
 
 use countersign_domain::access_token::AccessToken;
+use countersign_domain::account::Account;
 use countersign_domain::audit::{AuditRecord, Subject};
+use countersign_domain::organization::{Membership, Organization};
 use countersign_domain::search::Search;
 use countersign_domain::service_token::ServiceToken;
-use countersign_domain::store::{AccessTokenQuery, AuditPage, AuditQuery, Page, ServiceTokenQuery};
+use countersign_domain::store::{
+    AccessTokenQuery, AccountQuery, AuditPage, AuditQuery, MembershipQuery, OrganizationQuery, Page,
+    ServiceTokenQuery,
+};
 
 use super::state::State;
 
@@ -36,6 +41,28 @@ impl State {
         let mut tokens: Vec<_> = self.access_tokens.values().filter(found).cloned().collect();
         tokens.sort_by(|one, other| query.order.compare(one, other));
         page(tokens, query.offset, query.limit)
+    }
+
+    pub(super) fn list_accounts(&self, query: &AccountQuery) -> Page<Account> {
+        let mut accounts: Vec<_> = self.children(query.parent).cloned().collect();
+        accounts.sort_by_key(|account| (account.created_at, account.id));
+        page(accounts, query.offset, query.limit)
+    }
+
+    pub(super) fn list_organizations(&self, query: &OrganizationQuery) -> Page<Organization> {
+        let belongs = |organization: &&Organization| {
+            let membership = self.find_membership_of(organization.id, query.account);
+            membership.is_some_and(Membership::is_effective)
+        };
+        let organizations = self.organizations.values().filter(belongs).cloned().collect();
+        page(organizations, query.offset, query.limit)
+    }
+
+    pub(super) fn list_memberships(&self, query: &MembershipQuery) -> Page<Membership> {
+        let of_organization = |row: &&Membership| row.organization == query.organization;
+        let mut memberships: Vec<_> = self.memberships.values().filter(of_organization).cloned().collect();
+        memberships.sort_by_key(|row| (row.created_at, row.id));
+        page(memberships, query.offset, query.limit)
     }
 
     pub(super) fn list_audit(&self, query: &AuditQuery) -> AuditPage {

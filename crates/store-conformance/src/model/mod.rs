@@ -1,5 +1,7 @@
 //! The reference: a store in memory, as simple as the contract allows. What a real store does must be the same.
 
+mod accounts;
+mod ended;
 mod lists;
 mod state;
 mod usage;
@@ -11,12 +13,14 @@ use async_trait::async_trait;
 use countersign_domain::access_token::AccessToken;
 use countersign_domain::account::Account;
 use countersign_domain::change::{Change, FactChange};
+use countersign_domain::email::Email;
 use countersign_domain::fact::CredentialKey;
-use countersign_domain::id::{AccountId, Handle, ServiceTokenId, TokenRef};
+use countersign_domain::id::{AccountId, Handle, MembershipId, OrganizationId, ServiceTokenId, TokenRef};
+use countersign_domain::organization::{Membership, Organization};
 use countersign_domain::service_token::{SecretVersion, ServiceToken};
 use countersign_domain::store::{
-    AccessTokenQuery, AuditPage, AuditQuery, ChangeSink, Page, Revision, RootToken, ServiceTokenQuery, Store,
-    StoreError, TokenUsage,
+    AccessTokenQuery, AccountQuery, AuditPage, AuditQuery, ChangeSink, MembershipQuery, OrganizationQuery,
+    Page, Revision, RootToken, ServiceTokenQuery, Store, StoreError, SweptEnded, TokenUsage,
 };
 use countersign_domain::time::Timestamp;
 use countersign_domain::usage::{Usage, UsageBatch};
@@ -97,6 +101,47 @@ impl Store for ModelStore {
 
     async fn find_root_account(&self) -> Result<Option<Account>, StoreError> {
         Ok(self.state()?.accounts.values().find(|account| account.parent.is_none()).cloned())
+    }
+
+    async fn find_account_by_email(&self, email: &Email) -> Result<Option<Account>, StoreError> {
+        Ok(self.state()?.accounts.values().find(|account| account.email == *email).cloned())
+    }
+
+    async fn list_accounts(&self, query: AccountQuery) -> Result<Page<Account>, StoreError> {
+        Ok(self.state()?.list_accounts(&query))
+    }
+
+    async fn find_organization(&self, id: OrganizationId) -> Result<Option<Organization>, StoreError> {
+        Ok(self.state()?.organizations.get(&id).cloned())
+    }
+
+    async fn list_organizations(&self, query: OrganizationQuery) -> Result<Page<Organization>, StoreError> {
+        Ok(self.state()?.list_organizations(&query))
+    }
+
+    async fn find_membership(&self, id: MembershipId) -> Result<Option<Membership>, StoreError> {
+        Ok(self.state()?.memberships.get(&id).cloned())
+    }
+
+    async fn find_membership_of(
+        &self,
+        organization: OrganizationId,
+        account: AccountId,
+    ) -> Result<Option<Membership>, StoreError> {
+        Ok(self.state()?.find_membership_of(organization, account).cloned())
+    }
+
+    async fn list_memberships(&self, query: MembershipQuery) -> Result<Page<Membership>, StoreError> {
+        Ok(self.state()?.list_memberships(&query))
+    }
+
+    async fn sweep_ended(&self, _limit: u32) -> Result<SweptEnded, StoreError> {
+        let mut state = self.queued()?;
+        let (swept, gone) = state.sweep_ended();
+        if !gone.is_empty() {
+            self.sink.publish(state.revision, gone);
+        }
+        Ok(swept)
     }
 
     async fn find_root_token(&self) -> Result<Option<RootToken>, StoreError> {

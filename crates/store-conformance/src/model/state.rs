@@ -1,13 +1,14 @@
 //! What the model holds, and how a change is applied to it: first every check, then every write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use countersign_domain::access_token::AccessToken;
+use countersign_domain::access_token::{AccessToken, Source};
 use countersign_domain::account::{Account, AccountChain, AccountFact};
 use countersign_domain::audit::AuditRecord;
 use countersign_domain::change::{Change, FactChange, Guard, Mutation};
 use countersign_domain::fact::CredentialKey;
-use countersign_domain::id::{AccountId, Handle, ServiceTokenId, TokenRef};
+use countersign_domain::id::{AccountId, Handle, MembershipId, OrganizationId, ServiceTokenId, TokenRef};
+use countersign_domain::organization::{Membership, Organization};
 use countersign_domain::service_token::{SecretVersion, ServiceToken};
 use countersign_domain::store::{Revision, StoreError, Version};
 use countersign_domain::time::Timestamp;
@@ -17,6 +18,10 @@ use countersign_domain::usage::{Refusals, Usage};
 pub(super) struct State {
     pub(super) revision: Revision,
     pub(super) accounts: BTreeMap<AccountId, Account>,
+    pub(super) organizations: BTreeMap<OrganizationId, Organization>,
+    pub(super) memberships: BTreeMap<MembershipId, Membership>,
+    /// Access tokens that were ended with what stems from them.
+    pub(super) cuts: BTreeSet<Handle>,
     pub(super) service_tokens: BTreeMap<ServiceTokenId, ServiceToken>,
     pub(super) access_tokens: BTreeMap<Handle, AccessToken>,
     /// Of every root token ever set, the last one last.
@@ -33,6 +38,9 @@ impl Default for State {
         Self {
             revision: Revision(0),
             accounts: BTreeMap::new(),
+            organizations: BTreeMap::new(),
+            memberships: BTreeMap::new(),
+            cuts: BTreeSet::new(),
             service_tokens: BTreeMap::new(),
             access_tokens: BTreeMap::new(),
             root_handles: Vec::new(),
@@ -44,7 +52,7 @@ impl Default for State {
 }
 
 /// Refuses with `error` unless `condition` holds.
-fn ensure(condition: bool, error: StoreError) -> Result<(), StoreError> {
+pub(super) fn ensure(condition: bool, error: StoreError) -> Result<(), StoreError> {
     if condition { Ok(()) } else { Err(error) }
 }
 
@@ -60,10 +68,22 @@ impl State {
     }
 
     fn check_guard(&self, guard: Guard) -> Result<(), StoreError> {
-        let Guard::Token { handle, version } = guard else { return Ok(()) };
-        let token = self.access_tokens.get(&handle).filter(|token| token.version == version);
-        let chain = token.and_then(|token| AccountChain::collect(self.upwards(token.account)));
-        ensure(chain.is_some_and(|chain| chain.is_enabled()), StoreError::GuardFailed)
+        let holds = match guard {
+            Guard::Token { handle, version } => {
+                let token = self.access_tokens.get(&handle).filter(|token| token.version == version);
+                token.is_some_and(|token| !self.has_ended(token) && self.is_enabled(token.account))
+            }
+            Guard::Account { id, version } => {
+                let account = self.accounts.get(&id).filter(|account| account.version == version);
+                account.is_some() && self.is_enabled(id)
+            }
+            Guard::System => true,
+        };
+        ensure(holds, StoreError::GuardFailed)
+    }
+
+    fn is_enabled(&self, account: AccountId) -> bool {
+        AccountChain::collect(self.upwards(account)).is_some_and(|chain| chain.is_enabled())
     }
 
     /// An account and those above it.
@@ -74,7 +94,30 @@ impl State {
 
     fn check(&self, mutation: &Mutation) -> Result<(), StoreError> {
         match mutation {
-            Mutation::CreateAccount(account) => self.check_new_account(account),
+            Mutation::CreateAccount { account, limit } => self.check_new_account(account, *limit),
+            Mutation::ReplaceAccount { expected, account, keep } => {
+                self.check_next_account(*expected, account, keep.as_ref())
+            }
+            Mutation::CreateOrganization { organization, membership, limit } => {
+                self.check_new_organization(organization, membership, *limit)
+            }
+            Mutation::ReplaceOrganization { expected, organization } => {
+                let row = self.organizations.get(&organization.id);
+                let row = row.filter(|row| row.owner == organization.owner);
+                check_version(row.map(|row| row.version), *expected)
+            }
+            Mutation::CreateMembership { membership, limits } => {
+                self.check_new_membership(membership, *limits)
+            }
+            Mutation::ReplaceMembership { expected, membership } => {
+                let row = self.memberships.get(&membership.id).filter(|row| {
+                    row.account == membership.account && row.organization == membership.organization
+                });
+                check_version(row.map(|row| row.version), *expected)
+            }
+            Mutation::DeleteMembership { id, expected } => {
+                check_version(self.memberships.get(id).map(|row| row.version), *expected)
+            }
             Mutation::IssueServiceToken { token, limit } => {
                 let held = self.service_tokens.values().filter(|held| held.account == token.account).count();
                 self.check_room(token.account, held, *limit)?;
@@ -92,14 +135,20 @@ impl State {
                 let row = row.filter(|row| row.account == *account && row.client_id == *client_id);
                 check_version(row.map(|row| row.version), *expected)
             }
-            Mutation::IssueAccessToken { token, limit } => {
+            Mutation::IssueAccessToken { token, limits } => {
                 let of_account = || self.access_tokens.values().filter(|held| held.account == token.account);
                 let expired = of_account().filter(|held| held.expires_at <= token.created_at).count();
-                let held = of_account().count() - expired.min(*limit as usize);
-                self.check_room(token.account, held, *limit)?;
+                let held = of_account().count() - expired.min(limits.all as usize);
+                self.check_room(token.account, held, limits.all)?;
+                let live_login =
+                    |held: &&AccessToken| held.source == Source::Login && held.expires_at > token.created_at;
+                let is_full = of_account().filter(live_login).count() >= limits.of_logins as usize;
+                let limit = limits.of_logins;
+                ensure(token.source != Source::Login || !is_full, StoreError::LimitReached { limit })?;
+                self.check_epoch(token)?;
                 ensure(!self.access_tokens.contains_key(&token.handle), StoreError::Duplicate)
             }
-            Mutation::RevokeAccessToken { account, handle, expected } => {
+            Mutation::RevokeAccessToken { account, handle, expected, .. } => {
                 let row = self.access_tokens.get(handle).filter(|row| row.account == *account);
                 check_version(row.map(|row| row.version), *expected)
             }
@@ -107,19 +156,8 @@ impl State {
         }
     }
 
-    fn check_new_account(&self, account: &Account) -> Result<(), StoreError> {
-        let mut others = self.accounts.values();
-        let clash = others.any(|other| {
-            let second_root = other.parent.is_none() && account.parent.is_none();
-            other.id == account.id || other.email == account.email || second_root
-        });
-        ensure(!clash, StoreError::Duplicate)?;
-        let parent_is_there = account.parent.is_none_or(|parent| self.accounts.contains_key(&parent));
-        ensure(parent_is_there, StoreError::NotFound)
-    }
-
-    fn check_room(&self, account: AccountId, held: usize, limit: u32) -> Result<(), StoreError> {
-        ensure(self.accounts.contains_key(&account), StoreError::NotFound)?;
+    pub(super) fn check_room(&self, account: AccountId, held: usize, limit: u32) -> Result<(), StoreError> {
+        ensure(self.is_there(account), StoreError::NotFound)?;
         ensure(held < limit as usize, StoreError::LimitReached { limit })
     }
 
@@ -128,7 +166,8 @@ impl State {
         token: &AccessToken,
         retire: Option<(Handle, Version)>,
     ) -> Result<(), StoreError> {
-        ensure(self.accounts.contains_key(&token.account), StoreError::NotFound)?;
+        ensure(self.is_there(token.account), StoreError::NotFound)?;
+        self.check_epoch(token)?;
         let is_new =
             !self.root_handles.contains(&token.handle) && !self.access_tokens.contains_key(&token.handle);
         ensure(is_new, StoreError::Duplicate)?;
@@ -143,8 +182,26 @@ impl State {
 
     fn write(&mut self, mutation: Mutation) {
         match mutation {
-            Mutation::CreateAccount(account) => {
+            Mutation::CreateAccount { account, .. } => {
                 self.accounts.insert(account.id, account);
+            }
+            Mutation::ReplaceAccount { account, keep, .. } => {
+                self.accounts.insert(account.id, account);
+                self.access_tokens.extend(keep.map(|token| (token.handle, token)));
+            }
+            Mutation::CreateOrganization { organization, membership, .. } => {
+                self.organizations.insert(organization.id, organization);
+                self.memberships.insert(membership.id, membership);
+            }
+            Mutation::ReplaceOrganization { organization, .. } => {
+                self.organizations.insert(organization.id, organization);
+            }
+            Mutation::CreateMembership { membership, .. }
+            | Mutation::ReplaceMembership { membership, .. } => {
+                self.memberships.insert(membership.id, membership);
+            }
+            Mutation::DeleteMembership { id, .. } => {
+                self.memberships.remove(&id);
             }
             Mutation::IssueServiceToken { token, .. } | Mutation::ReplaceServiceToken { token, .. } => {
                 self.service_tokens.insert(token.id, token);
@@ -156,7 +213,10 @@ impl State {
             Mutation::IssueAccessToken { token, .. } => {
                 self.access_tokens.insert(token.handle, token);
             }
-            Mutation::RevokeAccessToken { handle, .. } => self.remove_access_token(handle),
+            Mutation::RevokeAccessToken { handle, descendants, .. } => {
+                self.cuts.extend(descendants.then_some(handle));
+                self.remove_access_token(handle);
+            }
             Mutation::SetRootToken { token, retire } => {
                 if let Some((handle, _)) = retire {
                     self.remove_access_token(handle);
@@ -167,7 +227,7 @@ impl State {
         }
     }
 
-    fn remove_access_token(&mut self, handle: Handle) {
+    pub(super) fn remove_access_token(&mut self, handle: Handle) {
         self.access_tokens.remove(&handle);
         self.forget_usage(TokenRef::Access(handle));
     }
@@ -205,12 +265,15 @@ impl State {
         let accounts = self.accounts.values().map(|account| FactChange::Account(account.into()));
         let service = self.service_tokens.values().map(|token| FactChange::Credential(token.into()));
         let access = self.access_tokens.values().map(|token| FactChange::Credential(token.into()));
-        accounts.chain(service).chain(access)
+        let organizations = self.organizations.values().map(|row| FactChange::Organization(row.into()));
+        let memberships = self.memberships.values().map(|row| FactChange::Membership(row.into()));
+        let cuts = self.cuts.iter().map(|handle| FactChange::Cut(*handle));
+        accounts.chain(organizations).chain(memberships).chain(cuts).chain(service).chain(access)
     }
 }
 
 /// Promise 3: of the row that is there, if any.
-fn check_version(row: Option<Version>, expected: Version) -> Result<(), StoreError> {
+pub(super) fn check_version(row: Option<Version>, expected: Version) -> Result<(), StoreError> {
     match row {
         None => Err(StoreError::NotFound),
         Some(version) if version != expected => Err(StoreError::Stale),

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_domain::access_token::AccessToken;
-use countersign_domain::account::Account;
-use countersign_domain::change::{Change, Guard, Mutation};
+use countersign_domain::access_token::{AccessToken, Source};
+use countersign_domain::account::{Account, AccountState, Epoch, NewAccount};
+use countersign_domain::change::{AccessTokenLimits, Change, FactChange, Guard, Mutation};
+use countersign_domain::email::Email;
 use countersign_domain::id::{AccountId, ChangeId, ClientId, Handle, ServiceTokenId, TokenRef};
 use countersign_domain::lifetime::{Lifetime, Ttl};
+use countersign_domain::lineage::Lineage;
 use countersign_domain::name::Name;
 use countersign_domain::network::Networks;
+use countersign_domain::organization::Organizations;
+use countersign_domain::profile::Profile;
 use countersign_domain::resource::{Resource, Resources};
 use countersign_domain::restrictions::Restrictions;
 use countersign_domain::scope::{Scope, Scopes};
@@ -20,7 +24,7 @@ use countersign_domain::time::Timestamp;
 use countersign_domain::usage::{Door, Refusals, Usage, UsageBatch};
 use countersign_domain::verdict::Reason;
 
-use super::{ACCOUNTS, Flaw, GuardBy, How, Step, TOKENS, Token, dump};
+use super::{ACCOUNTS, Flaw, GuardBy, How, Step, TOKENS, Token, dump, tenancy};
 use crate::doubles::{RecordingSink, SeededEntropy};
 use crate::model::ModelStore;
 use crate::world::{Made, Make, audit_entry, must};
@@ -37,10 +41,19 @@ pub async fn duel(steps: &[Step], make: Make<'_>) -> Made {
         let expected = perform(&model, operation.clone()).await;
         let found = perform(&made.store, operation.clone()).await;
         assert_eq!(found, expected, "the answer to {operation:#?}");
-        assert_eq!(other_sink.take(), model_sink.take(), "what was published by {operation:#?}");
+        let (mut found, mut expected) = (other_sink.take(), model_sink.take());
+        if matches!(operation, Operation::SweepEnded) {
+            // In which order things go that have ended already is for the store.
+            found.iter_mut().chain(&mut expected).for_each(|(_, facts)| sort(facts));
+        }
+        assert_eq!(found, expected, "what was published by {operation:#?}");
     }
     assert_eq!(dump(&made.store).await, dump(&model).await, "what is stored in the end");
     made
+}
+
+fn sort(facts: &mut [FactChange]) {
+    facts.sort_by_cached_key(|fact| format!("{fact:?}"));
 }
 
 /// What a store is asked to do.
@@ -51,6 +64,7 @@ enum Operation {
     SweepAccess(Timestamp, u32),
     SweepRefusals(Timestamp, u32),
     SweepAudit(Timestamp, u32),
+    SweepEnded,
 }
 
 /// The answer, as text where it is an error, since errors cannot be compared.
@@ -63,6 +77,10 @@ async fn perform(store: &SharedStore, operation: Operation) -> Result<u64, Strin
         }
         Operation::SweepRefusals(before, limit) => store.sweep_refusals(before, limit).await.map(u64::from),
         Operation::SweepAudit(before, limit) => store.sweep_audit(before, limit).await.map(u64::from),
+        Operation::SweepEnded => store.sweep_ended(1_000).await.map(|swept| {
+            assert!(!swept.more, "one turn is enough for so little");
+            swept.removed.into()
+        }),
     };
     answer.map_err(|error: StoreError| error.to_string())
 }
@@ -109,6 +127,8 @@ impl Director {
             Step::SweepAudit { before, limit } => {
                 return Operation::SweepAudit(at(*before), (*limit).into());
             }
+            Step::SweepEnded => return Operation::SweepEnded,
+            Step::Tenancy(guard, what) => (*guard, tenancy::mutation(&self.model, what, self.seconds).await),
             Step::CreateAccount { account, parent, email, enabled } => {
                 (GuardBy::System, create_account(*account, *parent, *email, *enabled))
             }
@@ -118,14 +138,23 @@ impl Director {
             }
             Step::Replace { guard, token, how, flaw } => (*guard, self.replace(*token, *how, *flaw).await),
             Step::Revoke { guard, token, flaw } => (*guard, self.revoke(*token, *flaw).await),
-            Step::IssueAccess { guard, token, account, ttl, limit } => {
-                let token = access_token(*token, *account, *ttl);
-                (*guard, Mutation::IssueAccessToken { token, limit: (*limit).into() })
+            Step::IssueAccess { guard, token, account, ttl, limit, stems_from, is_login } => {
+                let mut token = access_token(*token, *account, *ttl);
+                token.epoch = self.epoch_of(*account).await;
+                token.source = if *is_login { Source::Login } else { Source::Issued };
+                let ancestors: Vec<_> = stems_from.iter().map(|number| handle(*number)).collect();
+                token.lineage = must(Lineage::of(&ancestors).ok_or("too long"));
+                let limits = AccessTokenLimits { all: (*limit).into(), of_logins: u32::from(*limit / 2) };
+                (*guard, Mutation::IssueAccessToken { token, limits })
             }
-            Step::RevokeAccess { guard, token, flaw } => (*guard, self.revoke_access(*token, *flaw).await),
+            Step::RevokeAccess { guard, token, descendants, flaw } => {
+                (*guard, self.revoke_access(*token, *descendants, *flaw).await)
+            }
             Step::SetRoot { token, account, retire, flaw } => {
                 let retire = if *retire { self.live_root_token(*flaw).await } else { None };
-                (GuardBy::System, Mutation::SetRootToken { token: access_token(*token, *account, 0), retire })
+                let mut token = access_token(*token, *account, 0);
+                token.epoch = self.epoch_of(*account).await;
+                (GuardBy::System, Mutation::SetRootToken { token, retire })
             }
         };
         let guard = self.guard(guard).await;
@@ -139,6 +168,11 @@ impl Director {
             GuardBy::System => return Guard::System,
             GuardBy::Token(number) => (number, false),
             GuardBy::Outdated(number) => (number, true),
+            GuardBy::Account(number) => {
+                let account = must(self.model.find_account(account_id(number)).await);
+                let version = account.map_or(Version::FIRST, |account| account.version);
+                return Guard::Account { id: account_id(number), version };
+            }
         };
         let AccessToken { handle, version, .. } = self.stored_access(number).await;
         Guard::Token { handle, version: if outdated { version.next() } else { version } }
@@ -194,7 +228,9 @@ impl Director {
                 let scopes = must(Scopes::list((1..count).map(scope).collect()));
                 let resources = must(Resources::list((2..count).map(resource).collect()));
                 let networks = must(Networks::list((3..count).map(network).collect()));
-                token.restrictions = Restrictions::new(scopes, resources, networks);
+                let organizations = (2..count).map(tenancy::organization_id).collect();
+                let organizations = must(Organizations::list(organizations));
+                token.restrictions = Restrictions::new(scopes, organizations, resources, networks);
             }
         }
         token.updated_at = now;
@@ -212,12 +248,20 @@ impl Director {
         }
     }
 
-    async fn revoke_access(&self, number: u8, flaw: Flaw) -> Mutation {
+    /// Mostly that of the account; for some another one.
+    async fn epoch_of(&self, account: u8) -> Epoch {
+        let stored = must(self.model.find_account(account_id(account)).await);
+        let epoch = stored.map_or(Epoch::FIRST, |account| account.epoch);
+        if self.seconds.is_multiple_of(8) { epoch.next() } else { epoch }
+    }
+
+    async fn revoke_access(&self, number: u8, descendants: bool, flaw: Flaw) -> Mutation {
         let token = self.stored_access(number).await;
         Mutation::RevokeAccessToken {
             account: flawed_account(token.account, flaw),
             handle: token.handle,
             expected: flawed_version(token.version, flaw),
+            descendants,
         }
     }
 
@@ -243,14 +287,19 @@ fn flawed_account(account: AccountId, flaw: Flaw) -> AccountId {
 }
 
 fn create_account(number: u8, parent: u8, email: u8, enabled: bool) -> Mutation {
-    Mutation::CreateAccount(Account {
-        id: account_id(number),
-        parent: (parent != number).then(|| account_id(parent)),
-        email: format!("{email}@example.com").into(),
-        enabled,
-        created_at: at(number),
-        version: Version::FIRST,
-    })
+    let account = new_account(number, parent, email, enabled);
+    Mutation::CreateAccount { account, limit: 2 }
+}
+
+pub(super) fn email(number: u8) -> Email {
+    Email::from_store(&format!("{number}@example.com"))
+}
+
+pub(super) fn new_account(number: u8, parent: u8, email_number: u8, enabled: bool) -> Account {
+    let parent = (parent != number).then(|| account_id(parent));
+    let new = NewAccount { email: email(email_number), password: None, profile: Profile::default() };
+    let state = if enabled { AccountState::Enabled } else { AccountState::Disabled };
+    Account { state, ..Account::with_id(account_id(number), parent, new, at(number)) }
 }
 
 fn service_token(number: u8, account: u8, created_at: Timestamp, name_number: u8) -> ServiceToken {
@@ -273,7 +322,7 @@ fn service_token(number: u8, account: u8, created_at: Timestamp, name_number: u8
         previous: None,
         created_at,
         updated_at: created_at,
-        minted_by: number.is_multiple_of(2).then(|| handle(number)),
+        lineage: must(Lineage::of(&[handle(number), handle((number + 1) % TOKENS)]).ok_or("too long")),
         version: Version::FIRST,
     }
 }
@@ -284,11 +333,14 @@ fn access_token(number: u8, account: u8, seconds: u8) -> AccessToken {
         handle: handle(number),
         digest: Digest::from_bytes([number; 32]),
         account: account_id(account),
+        name: number.is_multiple_of(2).then(|| name(number)),
         ttl,
         restrictions: Restrictions::default(),
         created_at: at(number % 3),
         expires_at: ttl.expiry(at(number % 3)),
-        minted_by: None,
+        source: Source::Issued,
+        lineage: Lineage::default(),
+        epoch: Epoch::FIRST,
         version: Version::FIRST,
     }
 }

@@ -5,12 +5,14 @@
 
 mod duel;
 mod dump;
+mod tenancy;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 pub use duel::duel;
 pub use dump::{Dump, dump};
+pub use tenancy::Tenancy;
 
 /// One operation.
 #[derive(Debug, Clone)]
@@ -71,6 +73,10 @@ pub enum Step {
         account: u8,
         /// Its ttl in seconds; 0: it never expires.
         ttl: u8,
+        /// From which access tokens it stems.
+        stems_from: Vec<u8>,
+        /// Whether somebody has logged in.
+        is_login: bool,
         /// The account's limit.
         limit: u8,
     },
@@ -80,9 +86,15 @@ pub enum Step {
         guard: GuardBy,
         /// Which.
         token: u8,
+        /// With what stems from it.
+        descendants: bool,
         /// What is wrong.
         flaw: Flaw,
     },
+    /// Something with accounts, organizations and memberships.
+    Tenancy(GuardBy, Tenancy),
+    /// The end of what has ended by a mark.
+    SweepEnded,
     /// Another root token.
     SetRoot {
         /// Which access token.
@@ -133,6 +145,8 @@ pub enum GuardBy {
     Token(u8),
     /// An access token's, of another version.
     Outdated(u8),
+    /// An account's, as it is stored.
+    Account(u8),
 }
 
 /// What changes in a service token.
@@ -193,11 +207,16 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (guard(), 0..TOKENS, how(), flaw())
             .prop_map(|(guard, token, how, flaw)| Step::Replace { guard, token, how, flaw }),
         3 => (guard(), 0..TOKENS, flaw()).prop_map(|(guard, token, flaw)| Step::Revoke { guard, token, flaw }),
-        5 => (guard(), 0..TOKENS, owner(), count(), 1u8..6).prop_map(
-            |(guard, token, account, ttl, limit)| Step::IssueAccess { guard, token, account, ttl, limit }
+        6 => (guard(), 0..TOKENS, owner(), count(), 1u8..6, vec(0..TOKENS, 0..3), any::<bool>()).prop_map(
+            |(guard, token, account, ttl, limit, stems_from, is_login)| {
+                Step::IssueAccess { guard, token, account, ttl, limit, stems_from, is_login }
+            }
         ),
-        2 => (guard(), 0..TOKENS, flaw())
-            .prop_map(|(guard, token, flaw)| Step::RevokeAccess { guard, token, flaw }),
+        2 => (guard(), 0..TOKENS, prop::bool::weighted(0.3), flaw()).prop_map(
+            |(guard, token, descendants, flaw)| Step::RevokeAccess { guard, token, descendants, flaw }
+        ),
+        6 => (guard(), tenancy::any_tenancy()).prop_map(|(guard, what)| Step::Tenancy(guard, what)),
+        1 => Just(Step::SweepEnded),
         2 => (0..TOKENS, owner(), prop::bool::weighted(0.8), flaw())
             .prop_map(|(token, account, retire, flaw)| Step::SetRoot { token, account, retire, flaw }),
         3 => (vec((token(), 1u8..200, count()), 0..5), vec((token(), count(), count()), 0..5))
@@ -218,6 +237,7 @@ fn guard() -> impl Strategy<Value = GuardBy> {
         6 => Just(GuardBy::System),
         3 => (0..TOKENS).prop_map(GuardBy::Token),
         1 => (0..TOKENS).prop_map(GuardBy::Outdated),
+        1 => (0..ACCOUNTS).prop_map(GuardBy::Account),
     ]
 }
 

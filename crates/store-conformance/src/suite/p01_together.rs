@@ -47,7 +47,7 @@ async fn a_refused_change_leaves_nothing(make: Make<'_>) {
     assert_refused!(world.issue_exactly(issued.clone(), LIMIT).await, StoreError::Duplicate);
     let another = world.service_token(&world.root, "second");
     assert_refused!(world.issue_exactly(another, 1).await, StoreError::LimitReached { limit: 1 });
-    let again = Mutation::CreateAccount(world.root.clone());
+    let again = Mutation::CreateAccount { account: world.root.clone(), limit: LIMIT };
     assert_refused!(world.apply(again).await, StoreError::Duplicate);
 
     assert_eq!((world.facts().await, world.audit(whole_audit(100)).await), before);

@@ -1,7 +1,7 @@
 //! Promise 2: a change whose guard does not hold is refused, whatever else is wrong with it.
 
 use countersign_domain::access_token::AccessToken;
-use countersign_domain::account::Account;
+use countersign_domain::account::{Account, AccountState};
 use countersign_domain::change::{Guard, Mutation};
 use countersign_domain::lifetime::Ttl;
 use countersign_domain::store::{StoreError, Version};
@@ -50,8 +50,8 @@ async fn an_ended_caller_may_not(make: Make<'_>) {
 
 async fn a_disabled_account_stops_all_below_it(make: Make<'_>) {
     let world = World::new(make).await;
-    let disabled = Account { enabled: false, ..world.account(&world.root) };
-    must(world.apply(Mutation::CreateAccount(disabled.clone())).await);
+    let disabled = Account { state: AccountState::Disabled, ..world.account(&world.root) };
+    must(world.create_exactly(disabled.clone()).await);
     let below = world.create_account(&disabled).await;
     for account in [&disabled, &below] {
         let caller = world.issue_access(account, Ttl::DEFAULT).await;
@@ -83,7 +83,7 @@ async fn the_guard_is_judged_first(make: Make<'_>) {
     let stored = world.issue(&world.root, "stored").await;
     let absent = world.service_token(&world.root, "absent");
     let wrong_otherwise = [
-        Mutation::CreateAccount(world.root.clone()),
+        Mutation::CreateAccount { account: world.root.clone(), limit: LIMIT },
         Mutation::IssueServiceToken { token: stored, limit: LIMIT },
         Mutation::IssueServiceToken { token: absent.clone(), limit: 0 },
         Mutation::ReplaceServiceToken { expected: absent.version, token: absent },
@@ -102,7 +102,7 @@ async fn nothing_comes_after_the_end(make: Make<'_>) {
         let caller = world.issue_access(&world.root, Ttl::DEFAULT).await;
         let by_caller = || world.apply_as(in_name_of(&caller), issue(&world));
         let (account, handle, expected) = (caller.account, caller.handle, caller.version);
-        let end = Mutation::RevokeAccessToken { account, handle, expected };
+        let end = Mutation::RevokeAccessToken { account, handle, expected, descendants: false };
         let end = world.apply_as(if ends_itself { in_name_of(&caller) } else { Guard::System }, end);
         let (first, second, end, third, fourth) =
             tokio::join!(biased; by_caller(), by_caller(), end, by_caller(), by_caller());

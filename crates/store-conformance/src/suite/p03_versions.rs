@@ -53,7 +53,8 @@ async fn an_access_token(make: Make<'_>) {
     let other = world.create_account(&world.root).await;
     let token = world.issue_access(&world.root, Ttl::DEFAULT).await;
     assert_eq!(must(world.store.find_access_token(other.id, token.handle).await), None);
-    let end = |account, expected| Mutation::RevokeAccessToken { account, handle: token.handle, expected };
+    let (handle, descendants) = (token.handle, false);
+    let end = |account, expected| Mutation::RevokeAccessToken { account, handle, expected, descendants };
     assert_refused!(world.apply(end(other.id, token.version)).await, StoreError::NotFound);
     assert_refused!(world.apply(end(world.root.id, token.version.next())).await, StoreError::Stale);
     must(world.apply(end(world.root.id, token.version)).await);

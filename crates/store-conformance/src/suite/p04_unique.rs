@@ -1,7 +1,7 @@
 //! Promise 4: ids, handles and e-mails are unique, byte for byte.
 
 use countersign_domain::account::Account;
-use countersign_domain::change::Mutation;
+use countersign_domain::email::Email;
 use countersign_domain::lifetime::Ttl;
 use countersign_domain::store::StoreError;
 
@@ -15,21 +15,21 @@ pub async fn promise_04(make: Make<'_>) {
 
 async fn accounts(make: Make<'_>) {
     let world = World::new(make).await;
-    let first = Account { email: "someone@example.com".into(), ..world.account(&world.root) };
-    must(world.apply(Mutation::CreateAccount(first.clone())).await);
-    let same_id = Account { email: "other@example.com".into(), ..first.clone() };
-    assert_refused!(world.apply(Mutation::CreateAccount(same_id)).await, StoreError::Duplicate);
+    let first = Account { email: Email::from_store("someone@example.com"), ..world.account(&world.root) };
+    must(world.create_exactly(first.clone()).await);
+    let same_id = Account { email: Email::from_store("other@example.com"), ..first.clone() };
+    assert_refused!(world.create_exactly(same_id).await, StoreError::Duplicate);
     let same_email = Account { email: first.email.clone(), ..world.account(&world.root) };
-    assert_refused!(world.apply(Mutation::CreateAccount(same_email)).await, StoreError::Duplicate);
+    assert_refused!(world.create_exactly(same_email).await, StoreError::Duplicate);
     for other in
         ["Someone@example.com", "someone@example.com ", "sómeone@example.com", "so\u{301}meone@example.com"]
     {
-        let account = Account { email: other.into(), ..world.account(&world.root) };
-        must(world.apply(Mutation::CreateAccount(account.clone())).await);
+        let account = Account { email: Email::from_store(other), ..world.account(&world.root) };
+        must(world.create_exactly(account.clone()).await);
         assert_eq!(must(world.store.find_account(account.id).await), Some(account));
     }
     let second_root = Account { parent: None, ..world.account(&world.root) };
-    assert_refused!(world.apply(Mutation::CreateAccount(second_root)).await, StoreError::Duplicate);
+    assert_refused!(world.create_exactly(second_root).await, StoreError::Duplicate);
 }
 
 async fn tokens(make: Make<'_>) {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use countersign_domain::change::Mutation;
 use countersign_domain::lifetime::Ttl;
 use countersign_domain::store::StoreError;
 
@@ -81,6 +80,6 @@ async fn without_an_account(make: Make<'_>) {
     let token = world.access_token(&absent, Ttl::DEFAULT);
     assert_refused!(world.issue_access_exactly(token, LIMIT).await, StoreError::NotFound);
     let below = world.account(&absent);
-    assert_refused!(world.apply(Mutation::CreateAccount(below)).await, StoreError::NotFound);
+    assert_refused!(world.create_exactly(below).await, StoreError::NotFound);
     assert_eq!(world.page(&absent, 0, 10).await.total, 0);
 }

@@ -3,10 +3,14 @@
 use std::collections::BTreeSet;
 
 use countersign_domain::account::AccountFact;
-use countersign_domain::change::{FactChange, Mutation};
+use countersign_domain::change::FactChange;
 use countersign_domain::fact::Fact;
+use countersign_domain::id::OrganizationId;
 use countersign_domain::lifetime::Ttl;
+use countersign_domain::lineage::Lineage;
+use countersign_domain::name::Name;
 use countersign_domain::network::Networks;
+use countersign_domain::organization::{MembershipFact, OrganizationFact, Organizations};
 use countersign_domain::resource::{Resource, Resources};
 use countersign_domain::restrictions::Restrictions;
 use countersign_domain::scope::{Scope, Scopes};
@@ -38,8 +42,12 @@ async fn everything(make: Make<'_>) {
     must(world.replace(plain.version, &rotated).await);
     let mut disabled = world.service_token(&account, "disabled, nothing allowed");
     disabled.enabled = false;
-    disabled.restrictions =
-        Restrictions::new(list(&[]), must(Resources::list(vec![])), must(Networks::list(vec![])));
+    disabled.restrictions = Restrictions::new(
+        list(&[]),
+        must(Organizations::list(vec![])),
+        must(Resources::list(vec![])),
+        must(Networks::list(vec![])),
+    );
     must(world.issue_exactly(disabled.clone(), LIMIT).await);
     let mut expired = world.service_token(&world.root, "expired");
     let resources = ["GET /a/*", "/b/**"].iter().map(|text| must(Resource::parse(text))).collect();
@@ -47,6 +55,7 @@ async fn everything(make: Make<'_>) {
         ["192.0.2.0/24", "2001:db8::1"].iter().map(|text| must(Networks::parse_one(text))).collect();
     expired.restrictions = Restrictions::new(
         list(&["a:*", "b", "a:*"]),
+        must(Organizations::list(vec![OrganizationId::from_bytes([7; 16]), OrganizationId::OF_NONE])),
         must(Resources::list(resources)),
         must(Networks::list(networks)),
     );
@@ -54,8 +63,13 @@ async fn everything(make: Make<'_>) {
     must(world.issue_exactly(expired.clone(), LIMIT).await);
     let mut access = world.access_token(&account, Ttl::Seconds(1));
     let one = must(Resources::list(vec![must(Resource::parse("/c"))]));
-    access.restrictions = Restrictions::new(list(&["DEFAULT"]), one, Networks::ALL);
+    access.restrictions = Restrictions::new(list(&["DEFAULT"]), Organizations::ALL, one, Networks::ALL);
+    access.name = Some(must(Name::parse("a name")));
+    access.lineage = must(Lineage::of(&[world.root_token.handle, access.handle]).ok_or("too long"));
     must(world.issue_access_exactly(access.clone(), LIMIT).await);
+    let (organization, membership) = world.create_organization(&account).await;
+    let ended = world.issue_access(&account, Ttl::DEFAULT).await;
+    must(world.revoke_descendants(&ended).await);
     let gone = world.issue(&account, "gone").await;
     let last = must(world.revoke(&gone).await);
 
@@ -66,6 +80,9 @@ async fn everything(make: Make<'_>) {
     let expected = [
         FactChange::Account(AccountFact::from(&world.root)),
         FactChange::Account(AccountFact::from(&account)),
+        FactChange::Organization(OrganizationFact::from(&organization)),
+        FactChange::Membership(MembershipFact::from(&membership)),
+        FactChange::Cut(ended.handle),
         FactChange::Credential(Fact::from(&rotated)),
         FactChange::Credential(Fact::from(&disabled)),
         FactChange::Credential(Fact::from(&expired)),
@@ -81,7 +98,7 @@ async fn everything(make: Make<'_>) {
 
 async fn revisions_go_on(world: &World, last: Revision) {
     let account = world.account(&world.root);
-    let next = must(world.apply(Mutation::CreateAccount(account)).await);
+    let next = must(world.create_exactly(account).await);
     assert_eq!(next, Revision(last.0 + 1));
     let revisions: BTreeSet<_> = world.sink.published().into_iter().map(|(revision, _)| revision).collect();
     assert_eq!(revisions.last(), Some(&next));

@@ -13,7 +13,7 @@ use countersign_domain::store::AccessTokenQuery;
 use countersign_domain::time::Timestamp;
 
 use crate::doubles::SeededEntropy;
-use crate::world::{LIMIT, Make, World, must};
+use crate::world::{LIMIT, Make, World, limits, must};
 
 /// How many random queries.
 const QUERIES: usize = 400;
@@ -25,7 +25,8 @@ pub(super) async fn filtered(make: Make<'_>) {
     let (account, other) = (world.create_account(&world.root).await, world.create_account(&world.root).await);
     let mut tokens: Vec<_> = (0..600).map(|_| draw.token(&world, &account)).collect();
     tokens.extend((0..30).map(|_| draw.token(&world, &other)));
-    let issue = |token: &AccessToken| Mutation::IssueAccessToken { token: token.clone(), limit: LIMIT };
+    let issue =
+        |token: &AccessToken| Mutation::IssueAccessToken { token: token.clone(), limits: limits(LIMIT) };
     world.apply_all(tokens.iter().map(issue)).await;
     for _ in 0..QUERIES {
         let query = draw.query(&account, &tokens);

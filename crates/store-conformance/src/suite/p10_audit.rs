@@ -9,7 +9,7 @@ use countersign_domain::lifetime::Ttl;
 use countersign_domain::store::{AuditQuery, Revision};
 use countersign_domain::time::Clock as _;
 
-use crate::world::{LIMIT, Make, World, must, whole_audit};
+use crate::world::{LIMIT, Make, World, limits, must, whole_audit};
 
 /// Promise 10.
 pub async fn promise_10(make: Make<'_>) {
@@ -98,7 +98,7 @@ async fn few_are_found_among_many(make: Make<'_>) {
         world.clock.set(minutes(minute).unwrap_or(start));
         let issue = |_| Mutation::IssueAccessToken {
             token: world.access_token(&world.root, Ttl::DEFAULT),
-            limit: LIMIT,
+            limits: limits(LIMIT),
         };
         world.apply_all((0..800).map(issue)).await;
         let rotated = world.rotated(token.clone());

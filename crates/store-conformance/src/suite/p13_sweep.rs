@@ -8,7 +8,7 @@ use countersign_domain::lifetime::Ttl;
 use countersign_domain::store::{Revision, StoreError};
 use countersign_domain::time::Timestamp;
 
-use crate::world::{LIMIT, Make, World, assert_refused, must};
+use crate::world::{LIMIT, Make, World, assert_refused, limits, must};
 
 /// Promise 13.
 pub async fn promise_13(make: Make<'_>) {
@@ -57,7 +57,7 @@ async fn many(make: Make<'_>) {
     let world = World::new(make).await;
     let issue = |_| Mutation::IssueAccessToken {
         token: world.access_token(&world.root, Ttl::Seconds(1)),
-        limit: LIMIT,
+        limits: limits(LIMIT),
     };
     world.apply_all((0..2_500).map(issue)).await;
     let later = world.clock.advance(Duration::from_secs(60));

@@ -9,7 +9,7 @@ use countersign_domain::lifetime::Ttl;
 use countersign_domain::store::{AuditQuery, Revision};
 use countersign_domain::time::{Clock as _, Timestamp};
 
-use crate::world::{LIMIT, Make, World, must, whole_audit};
+use crate::world::{LIMIT, Make, World, limits, must, whole_audit};
 
 /// Promise 14.
 pub async fn promise_14(make: Make<'_>) {
@@ -65,7 +65,7 @@ async fn the_rest_is_still_found(make: Make<'_>) {
         world.clock.set(start.after(Duration::from_secs(60 * minute)));
         let issue = |_| Mutation::IssueAccessToken {
             token: world.access_token(&world.root, Ttl::DEFAULT),
-            limit: LIMIT,
+            limits: limits(LIMIT),
         };
         world.apply_all((0..800).map(issue)).await;
         let rotated = world.rotated(token.clone());

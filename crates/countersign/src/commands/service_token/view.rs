@@ -86,7 +86,7 @@ pub(super) fn overview(token: &Token, now: Timestamp) -> String {
         true => "never".to_owned(),
         false => token.expires_at.with_distance(now),
     };
-    let [scopes, resources, allowed_ips] = token.restrictions.facts();
+    let [scopes, organizations, resources, allowed_ips] = token.restrictions.facts();
     let facts = table::facts([
         ("id", Some(token.id.clone())),
         ("name", Some(token.name.clone())),
@@ -96,6 +96,7 @@ pub(super) fn overview(token: &Token, now: Timestamp) -> String {
         ("expires", Some(expires)),
         scopes,
         resources,
+        organizations,
         allowed_ips,
         ("created", Some(token.created_at.with_distance(now))),
         ("updated", Some(token.updated_at.with_distance(now))),

@@ -42,67 +42,91 @@ pub(super) struct Filter {
     pub(super) user: Option<Fields>,
 }
 
-impl Filter {
-    /// Whether the account of each token is to be shown with it.
-    #[expect(dead_code, reason = "accounts have no form on this wire yet")]
-    pub(super) const fn includes_user(&self) -> bool {
-        self.user.is_some()
-    }
+/// Which part of a list that has no other filter.
+#[derive(Debug)]
+pub(super) struct Paging {
+    /// How many rows to leave out.
+    pub(super) offset: u64,
+    /// Most rows.
+    pub(super) limit: u32,
+}
 
-    /// The filter in a query. Other parameters are ignored, as in LoopBack.
+impl Paging {
     fn of_query(query: &str) -> Result<Self, Failure> {
-        let decode = |pair| decoded(pair).ok_or(BracketFault::Undecodable);
-        // What cannot be decoded is part of the filter if it begins like it.
-        let is_part = |pair: &Result<(String, String), _>, raw: &str| match pair {
-            Ok((name, _)) => name == "filter" || name.starts_with("filter["),
-            Err(_) => raw.starts_with("filter"),
-        };
-        let pairs = query.split('&').map(|raw| (decode(raw), raw));
-        let parts = pairs.filter(|(pair, raw)| is_part(pair, raw)).map(|(pair, _)| pair);
-        let mut object = object(parts).map_err(|fault| match fault {
-            BracketFault::TooDeep => Failure::QueryTooDeep,
-            BracketFault::Name(name, why) => Failure::Malformed(format!("The parameter {name} {why}")),
-            BracketFault::TooMany | BracketFault::Undecodable => not_an_object(),
-        })?;
-        match object.remove("filter") {
-            None => Ok(Self::default()),
-            Some(Value::String(text)) => Self::parse(text.trim()),
-            Some(Value::Object(properties)) => Self::of_object(&properties),
-            Some(_) => Err(not_an_object()),
+        let properties = properties_of_query(query)?;
+        let refused =
+            ["where", "order", "include"].into_iter().find(|name| given(&properties, name).is_some());
+        if let Some(name) = refused {
+            // Whoever is not understood would take the wrong rows for the right ones.
+            return Err(Failure::Malformed(format!("The filter property {name} is not supported here")));
         }
+        Ok(Self { offset: offset_of(&properties)?, limit: limit_of(&properties)? })
     }
+}
 
-    fn parse(text: &str) -> Result<Self, Failure> {
-        if matches!(text, "" | "null") {
-            return Ok(Self::default());
-        }
-        let properties = json::parse(text.as_bytes(), false).map_err(|fault| match fault {
-            BodyFault::TooDeep => Failure::QueryTooDeep,
-            _ => not_an_object(),
-        })?;
-        Self::of_object(&properties)
+/// The properties of the filter in a query; none without one. Other parameters are ignored, as in LoopBack.
+fn properties_of_query(query: &str) -> Result<Map<String, Value>, Failure> {
+    let decode = |pair| decoded(pair).ok_or(BracketFault::Undecodable);
+    // What cannot be decoded is part of the filter if it begins like it.
+    let is_part = |pair: &Result<(String, String), _>, raw: &str| match pair {
+        Ok((name, _)) => name == "filter" || name.starts_with("filter["),
+        Err(_) => raw.starts_with("filter"),
+    };
+    let pairs = query.split('&').map(|raw| (decode(raw), raw));
+    let parts = pairs.filter(|(pair, raw)| is_part(pair, raw)).map(|(pair, _)| pair);
+    let mut object = object(parts).map_err(|fault| match fault {
+        BracketFault::TooDeep => Failure::QueryTooDeep,
+        BracketFault::Name(name, why) => Failure::Malformed(format!("The parameter {name} {why}")),
+        BracketFault::TooMany | BracketFault::Undecodable => not_an_object(),
+    })?;
+    match object.remove("filter") {
+        None => Ok(Map::new()),
+        Some(Value::String(text)) => properties_of_json(text.trim()),
+        Some(Value::Object(properties)) => Ok(properties),
+        Some(_) => Err(not_an_object()),
+    }
+}
+
+fn properties_of_json(text: &str) -> Result<Map<String, Value>, Failure> {
+    if matches!(text, "" | "null") {
+        return Ok(Map::new());
+    }
+    json::parse(text.as_bytes(), false).map_err(|fault| match fault {
+        BodyFault::TooDeep => Failure::QueryTooDeep,
+        _ => not_an_object(),
+    })
+}
+
+fn given<'p>(properties: &'p Map<String, Value>, name: &str) -> Option<&'p Value> {
+    properties.get(name).filter(|value| !is_none(value))
+}
+
+fn limit_of(properties: &Map<String, Value>) -> Result<u32, Failure> {
+    given(properties, "limit").map_or(Ok(MOST_ROWS), limit)
+}
+
+fn offset_of(properties: &Map<String, Value>) -> Result<u64, Failure> {
+    given(properties, "skip").or_else(|| given(properties, "offset")).map_or(Ok(0), offset)
+}
+
+impl Filter {
+    fn of_query(query: &str) -> Result<Self, Failure> {
+        Self::of_object(&properties_of_query(query)?)
     }
 
     /// What is unknown is ignored, as in LoopBack (C60, C61).
     fn of_object(properties: &Map<String, Value>) -> Result<Self, Failure> {
-        let given = |name| properties.get(name).filter(|value| !is_none(value));
-        let skip = given("skip").or_else(|| given("offset"));
+        let given = |name| given(properties, name);
         Ok(Self {
             list: AccessTokenList {
                 condition: conditions::read(given("where"))?,
                 order: order::read(given("order"))?,
-                offset: skip.map_or(Ok(0), offset)?,
-                limit: given("limit").map_or(Ok(MOST_ROWS), limit)?,
+                offset: offset_of(properties)?,
+                limit: limit_of(properties)?,
             },
             fields: given("fields").map_or(Fields::All, Fields::read),
             user: given("include").map_or(Ok(None), include)?,
         })
-    }
-}
-
-impl Default for Filter {
-    fn default() -> Self {
-        Self { list: AccessTokenList::all(0, MOST_ROWS), fields: Fields::All, user: None }
     }
 }
 
@@ -189,6 +213,14 @@ fn listed(value: &Value) -> Result<Vec<&Value>, &'static str> {
 }
 
 impl<S: Sync> FromRequestParts<S> for Filter {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        Self::of_query(parts.uri.query().unwrap_or_default())
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Paging {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {

@@ -1,18 +1,25 @@
 //! What the doors know: every live credential and every account, in memory.
 
-use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+mod account;
+mod tenancy;
 
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use account::AccountNode;
 use countersign_domain::account::{AccountChain, AccountFact};
 use countersign_domain::change::FactChange;
 use countersign_domain::fact::{CredentialKey, Fact, Kind};
-use countersign_domain::id::AccountId;
+use countersign_domain::id::{AccountId, Handle, OrganizationId};
+use countersign_domain::lineage::Lineage;
+use countersign_domain::organization::MembershipFact;
 use countersign_domain::service_token::SecretVersion;
 use countersign_domain::store::{ChangeSink, Revision, Version};
 use countersign_domain::time::Timestamp;
 use foldhash::fast::RandomState;
-use hashbrown::{HashMap, HashTable};
+use hashbrown::{HashMap, HashSet, HashTable};
+use tenancy::Tenancy;
 
 /// Tables that are locked apart, so that a write disturbs few reads. A power of two.
 const SHARDS: usize = 256;
@@ -26,6 +33,12 @@ pub struct Directory {
     hasher: RandomState,
     /// Accounts by id. Asked when a credential is learnt or managed, not when it is verified.
     accounts: RwLock<HashMap<AccountId, Arc<AccountNode>, RandomState>>,
+    /// Asked when something of it changes.
+    tenancy: Mutex<Tenancy>,
+    /// Access tokens that ended with everything that stems from them. Nearly always none.
+    cuts: RwLock<HashSet<Handle, RandomState>>,
+    /// Whether there are any, so that a door takes no lock to find out.
+    has_cuts: AtomicBool,
     /// Whether everything that is stored has been learnt.
     ready: AtomicBool,
 }
@@ -41,36 +54,23 @@ pub struct Known {
     used: [AtomicBool; 2],
 }
 
-/// An account in the tree. A credential points to its account and that one to its parent.
-#[derive(Debug)]
-struct AccountNode {
-    id: AccountId,
-    parent: Option<Arc<AccountNode>>,
-    enabled: AtomicBool,
-    version: AtomicU64,
-}
-
-impl AccountNode {
-    fn fact(&self) -> AccountFact {
-        AccountFact {
-            id: self.id,
-            parent: self.parent.as_ref().map(|parent| parent.id),
-            enabled: self.enabled.load(Ordering::Acquire),
-            version: Version::from_number(self.version.load(Ordering::Acquire)),
-        }
-    }
-
-    fn chain(&self) -> Option<AccountChain> {
-        AccountChain::collect(
-            std::iter::successors(Some(self), |node| node.parent.as_deref()).map(Self::fact),
-        )
-    }
-}
-
 impl Known {
     /// Its account and those above.
     pub fn chain(&self) -> Option<AccountChain> {
         self.account.chain()
+    }
+
+    /// Of these organizations, those in which its account may act right now.
+    pub(crate) fn acts_in(&self, organizations: &[OrganizationId]) -> Vec<OrganizationId> {
+        organizations.iter().copied().filter(|organization| self.account.acts_in(*organization)).collect()
+    }
+
+    /// The first organizations in which the bearer may act right now, at most `most`.
+    pub fn organizations(&self, most: usize) -> Vec<OrganizationId> {
+        match self.fact.restrictions.organizations().stated() {
+            None => self.account.organizations(most),
+            Some(stated) => self.acts_in(stated).into_iter().take(most).collect(),
+        }
     }
 
     /// Whether a use of this secret, the current or the previous one, was ever written.
@@ -118,6 +118,9 @@ impl Default for Directory {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             hasher: RandomState::default(),
             accounts: RwLock::default(),
+            tenancy: Mutex::default(),
+            cuts: RwLock::default(),
+            has_cuts: AtomicBool::new(false),
             ready: AtomicBool::new(false),
         }
     }
@@ -133,6 +136,16 @@ impl Directory {
         table.find(hash, |known| known.fact.key() == *key).cloned()
     }
 
+    /// Whether there is an access token of this handle.
+    pub(crate) fn knows(&self, handle: Handle) -> bool {
+        self.find(&CredentialKey::Handle(handle)).is_some()
+    }
+
+    /// Whether the account may act in the organization right now.
+    pub(crate) fn acts_in(&self, account: AccountId, organization: OrganizationId) -> bool {
+        self.node(account).is_some_and(|node| node.acts_in(organization))
+    }
+
     /// An account and those above it; `None` when there is no such account.
     pub fn chain(&self, id: AccountId) -> Option<AccountChain> {
         let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
@@ -145,7 +158,16 @@ impl Directory {
         match change {
             FactChange::Credential(fact) => self.learn_credential(fact),
             FactChange::CredentialGone { key, version } => self.forget(&key, version),
-            FactChange::Account(fact) => self.learn_account(fact),
+            FactChange::Account(fact) => self.learn_account(&fact),
+            FactChange::AccountGone(id) => {
+                self.accounts.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            }
+            FactChange::Organization(fact) => self.tenancy().learn_organization(&fact),
+            FactChange::OrganizationGone(id) => self.tenancy().forget_organization(id),
+            FactChange::Membership(fact) => self.learn_membership(fact),
+            FactChange::MembershipGone { id, version } => self.tenancy().forget_membership(id, version),
+            FactChange::Cut(handle) => self.change_cuts(|cuts| cuts.insert(handle)),
+            FactChange::CutHealed(handle) => self.change_cuts(|cuts| cuts.remove(&handle)),
         }
     }
 
@@ -186,26 +208,44 @@ impl Directory {
         }
     }
 
-    fn learn_account(&self, fact: AccountFact) {
+    fn learn_account(&self, fact: &AccountFact) {
         let parent = fact.parent.map(|parent| self.node(parent));
         let Some(parent) = parent.map_or(Some(None), |node| node.map(Some)) else {
             tracing::error!(account = %fact.id, "an account without its parent is not served");
             return;
         };
         let mut accounts = self.accounts.write().unwrap_or_else(PoisonError::into_inner);
-        let node = accounts.entry(fact.id).or_insert_with(|| {
-            Arc::new(AccountNode {
-                id: fact.id,
-                parent,
-                enabled: AtomicBool::new(fact.enabled),
-                version: AtomicU64::new(fact.version.number()),
-            })
-        });
+        let node = accounts.entry(fact.id).or_insert_with(|| Arc::new(AccountNode::new(fact, parent)));
         // The table's lock is held, so nobody else writes here.
-        if node.version.load(Ordering::Acquire) < fact.version.number() {
-            node.version.store(fact.version.number(), Ordering::Release);
-            node.enabled.store(fact.enabled, Ordering::Release);
+        node.learn(fact);
+    }
+
+    fn learn_membership(&self, fact: MembershipFact) {
+        match self.node(fact.account) {
+            Some(account) => self.tenancy().learn_membership(fact, account),
+            None => {
+                tracing::error!(membership = %fact.id, account = %fact.account, "a membership without an account is not served");
+            }
         }
+    }
+
+    fn tenancy(&self) -> MutexGuard<'_, Tenancy> {
+        self.tenancy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change_cuts(&self, change: impl FnOnce(&mut HashSet<Handle, RandomState>) -> bool) {
+        let mut cuts = self.cuts.write().unwrap_or_else(PoisonError::into_inner);
+        change(&mut cuts);
+        self.has_cuts.store(!cuts.is_empty(), Ordering::Release);
+    }
+
+    /// Whether a token from which this stems ended with everything that stems from it.
+    pub(crate) fn is_cut(&self, lineage: &Lineage) -> bool {
+        if !self.has_cuts.load(Ordering::Acquire) {
+            return false;
+        }
+        let cuts = self.cuts.read().unwrap_or_else(PoisonError::into_inner);
+        lineage.handles().iter().any(|handle| cuts.contains(handle))
     }
 
     /// Counts credentials, one shard after the other.
