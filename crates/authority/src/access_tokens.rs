@@ -15,6 +15,7 @@ use countersign_domain::name::Name;
 use countersign_domain::restrictions::StatedRestrictions;
 use countersign_domain::secret::Secret;
 use countersign_domain::store::{AccessTokenQuery, Page, StoreError};
+use countersign_domain::time::Timestamp;
 
 use crate::Authority;
 use crate::change::{Asked, Deed, TRIES, contended, restrictions_stated, stated, time_text};
@@ -91,7 +92,7 @@ impl Authority {
                 lineage: lineage.clone(),
                 epoch: self.epoch_of(asked.account)?,
             };
-            let (token, text) = AccessToken::issue(new, self.entropy.as_ref(), now);
+            let (token, text) = self.make(new, now)?;
             if !asked.caller.can_hand_out(&token.restrictions, token.expires_at) {
                 return Err(Error::Denied(Denial::BeyondCaller));
             }
@@ -104,6 +105,22 @@ impl Authority {
             }
         }
         Err(contended())
+    }
+
+    /// A token and its text, which is kept where the deployment lists texts.
+    pub(crate) fn make(&self, new: NewAccessToken, now: Timestamp) -> Result<(AccessToken, Secret), Error> {
+        let (mut token, text) = AccessToken::issue(new, self.entropy.as_ref(), now);
+        let sealed = self.seal.as_ref().map(|seal| seal.seal(&token, &text, self.entropy.as_ref()));
+        token.sealed = sealed.transpose()?;
+        Ok((token, text))
+    }
+
+    /// The text of a token that is listed, where the deployment lists texts, for a caller with full authority over its
+    /// account. `None` for tokens from before that was so.
+    pub fn reveal_access_token(&self, caller: &Caller, token: &AccessToken) -> Option<Secret> {
+        let seal = self.seal.as_ref().filter(|_| !caller.is_restricted())?;
+        self.admit(caller, token.account, Permission::ReadAccessTokens).ok()?;
+        seal.open(token)
     }
 
     /// What stems from the caller.

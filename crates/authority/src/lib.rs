@@ -14,6 +14,7 @@ mod organizations;
 mod passwords;
 mod policy;
 mod root;
+mod seal;
 mod service_tokens;
 mod throttle;
 mod upkeep;
@@ -39,6 +40,7 @@ pub use organizations::{Invitation, MembershipStep};
 use passwords::Passwords;
 pub use policy::Policy;
 pub use root::{RootError, RootOutcome, RootSettings};
+pub use seal::{KEY, Seal};
 pub use service_tokens::{List, Listed, ServiceTokenView};
 use throttle::Throttle;
 pub use upkeep::{FLUSH_EVERY, SWEEP_EVERY};
@@ -57,6 +59,8 @@ pub struct Authority {
     passwords: Passwords,
     /// How often somebody may try to log in.
     throttle: Throttle,
+    /// Where texts of access tokens are kept for those who may list them.
+    seal: Option<Seal>,
     /// The time.
     clock: Arc<dyn Clock>,
     /// Where secrets and ids come from.
@@ -78,7 +82,23 @@ impl Authority {
         let passwords = Passwords::new(policy.hashing_at_once, Arc::clone(&entropy));
         let throttle =
             Throttle::new(policy.logins_per_minute_account, policy.logins_per_minute_address, &clock);
-        Self { store, directory, usage: UsageLog::default(), passwords, throttle, clock, entropy, policy }
+        Self {
+            store,
+            directory,
+            usage: UsageLog::default(),
+            passwords,
+            throttle,
+            seal: None,
+            clock,
+            entropy,
+            policy,
+        }
+    }
+
+    /// From now on the texts of new access tokens are kept, sealed, for those who may list them.
+    #[must_use]
+    pub fn listing_texts(self, seal: Seal) -> Self {
+        Self { seal: Some(seal), ..self }
     }
 
     /// Fills the directory from the store. Call it once, before anything is written or verified.

@@ -59,7 +59,7 @@ impl Authority {
             lineage: Lineage::default(),
             epoch: account.epoch,
         };
-        let (token, text) = AccessToken::issue(new, self.entropy.as_ref(), now);
+        let (token, text) = self.make(new, now)?;
         let mutation =
             Mutation::IssueAccessToken { token: token.clone(), limits: self.access_token_limits() };
         let author = Author {

@@ -13,6 +13,7 @@ mod lifecycle;
 mod output;
 mod ports;
 mod root;
+mod seal;
 mod serve;
 mod table;
 mod telemetry;

@@ -25,7 +25,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use crate::config::{Config, ConfigArgs, load_for_process};
 use crate::lifecycle::{EndSignals, Stopped, raise_file_limit, repeat, wait};
 use crate::ports::{OsEntropy, SystemClock};
-use crate::{environment, gauges, output, root, telemetry};
+use crate::{environment, gauges, output, root, seal, telemetry};
 
 /// How often the tokens are counted for metrics: it walks over all of them.
 const CENSUS_EVERY: Duration = Duration::from_secs(60);
@@ -110,7 +110,10 @@ async fn open(config: &Config) -> anyhow::Result<(Arc<Authority>, Arc<SqliteStor
     let store = Arc::new(store);
     let shared: SharedStore = Arc::clone(&store) as _;
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
-    let authority = Authority::new(shared, directory, clock, entropy, config.policy.clone());
+    let mut authority = Authority::new(shared, directory, clock, entropy, config.policy.clone());
+    if config.lists_texts {
+        authority = authority.listing_texts(seal::load(&config.data, &OsEntropy, &environment::of_process)?);
+    }
     authority.load().await.context("cannot read the tokens of the store")?;
     Ok((Arc::new(authority), store))
 }

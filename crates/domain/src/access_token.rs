@@ -1,6 +1,7 @@
 //! Access tokens: what an account-holder sends to call an API.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use crate::account::Epoch;
 use crate::entropy::Entropy;
@@ -38,8 +39,32 @@ pub struct AccessToken {
     pub lineage: Lineage,
     /// The epoch of its account; of an earlier one it is not accepted.
     pub epoch: Epoch,
+    /// Its text, where the deployment keeps texts for those who may list them.
+    pub sealed: Option<Sealed>,
     /// Of its row.
     pub version: Version,
+}
+
+/// The text of a token, encrypted under a key that is not in the store.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Sealed(Box<[u8]>);
+
+impl Sealed {
+    /// What a sealer made, or a store gave back.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Self(bytes.into())
+    }
+
+    /// For a store or a sealer.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sealed(…)")
+    }
 }
 
 /// How an access token came to be.
@@ -110,6 +135,7 @@ impl AccessToken {
             source: new.source,
             lineage: new.lineage,
             epoch: new.epoch,
+            sealed: None,
             version: Version::FIRST,
         };
         (token, text)
@@ -143,6 +169,7 @@ impl AccessToken {
             source: Source::Root,
             lineage: Lineage::default(),
             epoch,
+            sealed: None,
             version: Version::FIRST,
         })
     }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use countersign_domain::access_token::{AccessToken, Source};
+use countersign_domain::access_token::{AccessToken, Sealed, Source};
 use countersign_domain::account::{AccountChain, AccountFact, Epoch};
 use countersign_domain::change::{Change, Guard, Mutation};
 use countersign_domain::id::{AccountId, ClientId, Handle, ServiceTokenId, TokenRef};
@@ -333,6 +333,7 @@ fn insert_access_token(connection: &Connection, token: &AccessToken) -> Result<V
         token.source.as_str(),
         lineage_bytes(&token.lineage),
         token.epoch.number(),
+        token.sealed.as_ref().map(Sealed::as_bytes),
         signed(token.version.number()),
     ];
     insert(connection, sql::INSERT_ACCESS_TOKEN, values)?;

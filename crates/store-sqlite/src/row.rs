@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use countersign_domain::access_token::{AccessToken, Source};
+use countersign_domain::access_token::{AccessToken, Sealed, Source};
 use countersign_domain::account::{Account, AccountFact, AccountState, Epoch};
 use countersign_domain::email::Email;
 use countersign_domain::id::{
@@ -405,6 +405,7 @@ pub(crate) fn access_token(row: &Row<'_>) -> Result<AccessToken, Failure> {
         source: cells.parsed("source", Source::parse)?,
         lineage: cells.lineage()?,
         epoch: cells.number("epoch").map(Epoch::from_number)?,
+        sealed: cells.optional("sealed", |value| value.as_blob().ok().map(Sealed::from_bytes))?,
         version: cells.version("version")?,
     })
 }

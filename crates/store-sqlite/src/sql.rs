@@ -30,7 +30,7 @@ macro_rules! service_token_columns {
 macro_rules! access_token_columns {
     () => {
         "handle, digest, account, name, ttl, scopes, organizations, resources, allowed_ips, created_at, expires_at, \
-         source, lineage, epoch, version"
+         source, lineage, epoch, sealed, version"
     };
 }
 
@@ -257,7 +257,7 @@ statements! {
 
     INSERT_ACCESS_TOKEN = concat!(
         "INSERT INTO access_tokens (", access_token_columns!(), ") VALUES \
-         (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+         (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
     );
     FIND_ACCESS_TOKEN_ROW = "SELECT rowid, account, version FROM access_tokens WHERE handle = ?1";
     FIND_CALLER = "SELECT account, version, epoch, lineage FROM access_tokens WHERE handle = ?1";

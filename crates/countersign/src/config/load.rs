@@ -70,6 +70,7 @@ struct Stated {
     shutdown_delay: TextOrNumber,
     limits: StatedLimits,
     secrets: StatedSecrets,
+    access_tokens: StatedAccessTokens,
     login: StatedLogin,
     store: StatedStore,
     audit: StatedAudit,
@@ -94,6 +95,12 @@ struct StatedLimits {
 #[serde(deny_unknown_fields)]
 struct StatedSecrets {
     prefix: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StatedAccessTokens {
+    listing: String,
 }
 
 #[derive(Deserialize)]
@@ -227,6 +234,7 @@ impl Layers {
             )?,
             queue: self.check_within("store.queue", stated.store.queue, LONGEST_QUEUE)?,
             policy,
+            lists_texts: self.check_listing(&stated.access_tokens.listing)?,
             log: self.check_log(&stated.log)?,
         })
     }
@@ -314,6 +322,17 @@ impl Layers {
             secret_prefix: prefix,
             audit_retention: self.check_retention(&stated.audit.retention)?,
         })
+    }
+
+    fn check_listing(&self, text: &str) -> anyhow::Result<bool> {
+        match text {
+            "handle" => Ok(false),
+            "clear" => Ok(true),
+            other => {
+                let why = format!("must be \"handle\" or \"clear\", not `{other}`");
+                Err(self.wrong("access_tokens.listing", why))
+            }
+        }
     }
 
     fn check_rate(&self, key: &str, number: u32) -> anyhow::Result<NonZeroU32> {

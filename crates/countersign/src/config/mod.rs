@@ -19,7 +19,7 @@ pub(crate) use load::{Effective, load};
 pub(crate) use show::show;
 
 /// Every key, in the order of the reference.
-pub(crate) const KEYS: [&str; 25] = [
+pub(crate) const KEYS: [&str; 26] = [
     "listen",
     "internal_listen",
     "data",
@@ -36,6 +36,7 @@ pub(crate) const KEYS: [&str; 25] = [
     "limits.members_per_organization",
     "limits.connections",
     "secrets.prefix",
+    "access_tokens.listing",
     "login.ttl",
     "login.per_account",
     "login.per_address",
@@ -78,6 +79,8 @@ pub(crate) struct Config {
     pub(crate) shutdown_delay: Duration,
     /// What may be issued, and how long is remembered: `limits`, `secrets.prefix` and `audit.retention`.
     pub(crate) policy: Policy,
+    /// Whether lists of access tokens show whole texts.
+    pub(crate) lists_texts: bool,
     /// Most connections of one listener.
     pub(crate) connections: usize,
     /// Most writes that wait for the disk.

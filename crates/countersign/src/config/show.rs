@@ -12,11 +12,12 @@ use crate::duration;
 use crate::environment::Lookup;
 
 /// What is configured in the environment alone; `true` for secrets.
-pub(super) const ROOT_VARIABLES: [(&str, bool); 4] = [
+pub(super) const ROOT_VARIABLES: [(&str, bool); 5] = [
     ("COUNTERSIGN_ROOT_ACCOUNT_ID", false),
     ("COUNTERSIGN_ROOT_EMAIL", false),
     ("COUNTERSIGN_ROOT_TOKEN", true),
     ("COUNTERSIGN_ROOT_TOKEN_FILE", false),
+    ("COUNTERSIGN_KEY_FILE", false),
 ];
 
 /// The configuration in effect, secrets left out.
@@ -68,6 +69,7 @@ fn value_of(config: &Config, key: &str) -> Option<Value> {
         "limits.members_per_organization" => Some(Value::from(policy.members_per_organization)),
         "limits.connections" => Some(number(config.connections)),
         "secrets.prefix" => Some(text(&policy.secret_prefix.as_str())),
+        "access_tokens.listing" => Some(Value::from(if config.lists_texts { "clear" } else { "handle" })),
         "login.ttl" => Some(match policy.login_ttl {
             Ttl::Seconds(seconds) => text(&duration::to_text(Duration::from_secs(seconds.into()))),
             Ttl::Eternal => Value::from(FOREVER),

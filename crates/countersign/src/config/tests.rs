@@ -41,6 +41,7 @@ fn the_defaults_are_the_contract() -> anyhow::Result<()> {
     assert!(config.policy.max_lifetime.is_none() && config.policy.allow_forever);
     assert_eq!(config.policy.service_tokens_per_account, 1_000_000);
     assert_eq!(config.policy.access_tokens_per_account, 1_000_000);
+    assert!(!config.lists_texts);
     let policy = &config.policy;
     assert_eq!((policy.logins_per_account, policy.children_per_account), (1_000, 100_000));
     assert_eq!((policy.organizations_per_account, policy.members_per_organization), (100, 10_000));
@@ -85,6 +86,7 @@ fn every_key_has_a_variable() -> anyhow::Result<()> {
         ("COUNTERSIGN_LIMITS_MEMBERS_PER_ORGANIZATION", "14"),
         ("COUNTERSIGN_LIMITS_CONNECTIONS", "5"),
         ("COUNTERSIGN_SECRETS_PREFIX", "acme_"),
+        ("COUNTERSIGN_ACCESS_TOKENS_LISTING", "clear"),
         ("COUNTERSIGN_LOGIN_TTL", "forever"),
         ("COUNTERSIGN_LOGIN_PER_ACCOUNT", "15"),
         ("COUNTERSIGN_LOGIN_PER_ADDRESS", "16"),
@@ -119,6 +121,9 @@ connections = 5 # COUNTERSIGN_LIMITS_CONNECTIONS
 
 [secrets]
 prefix = \"acme_\" # COUNTERSIGN_SECRETS_PREFIX
+
+[access_tokens]
+listing = \"clear\" # COUNTERSIGN_ACCESS_TOKENS_LISTING
 
 [login]
 ttl = \"forever\" # COUNTERSIGN_LOGIN_TTL

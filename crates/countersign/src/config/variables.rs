@@ -20,13 +20,11 @@ const OTHERS: [&str; 5] = [
 ];
 
 /// What a later version will have, and what to do in this one. Who sets these believes to be protected by them.
-const NOT_YET: [(&str, &str); 4] = [
+const NOT_YET: [(&str, &str); 3] = [
     ("COUNTERSIGN_TLS_CERT", WITHOUT_TLS),
     ("COUNTERSIGN_TLS_KEY", WITHOUT_TLS),
-    ("COUNTERSIGN_KEY_FILE", WITHOUT_SEAL),
     ("COUNTERSIGN_DATABASE_URL", "unset it and run one node, whose store is in COUNTERSIGN_DATA"),
 ];
-const WITHOUT_SEAL: &str = "unset it; no secret is kept that could be recovered, sealed or not";
 const WITHOUT_TLS: &str = "unset it and put a proxy that speaks TLS in front of the plaintext served here";
 
 /// More wrong letters than this are another word.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use countersign_domain::access_token::AccessToken;
 use countersign_domain::error::Error;
 use http::{StatusCode, Uri};
 
@@ -60,7 +61,11 @@ pub(super) async fn list(
     filter: Filter,
 ) -> Result<Response, Failure> {
     let page = app.authority.list_access_tokens(asking.asked(), filter.list).await?;
-    let mut tokens: Vec<_> = page.items.iter().map(AccessTokenOutput::listed).collect();
+    let listed = |token: &AccessToken| match app.authority.reveal_access_token(asking.caller(), token) {
+        Some(text) => AccessTokenOutput::issued(token, &text),
+        None => AccessTokenOutput::listed(token),
+    };
+    let mut tokens: Vec<_> = page.items.iter().map(listed).collect();
     if let Some(fields) = &filter.user {
         let account = app.shown(&app.authority.load_account(asking.asked()).await?);
         tokens = tokens.into_iter().map(|token| token.with_user(&account, Some(fields))).collect();

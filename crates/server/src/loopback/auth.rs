@@ -51,6 +51,11 @@ impl Asking {
         Asked { caller: &self.caller, account: self.account, origin: &self.origin }
     }
 
+    /// Who asks.
+    pub(super) const fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
     /// What no token can be called is asked for all the same, under a handle that none has: whether the caller may
     /// ask comes first, and a stranger's answer must not depend on what was asked for.
     pub(super) fn foreign_key(&self) -> ForeignKey {

@@ -4,7 +4,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use axum::body::Body;
-use countersign_authority::{AccountRequest, Asked, Authority, Directory, Policy, RootSettings, Sighting};
+use countersign_authority::{
+    AccountRequest, Asked, Authority, Directory, Policy, RootSettings, Seal, Sighting,
+};
 use countersign_domain::audit::Origin;
 use countersign_domain::change::FactChange;
 use countersign_domain::demand::Presented;
@@ -79,6 +81,15 @@ impl World {
         let (store, directory) = (self.store.clone(), self.directory.clone());
         let (clock, entropy) = (self.clock.clone(), self.entropy.clone());
         self.authority = Arc::new(Authority::new(store, directory, clock, entropy, policy));
+        (self.app, self.service) = serve(&self.authority);
+    }
+
+    /// From now on the texts of new access tokens are kept for those who may list them.
+    pub(crate) fn list_texts(&mut self, key: u8) {
+        let (store, directory) = (self.store.clone(), self.directory.clone());
+        let (clock, entropy) = (self.clock.clone(), self.entropy.clone());
+        let authority = Authority::new(store, directory, clock, entropy, Policy::default());
+        self.authority = Arc::new(authority.listing_texts(Seal::new(&[key; 32]).unwrap()));
         (self.app, self.service) = serve(&self.authority);
     }
 

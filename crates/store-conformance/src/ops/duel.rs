@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_domain::access_token::{AccessToken, Source};
+use countersign_domain::access_token::{AccessToken, Sealed, Source};
 use countersign_domain::account::{Account, AccountState, Epoch, NewAccount};
 use countersign_domain::change::{AccessTokenLimits, Change, FactChange, Guard, Mutation};
 use countersign_domain::email::Email;
@@ -341,6 +341,7 @@ fn access_token(number: u8, account: u8, seconds: u8) -> AccessToken {
         source: Source::Issued,
         lineage: Lineage::default(),
         epoch: Epoch::FIRST,
+        sealed: number.is_multiple_of(3).then(|| Sealed::from_bytes(&[number; 9])),
         version: Version::FIRST,
     }
 }
