@@ -66,7 +66,6 @@ impl Authority {
         let now = self.clock.now();
         let account = Account::create(Some(asked.account), new, self.entropy.as_ref(), now);
         let mutation = self.creation(&account);
-        let asked = Asked { account: account.id, ..asked };
         self.apply(asked, mutation, created(&account), now).await.map_err(email_is_taken)?;
         Ok(account)
     }
@@ -81,7 +80,7 @@ impl Authority {
         let new = self.new_account(request).await?;
         let account = Account::create(Some(root.id), new, self.entropy.as_ref(), self.clock.now());
         let (mutation, deed) = (self.creation(&account), created(&account));
-        self.apply_own_from(account.id, origin, mutation, deed)
+        self.apply_own_from(root.id, origin, mutation, deed)
             .await
             .map_err(|error| email_is_taken(error.into()))?;
         Ok(account)
@@ -227,6 +226,8 @@ impl Authority {
                 subject: Subject::Account(before.id),
                 changes: vec![stated("email", before.email.as_str())],
             };
+            // Whoever is above sees what became of it, also when it is gone.
+            let asked = Asked { account: before.parent.unwrap_or(before.id), ..asked };
             match self.apply_account(asked, &before, next.clone(), None, deed, now).await {
                 Err(Error::Store(StoreError::Stale)) => {}
                 outcome => {

@@ -460,3 +460,57 @@ async fn paths_in_any_case() {
     let mail = world.post("/v1/Accounts/reset").json(&json!({"email": "x@example.com"})).await;
     assert_eq!((mail.status.as_u16(), code(&mail).as_str()), (400, "EMAIL_NOT_ENABLED"));
 }
+
+/// As LoopBack does it: for those who want that, and may do everything in the account.
+#[tokio::test]
+async fn lists_show_texts_where_that_is_wanted() {
+    let mut world = World::new().await;
+    let before = world.access_token(json!({"name": "before"})).await;
+    world.list_texts(1);
+    let since = world.access_token(json!({"name": "since"})).await;
+    let reader = world.access_token(json!({"scopes": ["countersign:access-tokens:read"]})).await;
+    let listed = async |world: &World, token: &str, name: &str| {
+        let path = format!("{}?filter[where][name]={name}", world.access_tokens());
+        world.get(&path).bearer(token).send().await.text_at("/0/id")
+    };
+    assert_eq!(listed(&world, &world.root, "since").await, since);
+    assert_eq!(listed(&world, &world.root, "before").await, before[..22], "nothing was kept of it");
+    assert_eq!(listed(&world, &reader, "since").await, since[..22], "it may not do everything");
+    let child = sub_account(&world, &world.root, "child@example.com").await;
+    let of_child = token_of(&world, "child@example.com").await;
+    let list = world.get(&service_tokens_like(&child)).bearer(&world.root).send().await;
+    assert_eq!(list.text_at("/0/id"), of_child, "those from logging in too");
+    assert!(!format!("{:?}", world.stored().await).contains(&since[22..]));
+    world.list_texts(2);
+    assert_eq!(listed(&world, &world.root, "since").await, since[..22], "under another key");
+    world.configure(Policy::default());
+    assert_eq!(listed(&world, &world.root, "since").await, since[..22], "no longer wanted");
+}
+
+/// What was done to an account is told to those above it, and to the operator when it is gone.
+#[tokio::test]
+async fn what_became_of_an_account_stays_known() {
+    let world = World::new().await;
+    let child = sub_account(&world, &world.root, "child@example.com").await;
+    let of_child = token_of(&world, "child@example.com").await;
+    let grandchild = sub_account(&world, &of_child, "grandchild@example.com").await;
+    let audit = async |token: &str, account: &str| {
+        let answer = world.get(&format!("/api/v1/audit?account={account}")).bearer(token).send().await;
+        let records = answer.json();
+        let actions = records["entries"].as_array().map(|records| {
+            records
+                .iter()
+                .map(|record| record["action"].as_str().unwrap_or_default().to_owned())
+                .collect::<Vec<_>>()
+        });
+        (answer.status.as_u16(), actions.unwrap_or_default())
+    };
+    world.delete(&format!("/v1/Accounts/{grandchild}")).bearer(&of_child).send().await;
+    let expected = ["account.delete", "account.create", "access_token.login"];
+    assert_eq!(audit(&of_child, &child).await, (200, expected.map(str::to_owned).to_vec()));
+    assert_eq!(audit(&of_child, &grandchild).await.0, 403);
+    assert_eq!(audit(&world.root, &grandchild).await.0, 200);
+    world.delete(&format!("/v1/Accounts/{child}")).bearer(&world.root).send().await;
+    assert_eq!(audit(&world.root, &child).await, (200, expected.map(str::to_owned).to_vec()));
+    assert_eq!(audit(&world.root, &world.root_account).await.1[0], "account.delete");
+}
