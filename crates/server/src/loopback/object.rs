@@ -9,6 +9,9 @@ use super::brackets::{BracketFault, parse_form};
 use super::failure::Failure;
 use crate::json::{self, BodyFault};
 
+/// Longest part of a header that an answer repeats, in characters.
+const LONGEST_ECHO: usize = 22;
+
 /// What a body is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
@@ -52,8 +55,8 @@ fn of_form(bytes: &[u8]) -> Result<Map<String, Value>, BodyFault> {
 fn form(headers: &HeaderMap) -> Result<Form, Failure> {
     let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).to_lowercase());
     let encoding = text(header::CONTENT_ENCODING).filter(|encoding| encoding != "identity");
-    if encoding.is_some() {
-        return Err(Failure::UnsupportedBody("unsupported content encoding".into()));
+    if let Some(encoding) = encoding {
+        return Err(unsupported("content encoding", &encoding));
     }
     let Some(media_type) = text(header::CONTENT_TYPE) else { return Ok(Form::Json) };
     let (essence, parameters) = media_type.split_once(';').unwrap_or((&media_type, ""));
@@ -69,6 +72,12 @@ fn form(headers: &HeaderMap) -> Result<Form, Failure> {
     let charset = parameters.split(';').find_map(|parameter| parameter.trim().strip_prefix("charset="));
     match charset.map(|charset| charset.trim_matches('"')) {
         None | Some("utf-8" | "utf8") => Ok(form),
-        Some(_) => Err(Failure::UnsupportedBody("unsupported charset".into())),
+        Some(charset) => Err(unsupported("charset", &charset.to_uppercase())),
     }
+}
+
+/// In LoopBack's words, which repeat what was said; of what is long, the beginning.
+fn unsupported(what: &str, stated: &str) -> Failure {
+    let shown: String = stated.chars().take(LONGEST_ECHO).collect();
+    Failure::UnsupportedBody(format!("unsupported {what} \"{shown}\""))
 }

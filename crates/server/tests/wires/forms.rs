@@ -58,7 +58,7 @@ async fn what_is_refused() {
             "ttl=60",
             415,
             "UnsupportedMediaTypeError",
-            "unsupported charset",
+            "unsupported charset \"LATIN1\"",
         ),
         ("B5 B44", None, "ttl=60", 400, "SyntaxError", "expected ident at line 1 column 2"),
         ("B18", Some(FORM), "scopes=read", 400, "Error", "Items must be an array: `scopes`"),
