@@ -21,5 +21,7 @@ mod loopback;
 mod native;
 mod operations;
 mod organizations;
+mod replay;
 mod restrictions;
+mod spellings;
 mod strangers;
