@@ -37,7 +37,7 @@ pub(super) const VERDICTS: &[(Verdict, &[&str])] = &[
     (Verdict::KeepStatus, &["C28", "C30", "C38", "C69"]),
     (Verdict::Better, &["C08", "C19", "C43", "C45", "C47", "C65", "C68"]),
     (Verdict::Free, &["C17", "C74"]),
-    // Using a token.
+    // Using a token. F34 is as recorded: DEFAULT is full authority over the account (design 2.3), so nothing is widened.
     (Verdict::Keep, &[
         "F01", "F03", "F06", "F07", "F08", "F09", "F11", "F15", "F17", "F19", "F20", "F21", "F23", "F31", "F35", "F37",
         "F38", "F41", "F46", "F51",
