@@ -50,7 +50,8 @@ async fn as_loopback_answered() {
         let answer = scene.ask(&case).await;
         assert_own_manners(&case, &answer);
         if let Err(why) = judge(&mut scene.seen, &case, &answer) {
-            let body: String = answer.body.chars().take(400).collect();
+            let short = |text: &str| text.chars().take(600).collect::<String>();
+            let (why, body) = (short(&why), short(&answer.body));
             wrong.push(format!("{} ({}): {why}\n    {} {body}", case.id, case.title, answer.status));
         }
         replayed += 1;
