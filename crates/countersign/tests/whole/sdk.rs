@@ -1,4 +1,5 @@
-//! Cloudflare's official SDKs, unmodified but for base URL and token, go through every operation.
+//! Clients of both wires, unmodified but for base URL and token, go through every operation: Cloudflare's official SDKs,
+//! and plain `requests` and `fetch` as the other vendor's documentation uses them.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,21 @@ fn the_node_sdk_goes_through_everything() {
     let modules = installed("COUNTERSIGN_PEERS_NODE_DIR");
     let mut walk = ended_in_time(Path::new("node"));
     walk.arg(script("service_tokens.mjs")).env("COUNTERSIGN_PEERS_NODE_DIR", modules);
+    finish(walk);
+}
+
+#[test]
+fn plain_requests_of_python_go_through_everything() {
+    let python = installed("COUNTERSIGN_PEERS_PYTHON");
+    let mut walk = ended_in_time(&python);
+    walk.arg("-B").arg(script("access_tokens.py"));
+    finish(walk);
+}
+
+#[test]
+fn plain_fetch_of_node_goes_through_everything() {
+    let mut walk = ended_in_time(Path::new("node"));
+    walk.arg(script("access_tokens.mjs"));
     finish(walk);
 }
 
