@@ -195,11 +195,20 @@ fn faults(body: &Value) -> Vec<String> {
     if let Some(errors) = body.get("errors").and_then(Value::as_array).filter(|errors| !errors.is_empty()) {
         return errors.iter().filter_map(|error| text(error, "message")).map(|m| without_code(&m)).collect();
     }
+    if let Some(messages) = body.pointer("/error/details/messages").and_then(Value::as_object) {
+        return messages.iter().flat_map(|(property, reasons)| named(property, reasons)).collect();
+    }
     if let Some(error) = body.get("error") {
         return text(error, "message").or_else(|| error.as_str().map(str::to_owned)).into_iter().collect();
     }
     let (title, detail) = (text(body, "title"), text(body, "detail"));
     detail.or(title).into_iter().collect()
+}
+
+/// What is wrong with one property: `password: must have at least 8 characters`.
+fn named(property: &str, reasons: &Value) -> Vec<String> {
+    let reasons = reasons.as_array().into_iter().flatten().filter_map(Value::as_str);
+    reasons.map(|reason| format!("{property}: {reason}")).collect()
 }
 
 /// `access.api.error.invalid_request: duration: must not be empty` without the code: it says nothing to a person that
@@ -248,6 +257,9 @@ mod tests {
             faults(&json!({"error": {"statusCode": 401, "message": "Authorization Required"}})),
             ["Authorization Required"]
         );
+        let invalid = json!({"error": {"statusCode": 422, "message": "The `Account` instance is not valid. Details: …",
+            "details": {"messages": {"email": ["is invalid"], "password": ["can't be blank"]}}}});
+        assert_eq!(faults(&invalid), ["email: is invalid", "password: can't be blank"]);
         assert_eq!(
             faults(&json!({"title": "Bad Request", "detail": "limit: must be a number"})),
             ["limit: must be a number"]

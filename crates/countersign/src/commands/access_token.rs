@@ -198,7 +198,9 @@ fn revoke_all(target: &InAccount) -> Result<(), Failure> {
     let result = client.post(&path, &json!({}))?.body;
     match target.json() {
         true => print_json(&result),
-        false => Ok(output::print(&format!("revoked every access token of {account} but the one in use\n"))?),
+        false => {
+            Ok(output::print(&format!("revoked every access token of {account}; the one in use stays\n"))?)
+        }
     }
 }
 
