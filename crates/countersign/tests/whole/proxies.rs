@@ -1,15 +1,13 @@
 //! The real nginx and the real Caddy, by the recipes that people copy, between clients and an app that believes them.
 
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use serde_json::json;
 
-use crate::connection::Answer;
+use crate::connection::{Answer, Connection};
 use crate::ledger::Stop;
 use crate::manager::{FAR_AWAY, Issued, STRANGE_SECRET};
 use crate::origin::Arrived;
@@ -21,7 +19,7 @@ use crate::server::ACCOUNT;
 /// An account that nobody has.
 const FOREIGN_ACCOUNT: &str = "00000000000000000000000000000000";
 /// Who somebody is; only the door may say so.
-const IDENTITY: [&str; 6] = [
+pub(crate) const IDENTITY: [&str; 6] = [
     "X-Countersign-Account",
     "X-Countersign-Token",
     "X-Countersign-Kind",
@@ -44,7 +42,7 @@ fn bytes(answer: &Answer) -> String {
 }
 
 /// What the app takes for the identity, `|` between headers.
-fn identity(arrived: &Arrived) -> String {
+pub(crate) fn identity(arrived: &Arrived) -> String {
     IDENTITY.map(|name| arrived.header(name).join(",")).join("|")
 }
 
@@ -252,29 +250,14 @@ fn a_forged_address_is_not_recorded() {
                 "GET /app HTTP/1.1\r\nHost: app\r\nConnection: close\r\n{id}: {client_id}\r\n{secret}: {text}\r\n\
                  X-Forwarded-For: {forged}\r\nX-Real-IP: 203.0.113.7\r\nForwarded: for=203.0.113.7\r\n\r\n"
             );
-            let mut stream = connect_from(source, scene.proxy.address());
-            stream.write_all(head.as_bytes()).expect("sent");
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).expect("an answer of the proxy");
-            assert!(answer.starts_with("HTTP/1.1 200 "), "{kind:?}: {answer}");
+            let mut connection = Connection::open_from(source, scene.proxy.address()).expect("a connection");
+            connection.send_bytes(head.as_bytes()).expect("sent");
+            let answer = connection.answer(false).expect("an answer of the proxy");
+            assert_eq!(answer.status, 200, "{kind:?}: {answer:?}");
             let (_, usage) = scene.server.get(&format!("/api/v1/usage?token={}", token.id));
             assert_eq!(usage["secrets"][0]["address"], source.to_string(), "{kind:?}: {forged:?}");
         }
     }
-}
-
-/// A connection from an address of our choice.
-fn connect_from(source: Ipv4Addr, to: SocketAddr) -> TcpStream {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
-    let stream = runtime.block_on(async {
-        let socket = tokio::net::TcpSocket::new_v4()?;
-        socket.bind(SocketAddr::from((source, 0)))?;
-        socket.connect(to).await?.into_std()
-    });
-    let stream = stream.expect("a connection");
-    stream.set_nonblocking(false).expect("a blocking connection");
-    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a deadline");
-    stream
 }
 
 #[test]

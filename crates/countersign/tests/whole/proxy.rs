@@ -31,7 +31,7 @@ pub(crate) struct Guarded<'a> {
     pub(crate) origin: SocketAddr,
     /// What the app demands.
     pub(crate) scope: &'a str,
-    /// Whose tokens.
+    /// Whose tokens, and whatever else is demanded, such as `&organization=…`.
     pub(crate) account: &'a str,
 }
 

@@ -1,6 +1,6 @@
 //! A client, a proxy, an app behind it, and a Countersign that the proxy asks.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use serde_json::{Value, json};
 
@@ -27,10 +27,26 @@ impl Client {
         Self { proxy, connection: Connection::open(proxy).expect("a connection") }
     }
 
+    /// From an address of our choice.
+    pub(crate) fn coming_from(source: Ipv4Addr, proxy: SocketAddr) -> Self {
+        Self { proxy, connection: Connection::open_from(source, proxy).expect("a connection") }
+    }
+
     pub(crate) fn ask(&mut self, method: &str, headers: &[Header<'_>], body: &str) -> Answer {
-        let answer = self.connection.ask(method, "/app?x=1", headers, body.as_bytes());
+        self.ask_for(method, "/app?x=1", headers, body)
+    }
+
+    /// Asks for something else.
+    pub(crate) fn ask_for(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: &[Header<'_>],
+        body: &str,
+    ) -> Answer {
+        let answer = self.connection.ask(method, target, headers, body.as_bytes());
         let answer = answer.expect("an answer of the proxy");
-        // nginx ends a connection after a thousand requests.
+        // nginx ends a connection after a thousand requests, and after one that it does not like.
         if answer.header("connection") == Some("close") {
             *self = Self::of(self.proxy);
         }
@@ -43,6 +59,14 @@ impl Client {
     }
 }
 
+/// A Countersign and an app, and nothing between them and their clients yet.
+pub(crate) struct Backstage {
+    pub(crate) manager: Manager,
+    origin: Origin,
+    server: Server,
+    data: Data,
+}
+
 /// A client in front of a proxy in front of an app, and somebody who manages tokens behind the scene.
 pub(crate) struct Scene {
     pub(crate) client: Client,
@@ -53,6 +77,25 @@ pub(crate) struct Scene {
     _data: Data,
 }
 
+impl Backstage {
+    pub(crate) fn new() -> Self {
+        let data = Data::new();
+        // The proxy is trusted and no other address of this machine, so that a client can come from one that is not.
+        let server = Launch::new(&data).arg("--trusted-proxies").arg("127.0.0.1/32").start();
+        let manager = Manager::connect(server.address());
+        Self { manager, origin: Origin::start(), server, data }
+    }
+
+    /// With a proxy in front that lets in the tokens of this account, and demands what people write behind it.
+    pub(crate) fn behind(self, kind: Kind, account: &str) -> Scene {
+        let Self { manager, origin, server, data } = self;
+        let (door, app) = (server.address(), origin.address());
+        let proxy = Proxy::start(kind, &Guarded { door, origin: app, scope: SCOPE, account });
+        let client = Client::of(proxy.address());
+        Scene { client, manager, proxy, origin, server, _data: data }
+    }
+}
+
 impl Scene {
     pub(crate) fn new(kind: Kind) -> Self {
         Self::of_account(kind, ACCOUNT)
@@ -60,15 +103,7 @@ impl Scene {
 
     /// With a proxy that lets in the tokens of this account.
     pub(crate) fn of_account(kind: Kind, account: &str) -> Self {
-        let data = Data::new();
-        // The proxy is trusted and no other address of this machine, so that a client can come from one that is not.
-        let server = Launch::new(&data).arg("--trusted-proxies").arg("127.0.0.1/32").start();
-        let origin = Origin::start();
-        let (door, app) = (server.address(), origin.address());
-        let proxy = Proxy::start(kind, &Guarded { door, origin: app, scope: SCOPE, account });
-        let client = Client::of(proxy.address());
-        let manager = Manager::connect(door);
-        Self { client, manager, proxy, origin, server, _data: data }
+        Backstage::new().behind(kind, account)
     }
 
     /// A token that may, unless the body says otherwise.
