@@ -162,6 +162,191 @@ fn access_tokens_are_issued_listed_and_revoked() {
     assert!(!err(&whole_text).contains(&other), "a secret on the command line is not repeated");
 }
 
+/// What a command that succeeds prints.
+fn printed(server: &Server, arguments: &[&str]) -> String {
+    let output = server.cli(arguments.iter().copied());
+    assert!(output.status.success(), "{arguments:?}: {}", err(&output));
+    out(&output)
+}
+
+/// The id that is all of what a command prints.
+fn id_of(server: &Server, arguments: &[&str]) -> String {
+    let id = printed(server, arguments);
+    assert!(id.len() == 33 && id.ends_with('\n'), "{id}");
+    id.trim_end().to_owned()
+}
+
+/// A table with `…` for the times in it.
+fn without_times(text: &str) -> String {
+    let word = |word: &str| if word.ends_with(" UTC") { "…".to_owned() } else { word.to_owned() };
+    let line = |line: &str| line.split("  ").map(word).collect::<Vec<_>>().join("  ");
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn accounts_are_made_stopped_and_ended() {
+    let data = Data::new();
+    let server = Server::start(&data);
+    let machines = id_of(&server, &["account", "create", "machines@acme.example"]);
+    let with_password = ["account", "create", "bob@acme.example", "--password-file", "-"];
+    let created = server.cli_as(TOKEN, with_password, "Correct-horse1\n");
+    let bob = out(&created).trim_end().to_owned();
+    assert_eq!(fact(&err(&created), "email"), "bob@acme.example");
+    let body = serde_json::json!({ "email": "bob@acme.example", "password": "Correct-horse1" });
+    assert_eq!(
+        server.call("POST", "/v1/Accounts/login", "", Some(&body)).0,
+        200,
+        "the line end is no part of it"
+    );
+
+    let shown = printed(&server, &["account", "show", &bob]);
+    let golden = format!(
+        "id       {bob}\nemail    bob@acme.example\nstate    enabled\nbelow    {ACCOUNT}\ncreated  …"
+    );
+    assert_eq!(without_times(&shown), golden);
+    let golden = format!(
+        "ID                                EMAIL                  STATE    CREATED\n\
+         {machines}  machines@acme.example  enabled  …\n\
+         {bob}  bob@acme.example       enabled  …"
+    );
+    assert_eq!(without_times(&printed(&server, &["account", "list"])), golden);
+    let cut = server.cli(["account", "list", "--limit", "1", "--json"]);
+    assert_eq!(json_of(&cut)[0]["id"], *machines);
+    assert_eq!(err(&cut), "countersign: 1 of 2; see --limit\n");
+
+    let issued = server.cli(["account", "impersonate", &bob, "--ttl", "1h"]);
+    let text = secret_of(&issued);
+    assert_eq!(err(&issued), format!("handle   {}\naccount  {bob}\n", &text[..22]));
+    let answers =
+        |wanted: u16| assert_eq!(server.call("GET", "/v1/Accounts/authorized", &text, None).0, wanted);
+    answers(200);
+    for (verb, done, answer) in
+        [("disable", "disabled", 401), ("enable", "enabled", 200), ("delete", "deleted", 401)]
+    {
+        let told = printed(&server, &["account", verb, &bob]);
+        assert_eq!(told, format!("{done} {bob} and everything below it\n"));
+        answers(answer);
+    }
+    assert_eq!(
+        json_of(&server.cli(["account", "delete", &machines, "--json"])),
+        serde_json::json!({"count": 1})
+    );
+
+    for (arguments, stdin, code, words) in [
+        (&["account", "show", &bob][..], "", 3, "Authorization Required"),
+        (&["account", "create", "nonsense"], "", 3, "email: is invalid"),
+        (&["account", "create", "ROOT@localhost"], "", 3, "email: Email already exists"),
+        (&["account", "delete", ACCOUNT], "", 3, "id: cannot be deleted"),
+        (
+            &["account", "create", "eve@acme.example", "--password-file", "-"],
+            "short",
+            3,
+            "password: must have at least 8 characters",
+        ),
+        (
+            &["account", "create", "eve@acme.example", "--password-file", "/nowhere"],
+            "",
+            1,
+            "cannot read /nowhere: No such file or directory (os error 2)",
+        ),
+    ] {
+        let output = server.cli_as(TOKEN, arguments.iter().copied(), stdin);
+        assert_eq!((output.status.code(), err(&output)), (Some(code), format!("countersign: {words}\n")));
+    }
+}
+
+#[test]
+fn organizations_let_members_in_and_put_them_out() {
+    let data = Data::new();
+    let server = Server::start(&data);
+    let [acme, guest] =
+        ["acme@x.example", "guest@x.example"].map(|email| id_of(&server, &["account", "create", email]));
+    let organization = id_of(&server, &["organization", "create", "Acme Ltd", "--account", &acme]);
+    let row = |state: &str| format!("{organization}  Acme Ltd  {state}  …");
+    let listed = || without_times(&printed(&server, &["organization", "list", "--account", &acme]));
+    assert_eq!(
+        listed(),
+        format!("ID                                NAME      STATE   CREATED\n{}", row("active"))
+    );
+    for (verb, done, state) in
+        [("deactivate", "deactivated", "deactivated"), ("activate", "activated", "active")]
+    {
+        let told = printed(&server, &["organization", verb, &organization]);
+        assert_eq!(told, format!("{done} {organization}\n"));
+        assert!(listed().ends_with(&row(state)), "{}", listed());
+    }
+
+    let members = || printed(&server, &["organization", "members", &organization]);
+    let invited =
+        id_of(&server, &["organization", "invite", &organization, &guest, "--role", "admin", "--ask"]);
+    let owner = members().lines().nth(1).expect("the owner")[..32].to_owned();
+    assert_eq!(
+        members(),
+        format!(
+            "ID                                ACCOUNT                           ROLE   STATE\n\
+             {owner}  {acme}  admin  active\n\
+             {invited}  {guest}  admin  asked\n"
+        )
+    );
+    for (verb, done, state) in [
+        ("accept", "accepted", "active"),
+        ("disable", "disabled", "disabled"),
+        ("enable", "enabled", "active"),
+        ("reject", "rejected", "rejected"),
+    ] {
+        assert_eq!(printed(&server, &["organization", verb, &invited]), format!("{done} {invited}\n"));
+        assert!(members().ends_with(&format!("admin  {state}\n")), "{}", members());
+    }
+    assert_eq!(printed(&server, &["organization", "remove", &invited]), format!("removed {invited}\n"));
+    assert_eq!(members().lines().count(), 2, "{}", members());
+    let silently = json_of(&server.cli(["organization", "invite", &organization, &guest, "--json"]));
+    assert_eq!((&silently["role"], &silently["active"]), (&"default".into(), &true.into()), "{silently}");
+    let nobody = "0".repeat(32);
+    let refused = server.cli(["organization", "invite", &organization, &nobody]);
+    assert_eq!(refused.status.code(), Some(3), "{}", out(&refused));
+}
+
+#[test]
+fn access_tokens_have_names_and_end_with_what_stems_from_them() {
+    let data = Data::new();
+    let server = Server::start(&data);
+    let bob = id_of(&server, &["account", "create", "bob@acme.example"]);
+    let issued =
+        server.cli(["access-token", "issue", "--account", &bob, "--name", "parent", "--ttl", "forever"]);
+    let parent = secret_of(&issued);
+    assert_eq!(fact(&err(&issued), "name"), "parent");
+    let child = secret_of(&server.cli_as(&parent, ["access-token", "issue", "--ttl", "forever"], ""));
+    let golden = format!(
+        "HANDLE                  NAME    CREATED  EXPIRES  SCOPES\n\
+         {}  parent  …  never    everything that the account may\n\
+         {}          …  never    everything that the account may",
+        &parent[..22],
+        &child[..22]
+    );
+    let listed = printed(&server, &["access-token", "list", "--account", &bob]);
+    let narrow = |line: &str| line.replacen("CREATED             ", "CREATED", 1);
+    assert_eq!(
+        listed.lines().map(|line| narrow(&without_times(line))).collect::<Vec<_>>().join("\n"),
+        golden
+    );
+
+    let revoke = ["access-token", "revoke", &parent[..22], "--descendants", "--account", &bob];
+    assert_eq!(
+        printed(&server, &revoke),
+        format!("revoked {} and everything that stems from it\n", &parent[..22])
+    );
+    for ended in [&parent, &child] {
+        assert_eq!(server.call("GET", "/api/v1/self", ended, None).0, 401);
+    }
+    let other = secret_of(&server.cli(["access-token", "issue", "--ttl", "forever"]));
+    assert_eq!(
+        printed(&server, &["access-token", "revoke-all"]),
+        format!("revoked every access token of {ACCOUNT}; the one in use stays\n")
+    );
+    assert_eq!(server.call("GET", "/api/v1/self", &other, None).0, 401);
+    assert_eq!(server.get("/api/v1/self").0, 200);
+}
+
 #[test]
 fn verification_is_an_exit_code() {
     let data = Data::new();

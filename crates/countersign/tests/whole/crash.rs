@@ -3,6 +3,8 @@
 use std::thread::sleep;
 use std::time::Duration;
 
+use countersign_domain::audit::Action;
+
 use crate::ledger::Ledger;
 use crate::random::Random;
 use crate::server::{Data, Launch, Server};
@@ -35,7 +37,7 @@ fn a_killed_server_has_done_what_it_acknowledged_and_nothing_by_halves() {
             server.wait().expect("it ends");
             continue;
         }
-        let server = Server::start(&data);
+        let server = Launch::new(&data).without_login_limits().start();
         ledger.check(server.address());
         let life = Duration::from_millis(random.below(LONGEST_LIFE));
         ledger.work(server.address(), |_| {
@@ -50,6 +52,9 @@ fn a_killed_server_has_done_what_it_acknowledged_and_nothing_by_halves() {
     }
     let server = Server::start(&data);
     ledger.check_everything(server.address());
+    let made = ledger.actions();
+    let missing: Vec<_> = Action::ALL.into_iter().filter(|action| !made.contains(action.as_str())).collect();
+    assert!(missing.is_empty(), "no kill can have met {missing:?}: clerks and stewards do not do it");
     let (done, not_done) = (ledger.done_in_doubt, ledger.not_done);
     println!(
         "{kills} kills: {} acknowledged; of the rest {done} done, {not_done} not",

@@ -59,7 +59,7 @@ impl Disk {
     /// A server whose data directory is on it.
     pub(crate) fn launch(&self) -> Launch {
         let launch = self.bare_launch().env("COUNTERSIGN_ROOT_ACCOUNT_ID", ACCOUNT);
-        launch.env("COUNTERSIGN_ROOT_TOKEN", TOKEN)
+        launch.env("COUNTERSIGN_ROOT_TOKEN", TOKEN).without_login_limits()
     }
 
     /// As [`Disk::launch`], with nothing said about the root.

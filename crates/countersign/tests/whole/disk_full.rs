@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::disk::{Disk, Fault};
+use crate::documented::{Operation, documents, operations, without};
 use crate::ledger::Ledger;
 use crate::manager::{Manager, tokens};
 use crate::numbers::Numbers;
-use crate::server::Server;
+use crate::server::{ACCOUNT, Server, TOKEN};
 
 /// How many managers work at once.
 const CLERKS: u64 = 4;
@@ -36,8 +37,9 @@ fn changes_stop_until_the_disk_is_well_again(fault: Fault) {
     let server = disk.launch().start();
     let address = server.address();
     let handle = issue_access_token(address).expect("an access token");
+    let tenant = Tenant::settle(&mut Manager::connect(address));
     work_and_fail(&mut ledger, address, &disk, fault);
-    changes_are_refused(&server, Some(&ledger.live_token()), &handle);
+    changes_are_refused(&server, Some((&ledger.live_token(), &tenant)), &handle);
     // Nothing was done; lists, audit and doors answer as ever.
     ledger.check(address);
     assert_eq!(ledger.done_in_doubt, 0, "refused with 503, and done all the same");
@@ -108,13 +110,81 @@ fn survives(ledger: &mut Ledger, disk: Disk) {
     ledger.check_everything(server.address());
 }
 
-/// Every change of each wire: 503 in its shape, when to come again, and an id that finds the cause in the log.
-/// `/readyz` says so before long.
-fn changes_are_refused(server: &Server, service_token: Option<&str>, access_token: &str) {
+/// Somebody with an organization, and who belongs to it.
+struct Tenant {
+    account: String,
+    organization: String,
+    membership: String,
+    /// From logging in.
+    token: String,
+}
+
+const EMAIL: &str = "tenant@example.com";
+const PASSWORD: &str = "Correct-horse1";
+
+impl Tenant {
+    fn settle(manager: &mut Manager) -> Self {
+        let mut id_of = |target: &str, body: Value| {
+            let answer = manager.done("POST", &format!("/v1/{target}"), body);
+            answer["id"].as_str().expect("an id").to_owned()
+        };
+        let account = id_of("Accounts", json!({ "email": EMAIL, "password": PASSWORD }));
+        let token = id_of("Accounts/login", json!({ "email": EMAIL, "password": PASSWORD }));
+        let organization = id_of(&format!("Accounts/{account}/organizations"), json!({ "name": "x" }));
+        let other = id_of("Accounts", json!({ "email": "other@example.com", "password": null }));
+        let invite = format!("Organizations/{organization}/invite");
+        let membership = id_of(&invite, json!({ "accountId": other }));
+        Self { account, organization, membership, token }
+    }
+
+    /// Everything that changes it: whose token, method, target and body.
+    fn changes(&self) -> Vec<(&str, &'static str, String, Value)> {
+        let Self { account, organization, membership, token } = self;
+        let passwords = json!({ "oldPassword": PASSWORD, "newPassword": "Another-horse2" });
+        let login = json!({ "email": EMAIL, "password": PASSWORD });
+        let mut changes = vec![
+            (TOKEN, "POST", "Accounts".to_owned(), json!({ "email": "new@example.com", "password": null })),
+            (TOKEN, "POST", "Accounts/login".to_owned(), login),
+            (TOKEN, "POST", "Accounts/impersonate".to_owned(), json!({ "id": account })),
+            (token, "POST", "Accounts/logout".to_owned(), Value::Null),
+            (token, "POST", "Accounts/change-password".to_owned(), passwords),
+            (TOKEN, "PATCH", format!("Accounts/{account}"), json!({ "firstname": "x" })),
+            (TOKEN, "DELETE", format!("Accounts/{account}"), Value::Null),
+            (TOKEN, "POST", format!("Accounts/{account}/organizations"), json!({ "name": "y" })),
+            (TOKEN, "PATCH", format!("Organizations/{organization}"), json!({ "name": "y" })),
+            (TOKEN, "POST", format!("Organizations/{organization}/invite"), json!({ "accountId": ACCOUNT })),
+            (
+                TOKEN,
+                "POST",
+                format!("AccountOrganizations/{membership}/change-role"),
+                json!({ "role": "admin" }),
+            ),
+            (TOKEN, "DELETE", format!("AccountOrganizations/{membership}"), Value::Null),
+        ];
+        let steps = |of: &str, steps: &[&str]| -> Vec<_> {
+            steps.iter().map(|step| (TOKEN, "POST", format!("{of}/{step}"), Value::Null)).collect()
+        };
+        let of_account = ["disable", "enable", "revoke-access-tokens"];
+        changes.extend(steps(&format!("Accounts/{account}"), &of_account));
+        changes.extend(steps(&format!("Organizations/{organization}"), &["activate", "deactivate"]));
+        let of_membership = ["accept", "reject", "enable", "disable"];
+        changes.extend(steps(&format!("AccountOrganizations/{membership}"), &of_membership));
+        changes
+            .into_iter()
+            .map(|(token, method, path, body)| (token, method, format!("/v1/{path}"), body))
+            .collect()
+    }
+}
+
+/// Every change of each wire, by the documents, so that none is forgotten: 503 in its shape, when to come again, and an id
+/// that finds the cause in the log. `/readyz` says so before long. `there`: a service token and a tenant of which nothing
+/// is in doubt.
+fn changes_are_refused(server: &Server, there: Option<(&str, &Tenant)>, access_token: &str) {
     let address = server.address();
     let mut manager = Manager::connect(address);
-    let mut refused = |method: &str, target: &str, body: Value| {
-        let answer = manager.ask(method, target, &body).expect("an answer");
+    let mut asked: Vec<(String, String)> = Vec::new();
+    let mut refused = |token: &str, method: &str, target: &str, body: Value| {
+        let answer = manager.ask_as(token, method, target, &body).expect("an answer");
         assert_eq!(answer.status, 503, "{method} {target}: {answer:?}");
         let retry_after = answer.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok());
         assert!(retry_after.is_some_and(|seconds| seconds >= 1), "{method} {target}: {answer:?}");
@@ -122,9 +192,14 @@ fn changes_are_refused(server: &Server, service_token: Option<&str>, access_toke
         let id = answer.header("x-request-id").expect("the id of the request").to_owned();
         assert!(answer.text().contains(&id), "the id is in the answer, too: {answer:?}");
         until(|| tells_the_cause_of(&server.log(), &id));
+        asked.push((method.to_owned(), target.to_owned()));
         answer.json()
     };
-    if let Some(id) = service_token {
+    let mut changes = vec![
+        (TOKEN, "POST", "/v1/Accounts/me/accessTokens".to_owned(), Value::Null),
+        (TOKEN, "DELETE", format!("/v1/Accounts/me/accessTokens/{access_token}"), Value::Null),
+    ];
+    if let Some((id, tenant)) = there {
         let tokens = tokens();
         for (method, target, body) in [
             ("POST", tokens.clone(), json!({ "name": "another" })),
@@ -133,18 +208,32 @@ fn changes_are_refused(server: &Server, service_token: Option<&str>, access_toke
             ("POST", format!("{tokens}/{id}/rotate"), json!({})),
             ("DELETE", format!("{tokens}/{id}"), Value::Null),
         ] {
-            let body = refused(method, &target, body);
+            let body = refused(TOKEN, method, &target, body);
             assert_eq!((&body["success"], &body["result"]), (&json!(false), &Value::Null), "{body}");
             assert!(body["errors"][0]["code"].is_u64(), "{body}");
         }
+        changes.extend(tenant.changes());
     }
-    let tokens = "/v1/Accounts/me/accessTokens";
-    for (method, target) in [("POST", tokens), ("DELETE", &*format!("{tokens}/{access_token}"))] {
-        let body = refused(method, target, Value::Null);
+    for (token, method, target, body) in changes {
+        let body = refused(token, method, &target, body);
         assert_eq!(body["error"]["statusCode"], 503, "{body}");
+    }
+    if there.is_some() {
+        every_change_was_asked_for(&mut manager, &asked);
     }
     until(|| readiness(address) == (503, json!("store_unavailable")));
     assert_eq!(manager.ask("GET", "/healthz", &Value::Null).expect("an answer").status, 200);
+}
+
+/// Whatever is no question on the two wires that change something.
+fn every_change_was_asked_for(manager: &mut Manager, asked: &[(String, String)]) {
+    let documents = documents(|path| manager.ask("GET", path, &Value::Null).expect("an answer").json());
+    let mut changes = operations(&documents);
+    let is_change =
+        |one: &Operation<'_>| one.path.starts_with("/v1/") || one.path.contains("/service_tokens");
+    changes.retain(|one| one.method != "GET" && is_change(one));
+    let missing = without(&changes, asked.iter().map(|(method, target)| (&**method, &**target)));
+    assert!(missing.is_empty(), "it was not asked for {missing:?}");
 }
 
 /// Whether one line has both.

@@ -1,5 +1,6 @@
 //! Everything that was answered, and every secret that was shown or presented: to look for the one in the other.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::process::Output;
 
@@ -32,6 +33,10 @@ pub(crate) struct Journal {
     root: String,
     answers: Vec<Recorded>,
     secrets: Vec<Secret>,
+    /// Method and path of what succeeded.
+    done: BTreeSet<(String, String)>,
+    /// How many accounts [`Journal::make_somebody`] has made.
+    somebodies: usize,
 }
 
 /// An answer, and to what.
@@ -58,7 +63,8 @@ pub(crate) struct Printed {
 impl Journal {
     /// An empty one.
     pub(crate) fn begin(server: SocketAddr, root: &str) -> Self {
-        let mut journal = Self { server, root: root.to_owned(), answers: Vec::new(), secrets: Vec::new() };
+        let (answers, secrets, done) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let mut journal = Self { server, root: root.to_owned(), answers, secrets, done, somebodies: 0 };
         journal.keep(root, None);
         journal
     }
@@ -75,12 +81,26 @@ impl Journal {
             Connection::open(self.server).and_then(|mut c| c.ask(method, target, headers, body.as_bytes()));
         let answer = asked.unwrap_or_else(|error| panic!("{question}: {error}"));
         self.answers.push(Recorded { question, text: format!("{}{}", answer.head, answer.text()) });
+        if matches!(answer.status, 200..300) {
+            let path = target.split('?').next().unwrap_or_default();
+            self.done.insert((method.to_owned(), path.to_owned()));
+        }
         answer
+    }
+
+    /// Method and path of what has succeeded.
+    pub(crate) fn done(&self) -> impl Iterator<Item = &(String, String)> {
+        self.done.iter()
     }
 
     /// The same with the root token.
     pub(crate) fn ask_as_root(&mut self, method: &str, target: &str, body: &str) -> Answer {
-        let bearer = format!("Bearer {}", self.root);
+        self.ask_as(&self.root.clone(), method, target, body)
+    }
+
+    /// The same with another token.
+    pub(crate) fn ask_as(&mut self, token: &str, method: &str, target: &str, body: &str) -> Answer {
+        let bearer = format!("Bearer {token}");
         self.ask(method, target, &[("authorization", &*bearer), ("content-type", "application/json")], body)
     }
 
@@ -119,10 +139,30 @@ impl Journal {
 
     /// The text of a new access token.
     pub(crate) fn issue_access_token(&mut self, body: Value) -> String {
-        let answer = self.manage("POST", "/v1/Accounts/me/accessTokens", body);
+        self.obtain("/v1/Accounts/me/accessTokens", body)
+    }
+
+    /// The text of a new access token, wherever one is to be had.
+    pub(crate) fn obtain(&mut self, target: &str, body: Value) -> String {
+        let answer = self.manage("POST", target, body);
         let text = answer["id"].as_str().expect("a text").to_owned();
         self.shown(&text);
         text
+    }
+
+    /// A new account and a token of its own.
+    pub(crate) fn make_somebody(&mut self) -> (String, String) {
+        self.somebodies += 1;
+        let email = format!("somebody-{}@example.com", self.somebodies);
+        let account = self.manage("POST", "/v1/Accounts", json!({ "email": email, "password": null }));
+        let id = account["id"].as_str().expect("an id").to_owned();
+        let token = self.obtain(&format!("/v1/Accounts/{id}/accessTokens"), json!({}));
+        (id, token)
+    }
+
+    /// A secret that is about to be presented and never shown.
+    pub(crate) fn present(&mut self, secret: &str) {
+        self.keep(secret, None);
     }
 
     /// A header value whose coded form must not be seen either.

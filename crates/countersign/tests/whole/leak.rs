@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::documented::{every_operation_was_done, try_documented_operations};
 use crate::journal::{Journal, ServiceToken};
 use crate::manager::{FAR_AWAY, tokens};
 use crate::server::{ACCOUNT, Data, Launch, Server, TOKEN};
@@ -15,8 +16,9 @@ use crate::server::{ACCOUNT, Data, Launch, Server, TOKEN};
 const WITNESS: &str = "a name that is no secret";
 /// The file of a root token that was made at the first start.
 const ROOT_TOKEN_FILE: &str = "root-token";
-/// Fewer operations than there are in the documents.
-const FEWEST_OPERATIONS: usize = 15;
+/// What somebody logs in with. Longer than what an answer repeats of a path, as every credential of ours is.
+const PASSWORD: &str = "a password that nobody must see";
+const OTHER_PASSWORD: &str = "another one that nobody must see";
 
 #[test]
 fn secrets_are_shown_once_with_a_stated_root_token() {
@@ -50,17 +52,20 @@ fn secrets_are_shown_once_with_a_root_token_that_was_made() {
 fn do_everything(server: &Server, root: &str) -> Journal {
     let mut journal = Journal::begin(server.address(), root);
     live_tokens(&mut journal);
+    let login = live_accounts(&mut journal);
     let service = journal.issue_service_token(WITNESS);
     let access = journal.issue_access_token(json!({}));
     present_in_every_form(&mut journal, &service, &access);
+    knock_at_every_path(&mut journal, &access);
     ask_for_verification(&mut journal, &service, &access);
-    for secret in [service.secret.as_str(), &access] {
+    for secret in [service.secret.as_str(), &access, &login, PASSWORD] {
         put_into_urls(&mut journal, secret);
         put_into_bodies(&mut journal, secret);
         try_documented_operations(&mut journal, secret);
     }
     use_command_line(&mut journal, server, root);
     read_what_was_recorded(&mut journal, &service, &access);
+    every_operation_was_done(&mut journal);
     journal.check_answers();
     journal
 }
@@ -86,6 +91,66 @@ fn live_tokens(journal: &mut Journal) {
     journal.manage("DELETE", &format!("/v1/Accounts/me/accessTokens/{access}"), Value::Null);
 }
 
+/// Everything that is done with accounts and organizations; gives a token from logging in.
+fn live_accounts(journal: &mut Journal) -> String {
+    journal.present(PASSWORD);
+    journal.present(OTHER_PASSWORD);
+    let [email, other] = ["ada@example.com", "bob@example.com"];
+    let [id, other] = [email, other].map(|email| {
+        let account = journal.manage("POST", "/v1/Accounts", json!({ "email": email, "password": PASSWORD }));
+        account["id"].as_str().expect("an id").to_owned()
+    });
+    let one = format!("/v1/Accounts/{id}");
+    let login = journal.obtain("/v1/Accounts/login", json!({ "email": email, "password": PASSWORD }));
+    journal.obtain("/v1/Accounts/impersonate", json!({ "id": id, "ttl": 60 }));
+    journal.obtain("/v1/Accounts/impersonate", json!({ "email": email }));
+    let wrong = json!({ "email": email, "password": OTHER_PASSWORD }).to_string();
+    journal.ask("POST", "/v1/Accounts/login", &[("content-type", "application/json")], &wrong);
+    let parent = journal.obtain(&format!("{one}/accessTokens"), json!({}));
+    journal.manage("PATCH", &one, json!({ "firstname": "Ada" }));
+    journal.manage("PATCH", &format!("/v1/Accounts/{other}"), json!({ "password": OTHER_PASSWORD }));
+    for target in ["", "/count", "/authorized", "/is-unique?email=x@example.com"] {
+        journal.manage("GET", &format!("/v1/Accounts{target}"), Value::Null);
+    }
+    for target in ["", "/is-verified", "/organizations", "/organizations/count", "/accessTokens"] {
+        journal.manage("GET", &format!("{one}{target}"), Value::Null);
+    }
+    live_organizations(journal, &id, &other);
+    journal.manage("DELETE", &format!("{one}/accessTokens/{parent}?descendants=true"), Value::Null);
+    for body in [
+        json!({ "oldPassword": OTHER_PASSWORD, "newPassword": PASSWORD }),
+        json!({ "oldPassword": PASSWORD, "newPassword": "short" }),
+        json!({ "oldPassword": PASSWORD, "newPassword": OTHER_PASSWORD }),
+    ] {
+        journal.ask_as(&login, "POST", "/v1/Accounts/change-password", &body.to_string());
+    }
+    journal.ask_as(&login, "POST", "/v1/Accounts/logout", "");
+    let login = journal.obtain("/v1/Accounts/login", json!({ "email": email, "password": OTHER_PASSWORD }));
+    for step in ["revoke-access-tokens", "disable", "enable"] {
+        journal.manage("POST", &format!("/v1/Accounts/{other}/{step}"), Value::Null);
+    }
+    journal.manage("DELETE", &format!("/v1/Accounts/{other}"), Value::Null);
+    login
+}
+
+fn live_organizations(journal: &mut Journal, owner: &str, member: &str) {
+    let path = format!("/v1/Accounts/{owner}/organizations");
+    let organization = journal.manage("POST", &path, json!({ "name": "an organization" }));
+    let one = format!("/v1/Organizations/{}", organization["id"].as_str().expect("an id"));
+    journal.manage("PATCH", &one, json!({ "name": "another name" }));
+    journal.manage("POST", &format!("{one}/deactivate"), Value::Null);
+    journal.manage("POST", &format!("{one}/activate"), Value::Null);
+    let access = journal.manage("POST", &format!("{one}/invite"), json!({ "accountId": member }));
+    journal.manage("GET", &one, Value::Null);
+    journal.manage("GET", &format!("{one}/accountorganizations"), Value::Null);
+    let access = format!("/v1/AccountOrganizations/{}", access["id"].as_str().expect("an id"));
+    for step in ["reject", "accept", "disable", "enable"] {
+        journal.manage("POST", &format!("{access}/{step}"), Value::Null);
+    }
+    journal.manage("POST", &format!("{access}/change-role"), json!({ "role": "admin" }));
+    journal.manage("DELETE", &access, Value::Null);
+}
+
 /// Right and wrong, whole and in halves, once and twice, at the door and at every API.
 fn present_in_every_form(journal: &mut Journal, service: &ServiceToken, access: &str) {
     let ServiceToken { client_id, secret, .. } = service;
@@ -106,6 +171,15 @@ fn present_in_every_form(journal: &mut Journal, service: &ServiceToken, access: 
         for place in places {
             journal.ask("GET", place, &headers, "");
         }
+    }
+}
+
+/// The door below a path, where the operator's proxy states the demand in a header.
+fn knock_at_every_path(journal: &mut Journal, access: &str) {
+    let bearer = format!("Bearer {access}");
+    let headers = [("authorization", &*bearer), ("x-countersign-demand", "any")];
+    for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"] {
+        journal.ask(method, "/authz/path", &headers, "");
     }
 }
 
@@ -203,6 +277,21 @@ fn put_into_urls(journal: &mut Journal, secret: &str) {
         ),
         format!("/v1/Accounts/me/accessTokens?filter[include]={secret}&filter[{secret}=1"),
         format!("/v1/{secret}"),
+        format!("/v1/Accounts/{secret}"),
+        format!("/v1/accounts/{secret}/organizations/count"),
+        format!("/v1/Accounts/is-unique?email={secret}"),
+        format!("/v1/Accounts/is-unique?email={secret}@example.com"),
+        format!("/v1/Accounts/login?email={secret}&password={secret}&include={secret}"),
+        format!("/v1/Accounts/confirm?token={secret}&uid={secret}"),
+        format!("/v1/Accounts/reset-password?access_token={secret}"),
+        format!("/v1/Accounts?filter[limit]={secret}"),
+        format!("/v1/Accounts/me/accessTokens/{secret}?descendants={secret}"),
+        format!("/v1/Organizations/{secret}"),
+        format!("/v1/organizations/{secret}/invite"),
+        format!("/v1/Organizations/{secret}/accountorganizations?filter={secret}"),
+        format!("/v1/AccountOrganizations/{secret}"),
+        format!("/v1/AccountOrganizations/{secret}/accept"),
+        format!("/v1/AccountOrganizations/{secret}/{secret}"),
         format!("/v1/Accounts/me/accessTokens/%{secret}"),
         format!("{tokens}/{secret}"),
         format!("{tokens}/{secret}/rotate"),
@@ -239,6 +328,14 @@ fn put_into_bodies(journal: &mut Journal, secret: &str) {
         ("POST", format!("{one}/rotate")),
         ("POST", format!("{one}/refresh")),
         ("POST", "/v1/Accounts/me/accessTokens".to_owned()),
+        ("POST", "/v1/Accounts".to_owned()),
+        ("PATCH", "/v1/Accounts/me".to_owned()),
+        ("POST", "/v1/Accounts/login".to_owned()),
+        ("POST", "/v1/Accounts/impersonate".to_owned()),
+        ("POST", "/v1/Accounts/change-password".to_owned()),
+        ("POST", "/v1/Accounts/me/organizations".to_owned()),
+        ("POST", "/v1/Organizations/0192f3c4a5b67c8d9e0f1a2b3c4d5e6f/invite".to_owned()),
+        ("POST", "/v1/AccountOrganizations/0192f3c4a5b67c8d9e0f1a2b3c4d5e6f/change-role".to_owned()),
         ("POST", "/api/v1/verify".to_owned()),
     ] {
         for body in [
@@ -269,69 +366,6 @@ fn put_into_bodies(journal: &mut Journal, secret: &str) {
     }
 }
 
-/// Whatever the documents describe, with the secret as each parameter and as each property, so that an operation that
-/// is added is tried as well.
-fn try_documented_operations(journal: &mut Journal, secret: &str) {
-    let mut operations = 0;
-    for wire in ["cloudflare", "loopback", "native"] {
-        let document = journal.ask_as_root("GET", &format!("/openapi/{wire}.json"), "").json();
-        let prefix = document["servers"][0]["url"].as_str().unwrap_or_default();
-        for (path, item) in document["paths"].as_object().expect("paths") {
-            let target = format!("{prefix}{}", with_parameters(path, secret));
-            for (method, operation) in item.as_object().expect("operations") {
-                operations += 1;
-                let method = method.to_uppercase();
-                journal.ask_as_root(&method, &target, "");
-                for parameter in query_parameters(operation) {
-                    journal.ask_as_root(&method, &format!("{target}?{parameter}={secret}"), "");
-                }
-                for body in bodies(&document, operation, secret) {
-                    journal.ask_as_root(&method, &target, &body.to_string());
-                }
-            }
-        }
-    }
-    assert!(operations >= FEWEST_OPERATIONS, "only {operations} operations");
-}
-
-/// The first parameter of a path is the account.
-fn with_parameters(path: &str, secret: &str) -> String {
-    let mut values = [ACCOUNT, secret].into_iter();
-    let part = |part: &str| match part.starts_with('{') {
-        true => values.next().unwrap_or(secret).to_owned(),
-        false => part.to_owned(),
-    };
-    path.split('/').map(part).collect::<Vec<_>>().join("/")
-}
-
-fn query_parameters(operation: &Value) -> impl Iterator<Item = &str> {
-    let parameters = operation["parameters"].as_array().into_iter().flatten();
-    parameters
-        .filter(|parameter| parameter["in"] == "query")
-        .filter_map(|parameter| parameter["name"].as_str())
-}
-
-/// Bodies that have the secret in one property, in every form that a value can have.
-fn bodies(document: &Value, operation: &Value, secret: &str) -> Vec<Value> {
-    let request = operation["requestBody"].to_string();
-    let schemas = document["components"]["schemas"].as_object().into_iter().flatten();
-    let inputs = schemas.filter(|(name, _)| request.contains(&format!("/{name}\"")));
-    let properties =
-        inputs.filter_map(|(_, schema)| schema["properties"].as_object()).flat_map(|all| all.keys());
-    let mut bodies = Vec::new();
-    for property in properties {
-        bodies.push(json!({ property: { secret: secret } }));
-        // Whoever calls a token by a secret, or a scope, has published it.
-        if property != "name" {
-            bodies.push(json!({ property: secret }));
-        }
-        if property != "scopes" {
-            bodies.push(json!({ property: [secret] }));
-        }
-    }
-    bodies
-}
-
 fn use_command_line(journal: &mut Journal, server: &Server, root: &str) {
     let run = |journal: &mut Journal, arguments: &[&str], stdin: &str| {
         let output = server.cli_as(root, arguments.iter().copied(), stdin);
@@ -345,8 +379,25 @@ fn use_command_line(journal: &mut Journal, server: &Server, root: &str) {
     journal.only_secret(&rotated);
     let issued = run(journal, &["access-token", "issue", "--ttl", "60"], "");
     let access = journal.only_secret(&issued);
+    let create = ["account", "create", "eve@example.com", "--json", "--password-file", "-"];
+    let output = server.cli_as(root, create, PASSWORD);
+    journal.note_output("account create", &output);
+    let account: Value = serde_json::from_slice(&output.stdout).expect("JSON on standard output");
+    let account = account["id"].as_str().expect("an id").to_owned();
+    let issued = run(journal, &["account", "impersonate", &account, "--ttl", "60"], "");
+    let acting = journal.only_secret(&issued);
     for (arguments, stdin) in [
         (&["verify", "--client-id", &client_id][..], &*secret),
+        (&["account", "create", "eve@example.com", "--password-file", "-"], PASSWORD),
+        (&["account", "create", PASSWORD], ""),
+        (&["account", "show", &account], ""),
+        (&["account", "list"], ""),
+        (&["access-token", "list", "--account", &account], ""),
+        (&["access-token", "revoke", "--descendants", "--account", &account, "-"], &acting),
+        (&["access-token", "revoke-all", "--account", &account], ""),
+        (&["organization", "create", "an organization", "--account", &account], ""),
+        (&["organization", "list", "--account", &account], ""),
+        (&["account", "delete", &account], ""),
         (&["verify", "--client-id", &client_id, "--json"], &secret),
         (&["verify", "--client-id", &client_id], &broken(&secret)),
         (&["verify", "--token-stdin"], &access),

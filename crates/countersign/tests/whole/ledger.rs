@@ -1,6 +1,6 @@
 //! What must be there: everything that was acknowledged; of what was not, all or nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -8,9 +8,12 @@ use std::time::{Duration, Instant};
 
 use crate::manager::{Entry, Issued, Listed, Manager, Unconfirmed};
 use crate::random::Random;
+use crate::steward::Steward;
 
 /// So many live tokens a clerk keeps about, so that lists stay short.
 const POOL: usize = 40;
+/// How many stewards work beside the clerks.
+const STEWARDS: u64 = 2;
 /// Of the secrets that have ended, so many are tried again.
 const ENDED_TRIED: usize = 3;
 /// Before the next try of somebody who was told to come again.
@@ -21,16 +24,26 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What can be done to a token.
 #[derive(Debug, Clone, Copy)]
 enum Deed {
-    Rotate { overlap: bool },
+    Rotate {
+        overlap: bool,
+    },
     Disable,
     Enable,
+    Rename,
+    Refresh,
+    /// Another duration.
+    Update,
     Revoke,
 }
+
+/// How long a token lives, one or the other.
+const DURATIONS: [&str; 2] = ["8760h", "9000h"];
 
 /// A token as it must be.
 #[derive(Debug)]
 struct Token {
     name: String,
+    duration: &'static str,
     client_id: String,
     version: u64,
     /// The current one; `None` when the answer that showed it was lost.
@@ -70,9 +83,10 @@ pub(crate) struct Progress {
     stopped: AtomicBool,
 }
 
-/// Some clerks, and what the audit has told so far.
+/// Some clerks and stewards, and what the audit has told so far.
 pub(crate) struct Ledger {
     clerks: Vec<Clerk>,
+    stewards: Vec<Steward>,
     audit: Vec<Entry>,
     pub(crate) progress: Progress,
     /// How many unacknowledged operations had been done after all.
@@ -87,6 +101,9 @@ impl Deed {
             Self::Rotate { .. } => "service_token.rotate",
             Self::Disable => "service_token.disable",
             Self::Enable => "service_token.enable",
+            Self::Rename => "service_token.rename",
+            Self::Refresh => "service_token.refresh",
+            Self::Update => "service_token.update",
             Self::Revoke => "service_token.revoke",
         }
     }
@@ -96,6 +113,7 @@ impl Token {
     fn issued(name: String, client_id: String, secret: Option<String>) -> Self {
         Self {
             name,
+            duration: DURATIONS[0],
             client_id,
             version: 1,
             secret,
@@ -121,21 +139,26 @@ impl Token {
             }
             Deed::Disable => self.enabled = false,
             Deed::Enable => self.enabled = true,
+            Deed::Rename => self.name = self.next_name(),
+            Deed::Refresh => {}
+            Deed::Update => self.duration = self.next_duration(),
             Deed::Revoke => self.revoked = true,
         }
         self.actions.push(deed.action());
         self.touched = true;
     }
 
-    /// Whether a deed in doubt was done, by what the list shows.
-    fn shows(&self, deed: Deed, seen: Option<&Listed>) -> bool {
-        match (deed, seen) {
-            (Deed::Revoke, seen) => seen.is_none(),
-            (_, None) => false,
-            (Deed::Rotate { .. }, Some(seen)) => seen.version > self.version,
-            (Deed::Disable, Some(seen)) => !seen.enabled,
-            (Deed::Enable, Some(seen)) => seen.enabled,
-        }
+    fn next_name(&self) -> String {
+        format!("{}'", self.name)
+    }
+
+    fn next_duration(&self) -> &'static str {
+        if self.duration == DURATIONS[0] { DURATIONS[1] } else { DURATIONS[0] }
+    }
+
+    /// Whether a deed in doubt was done, by what the audit says.
+    fn was_done(&self, deed: Deed, audited: &[&str]) -> bool {
+        audited.get(self.actions.len()).is_some_and(|action| *action == deed.action())
     }
 
     fn check_list(&self, id: &str, seen: Option<&Listed>) {
@@ -145,6 +168,7 @@ impl Token {
             client_id: self.client_id.clone(),
             enabled: self.enabled,
             version: self.version,
+            duration: self.duration.to_owned(),
         });
         assert_eq!(seen, wanted.as_ref(), "what the list says of {id}: {self:?}");
     }
@@ -179,23 +203,6 @@ impl Clerk {
         }
     }
 
-    /// Does one thing after the other until told to stop, or until the server is gone.
-    fn work(&mut self, manager: &mut Manager, progress: &Progress, stop: &AtomicBool) {
-        let _stopped = Stop(&progress.stopped);
-        while !stop.load(Ordering::Relaxed) {
-            match self.step(manager) {
-                Ok(()) => progress.acknowledged.fetch_add(1, Ordering::Relaxed),
-                Err(Unconfirmed::Refused(answer)) => {
-                    assert_eq!(answer.status, 503, "{answer:?}");
-                    assert!(answer.header("retry-after").is_some(), "{answer:?}");
-                    thread::sleep(PAUSE);
-                    progress.refused.fetch_add(1, Ordering::Relaxed)
-                }
-                Err(Unconfirmed::Lost) => return,
-            };
-        }
-    }
-
     /// Does one thing. What is not confirmed is left alone until it is settled.
     fn step(&mut self, manager: &mut Manager) -> Result<(), Unconfirmed> {
         let room = POOL.saturating_sub(self.live.len()) as u64;
@@ -205,7 +212,9 @@ impl Clerk {
         let place = self.random.below(self.live.len() as u64) as usize;
         let enabled = self.tokens[&self.live[place]].enabled;
         let switch = if enabled { Deed::Disable } else { Deed::Enable };
-        let deeds = [Deed::Rotate { overlap: true }, Deed::Rotate { overlap: false }, switch, Deed::Revoke];
+        let rotate = |overlap| Deed::Rotate { overlap };
+        let deeds =
+            [rotate(true), rotate(false), switch, Deed::Revoke, Deed::Rename, Deed::Refresh, Deed::Update];
         let deed = *self.random.one_of(&deeds);
         self.act(manager, place, deed)
     }
@@ -228,13 +237,16 @@ impl Clerk {
 
     fn act(&mut self, manager: &mut Manager, place: usize, deed: Deed) -> Result<(), Unconfirmed> {
         let id = self.live.swap_remove(place);
+        let token = self.tokens.get_mut(&id).expect("a token of this clerk");
         let answer = match deed {
             Deed::Rotate { overlap } => manager.rotate(&id, overlap).map(Some),
             Deed::Disable => manager.set_enabled(&id, false).map(|()| None),
             Deed::Enable => manager.set_enabled(&id, true).map(|()| None),
+            Deed::Rename => manager.rename(&id, &token.next_name()).map(|()| None),
+            Deed::Refresh => manager.refresh(&id).map(|()| None),
+            Deed::Update => manager.set_duration(&id, token.next_duration()).map(|()| None),
             Deed::Revoke => manager.revoke(&id).map(|()| None),
         };
-        let token = self.tokens.get_mut(&id).expect("a token of this clerk");
         match answer {
             Ok(secret) => {
                 token.done(deed, secret);
@@ -251,7 +263,11 @@ impl Clerk {
     }
 
     /// Finds out what became of what was not acknowledged; gives how many operations were done and how many not.
-    fn settle(&mut self, list: &BTreeMap<String, Listed>) -> (usize, usize) {
+    fn settle(
+        &mut self,
+        list: &BTreeMap<String, Listed>,
+        actions: &BTreeMap<&str, Vec<&str>>,
+    ) -> (usize, usize) {
         let (mut done, mut not_done) = (0, 0);
         for name in self.doubtful_issues.drain(..) {
             match list.values().find(|seen| seen.name == name) {
@@ -267,7 +283,7 @@ impl Clerk {
         for (id, token) in &mut self.tokens {
             let Some(deed) = token.doubt.take() else { continue };
             token.touched = true;
-            if token.shows(deed, list.get(id)) {
+            if token.was_done(deed, actions.get(&**id).map_or(&[], Vec::as_slice)) {
                 token.done(deed, None);
                 done += 1;
             } else {
@@ -278,6 +294,28 @@ impl Clerk {
             }
         }
         (done, not_done)
+    }
+}
+
+/// Does one thing after the other until told to stop, or until the server is gone.
+fn work(
+    mut step: impl FnMut(&mut Manager) -> Result<(), Unconfirmed>,
+    manager: &mut Manager,
+    progress: &Progress,
+    stop: &AtomicBool,
+) {
+    let _stopped = Stop(&progress.stopped);
+    while !stop.load(Ordering::Relaxed) {
+        match step(manager) {
+            Ok(()) => progress.acknowledged.fetch_add(1, Ordering::Relaxed),
+            Err(Unconfirmed::Refused(answer)) => {
+                assert_eq!(answer.status, 503, "{answer:?}");
+                assert!(answer.header("retry-after").is_some(), "{answer:?}");
+                thread::sleep(PAUSE);
+                progress.refused.fetch_add(1, Ordering::Relaxed)
+            }
+            Err(Unconfirmed::Lost) => return,
+        };
     }
 }
 
@@ -317,6 +355,9 @@ impl Ledger {
     pub(crate) fn new(clerks: u64) -> Self {
         Self {
             clerks: (1..=clerks).map(|number| Clerk::new(format!("clerk {number}"), number)).collect(),
+            stewards: (1..=STEWARDS)
+                .map(|number| Steward::new(format!("steward-{number}"), number))
+                .collect(),
             audit: Vec::new(),
             progress: Progress::default(),
             done_in_doubt: 0,
@@ -324,17 +365,21 @@ impl Ledger {
         }
     }
 
-    /// Every clerk works, each on a connection of its own, for as long as `meanwhile` goes on, or until the server is
+    /// Every clerk and every steward works, each on a connection of its own, for as long as `meanwhile` goes on, or until the server is
     /// gone.
     pub(crate) fn work(&mut self, server: SocketAddr, meanwhile: impl FnOnce(&Progress)) {
         self.progress.stopped = AtomicBool::new(false);
         let (progress, stop) = (&self.progress, &AtomicBool::new(false));
-        let clerks = &mut self.clerks;
+        let (clerks, stewards) = (&mut self.clerks, &mut self.stewards);
         thread::scope(|scope| {
             let _stop = Stop(stop);
             for clerk in clerks {
                 let mut manager = Manager::connect(server);
-                scope.spawn(move || clerk.work(&mut manager, progress, stop));
+                scope.spawn(move || work(|manager| clerk.step(manager), &mut manager, progress, stop));
+            }
+            for steward in stewards {
+                let mut manager = Manager::connect(server);
+                scope.spawn(move || work(|manager| steward.step(manager), &mut manager, progress, stop));
             }
             meanwhile(progress);
         });
@@ -352,6 +397,7 @@ impl Ledger {
         for (id, token) in tokens.filter(|(_, token)| token.touched && token.doubt.is_none()) {
             token.check_door(id, &mut manager);
         }
+        self.stewards.iter().for_each(|steward| steward.check_doors(&mut manager));
     }
 
     /// Compares everything with what the server says: the list, the audit, and the door where something was done since
@@ -362,8 +408,10 @@ impl Ledger {
         let last = self.audit.last().map_or(0, |entry| entry.revision);
         self.audit.extend(manager.audit_after(last));
         assert!(self.audit.is_sorted_by(|a, b| a.revision < b.revision), "a revision was used twice");
-        for clerk in &mut self.clerks {
-            let (done, not_done) = clerk.settle(&list);
+        let actions = actions_by_token(&self.audit);
+        let clerks = self.clerks.iter_mut().map(|clerk| clerk.settle(&list, &actions));
+        let stewards = self.stewards.iter_mut().map(|steward| steward.check(&self.audit, &mut manager));
+        for (done, not_done) in clerks.chain(stewards) {
             self.done_in_doubt += done;
             self.not_done += not_done;
         }
@@ -377,8 +425,15 @@ impl Ledger {
             .iter_mut()
             .flat_map(|clerk| clerk.tokens.values_mut())
             .for_each(|token| token.touched = true);
+        self.stewards.iter_mut().for_each(Steward::touch);
         assert_eq!(Manager::connect(server).audit_after(0), self.audit, "the audit has changed");
         self.check(server);
+    }
+
+    /// Every action that the audit was found to tell of.
+    pub(crate) fn actions(&self) -> BTreeSet<&str> {
+        let told = self.audit.iter().map(|entry| &*entry.action);
+        told.chain(self.stewards.iter().flat_map(Steward::actions)).collect()
     }
 
     fn check_tokens(&mut self, list: &BTreeMap<String, Listed>, manager: &mut Manager) {

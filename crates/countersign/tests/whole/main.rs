@@ -26,11 +26,17 @@ mod sdk;
 mod serving;
 #[cfg(test)]
 mod starting;
+#[cfg(test)]
+mod tenants;
 
 #[cfg(test)]
 mod connection;
 #[cfg(test)]
 mod disk;
+#[cfg(test)]
+mod documented;
+#[cfg(test)]
+mod household;
 #[cfg(test)]
 mod journal;
 #[cfg(test)]
@@ -51,3 +57,5 @@ mod recipe;
 mod scene;
 #[cfg(test)]
 mod server;
+#[cfg(test)]
+mod steward;

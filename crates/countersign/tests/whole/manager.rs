@@ -1,5 +1,6 @@
 //! Somebody who manages service tokens over one connection, and knocks at the door with them.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 
@@ -35,6 +36,7 @@ pub(crate) struct Listed {
     pub(crate) client_id: String,
     pub(crate) enabled: bool,
     pub(crate) version: u64,
+    pub(crate) duration: String,
 }
 
 /// An entry of the audit.
@@ -44,6 +46,10 @@ pub(crate) struct Entry {
     pub(crate) action: String,
     /// The token that it is about; none for an account.
     pub(crate) token: Option<String>,
+    /// The account that it is about; none for a token.
+    pub(crate) account: Option<String>,
+    /// What became of which value.
+    pub(crate) became: BTreeMap<String, String>,
 }
 
 /// Why an operation was not confirmed.
@@ -69,20 +75,49 @@ impl Manager {
 
     /// Sends a request with the root token.
     pub(crate) fn ask(&mut self, method: &str, target: &str, body: &Value) -> io::Result<Answer> {
-        let authorization = format!("Bearer {TOKEN}");
+        self.ask_as(TOKEN, method, target, body)
+    }
+
+    /// Sends a request with another token.
+    pub(crate) fn ask_as(
+        &mut self,
+        token: &str,
+        method: &str,
+        target: &str,
+        body: &Value,
+    ) -> io::Result<Answer> {
+        let authorization = format!("Bearer {token}");
         let headers = [("authorization", &*authorization), ("content-type", "application/json")];
         let body = if body.is_null() { String::new() } else { body.to_string() };
         self.connection.ask(method, target, &headers, body.as_bytes())
     }
 
     fn confirmed(&mut self, method: &str, target: &str, body: &Value) -> Result<Value, Unconfirmed> {
-        let answer = self.ask(method, target, body)?;
+        self.confirmed_as(TOKEN, method, target, body).map(|mut answer| answer["result"].take())
+    }
+
+    /// With another token; gives all that was answered.
+    pub(crate) fn confirmed_as(
+        &mut self,
+        token: &str,
+        method: &str,
+        target: &str,
+        body: &Value,
+    ) -> Result<Value, Unconfirmed> {
+        let answer = self.ask_as(token, method, target, body)?;
         match answer.status {
-            200..300 => Ok(answer.json()["result"].take()),
+            200..300 => Ok(answer.json()),
             // The server has waited for its disk for too long, and does not know either.
             408 => Err(Unconfirmed::Lost),
             _ => Err(Unconfirmed::Refused(answer)),
         }
+    }
+
+    /// Does what succeeds; gives what is answered.
+    pub(crate) fn done(&mut self, method: &str, target: &str, body: Value) -> Value {
+        let answer = self.ask(method, target, &body).expect("an answer");
+        assert!(matches!(answer.status, 200 | 201), "{method} {target}: {answer:?}");
+        answer.json()
     }
 
     pub(crate) fn issue(&mut self, name: &str) -> Result<Issued, Unconfirmed> {
@@ -106,6 +141,20 @@ impl Manager {
         self.confirmed("PUT", &target, &json!({ "enabled": enabled })).map(|_| ())
     }
 
+    pub(crate) fn rename(&mut self, id: &str, name: &str) -> Result<(), Unconfirmed> {
+        let target = format!("{}/{id}", tokens());
+        self.confirmed("PUT", &target, &json!({ "name": name })).map(|_| ())
+    }
+
+    pub(crate) fn set_duration(&mut self, id: &str, duration: &str) -> Result<(), Unconfirmed> {
+        let target = format!("{}/{id}", tokens());
+        self.confirmed("PUT", &target, &json!({ "duration": duration })).map(|_| ())
+    }
+
+    pub(crate) fn refresh(&mut self, id: &str) -> Result<(), Unconfirmed> {
+        self.confirmed("POST", &format!("{}/{id}/refresh", tokens()), &json!({})).map(|_| ())
+    }
+
     pub(crate) fn revoke(&mut self, id: &str) -> Result<(), Unconfirmed> {
         self.confirmed("DELETE", &format!("{}/{id}", tokens()), &Value::Null).map(|_| ())
     }
@@ -127,12 +176,17 @@ impl Manager {
         all
     }
 
-    /// The audit after this revision, oldest first.
+    /// The audit of the root account after this revision, oldest first.
     pub(crate) fn audit_after(&mut self, revision: u64) -> Vec<Entry> {
+        self.audit_of(ACCOUNT, revision)
+    }
+
+    /// As [`Manager::audit_after`], of another account.
+    pub(crate) fn audit_of(&mut self, account: &str, revision: u64) -> Vec<Entry> {
         let mut entries = Vec::new();
         let mut cursor = String::new();
         loop {
-            let target = format!("/api/v1/audit?limit=1000{cursor}");
+            let target = format!("/api/v1/audit?account={account}&limit=1000{cursor}");
             let answer = self.ask("GET", &target, &Value::Null).expect("an answer");
             assert_eq!(answer.status, 200, "{}", answer.text());
             let body = answer.json();
@@ -153,6 +207,14 @@ impl Manager {
         let headers = [("cf-access-client-id", client_id), ("cf-access-client-secret", secret)];
         let answer = self.connection.ask("GET", "/authz", &headers, b"").expect("an answer of the door");
         answer.status
+    }
+
+    /// The status of the door's answer to this access token, where this is demanded.
+    pub(crate) fn knock_with(&mut self, token: &str, demand: &str) -> u16 {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", &*bearer)];
+        let answer = self.connection.ask("GET", &format!("/authz?{demand}"), &headers, b"");
+        answer.expect("an answer of the door").status
     }
 
     /// Whether the door knows this client id: it then says that the secret is wrong.
@@ -183,6 +245,7 @@ fn listed(token: &Value) -> Listed {
         client_id: text(&token["client_id"]),
         enabled: token["enabled"].as_bool().expect("enabled"),
         version: token["client_secret_version"].as_u64().expect("client_secret_version"),
+        duration: text(&token["duration"]),
     }
 }
 
@@ -191,5 +254,11 @@ fn entry(entry: &Value) -> Entry {
         revision: entry["revision"].as_u64().expect("revision"),
         action: text(&entry["action"]),
         token: entry["subject"]["token"].as_str().map(str::to_owned),
+        account: entry["subject"]["account"].as_str().map(str::to_owned),
+        became: entry["changes"].as_array().expect("changes").iter().filter_map(became).collect(),
     }
+}
+
+fn became(change: &Value) -> Option<(String, String)> {
+    Some((text(&change["field"]), change["to"].as_str()?.to_owned()))
 }
