@@ -9,5 +9,6 @@ mod beyond_caller;
 mod directory;
 mod root;
 mod rotation;
+mod tree;
 mod usage;
 mod world;
