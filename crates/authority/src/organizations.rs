@@ -3,7 +3,6 @@
 //! The account that made an organization, and those above it, manage it. Its members act in it. Whatever lets an account
 //! act where it could not strengthens every credential of that account, so only a caller without restrictions does it.
 
-use countersign_domain::account::AccountState;
 use countersign_domain::audit::{Action, Subject};
 use countersign_domain::caller::Permission;
 use countersign_domain::change::{MembershipLimits, Mutation};
@@ -163,15 +162,10 @@ impl Authority {
         let organization = self.load_managed(asked, id, Permission::WriteAccounts).await?;
         must_be_unrestricted(asked)?;
         must_be_active(&organization)?;
-        let invited = self.store.find_account(invitation.account).await?;
-        if invited.is_none_or(|account| account.state == AccountState::Deleted) {
-            return Err(Error::invalid(Field::Invited, "is no account"));
-        }
-        let is_within = self
-            .directory
-            .chain(invitation.account)
-            .is_some_and(|chain| chain.is_within(asked.caller.account));
-        if !invitation.asks && !is_within {
+        // Nor is one below an account that was deleted and is not swept yet.
+        let invited = self.directory.chain(invitation.account).filter(|chain| !chain.is_deleted());
+        let invited = invited.ok_or_else(|| Error::invalid(Field::Invited, "is no account"))?;
+        if !invitation.asks && !invited.is_within(asked.caller.account) {
             return Err(Error::Denied(Denial::ForeignAccount));
         }
         let consent = if invitation.asks { Consent::Asked } else { Consent::Given };

@@ -36,12 +36,14 @@ pub struct ModelStore {
     sink: Arc<dyn ChangeSink>,
     failing: AtomicBool,
     busy: AtomicBool,
+    resting: AtomicBool,
 }
 
 impl ModelStore {
     /// An empty store that publishes to `sink`.
     pub fn new(sink: Arc<dyn ChangeSink>) -> Self {
-        Self { state: Mutex::default(), sink, failing: AtomicBool::default(), busy: AtomicBool::default() }
+        let [failing, busy, resting] = [false; 3].map(AtomicBool::new);
+        Self { state: Mutex::default(), sink, failing, busy, resting }
     }
 
     /// From now on every call answers [`StoreError::Unavailable`] and does nothing, or no longer.
@@ -53,6 +55,12 @@ impl ModelStore {
     /// longer.
     pub fn set_busy(&self, busy: bool) {
         self.busy.store(busy, Ordering::SeqCst);
+    }
+
+    /// From now on [`Store::sweep_ended`] answers [`StoreError::Busy`] and does nothing, or no longer: what has ended by
+    /// a mark stays where it is.
+    pub fn set_resting(&self, resting: bool) {
+        self.resting.store(resting, Ordering::SeqCst);
     }
 
     fn state(&self) -> Result<MutexGuard<'_, State>, StoreError> {
@@ -136,6 +144,9 @@ impl Store for ModelStore {
     }
 
     async fn sweep_ended(&self, _limit: u32) -> Result<SweptEnded, StoreError> {
+        if self.resting.load(Ordering::SeqCst) {
+            return Err(StoreError::Busy);
+        }
         let mut state = self.queued()?;
         let (swept, gone) = state.sweep_ended();
         if !gone.is_empty() {

@@ -115,16 +115,32 @@ impl Model {
         own && self.goes_on(credential.account)
     }
 
-    /// Whether an account may act in an organization: it, or one below, belongs to it.
-    pub(super) fn acts_in(&self, account: usize, organization: usize) -> bool {
+    /// Whether an account may act in an organization: it, or one below, belongs to it. `None`: it no longer belongs,
+    /// because the member or the owner has ended, but that is found out by the sweep.
+    pub(super) fn acts_in(&self, account: usize, organization: usize, sweeps_at_once: bool) -> Option<bool> {
         let tenant = &self.organizations[organization];
-        let counts = |member: &Member| {
+        let counts = |member: &&Member| {
             member.organization == organization
                 && member.is_effective()
-                && !self.is_gone(member.account)
                 && self.is_within(member.account, account)
         };
-        tenant.active && !self.is_gone(tenant.owner) && self.memberships.iter().any(counts)
+        let mut members = self.memberships.iter().filter(counts).peekable();
+        if !tenant.active || members.peek().is_none() {
+            return Some(false);
+        }
+        if !self.is_gone(tenant.owner) && members.any(|member| !self.is_gone(member.account)) {
+            return Some(true);
+        }
+        if sweeps_at_once { Some(false) } else { None }
+    }
+
+    /// What has ended is swept.
+    pub(super) fn sweep(&mut self) {
+        for index in 0..self.memberships.len() {
+            let Member { organization, account, .. } = self.memberships[index];
+            let owner = self.organizations[organization].owner;
+            self.memberships[index].deleted |= self.is_gone(account) || self.is_gone(owner);
+        }
     }
 
     /// Those of an account that have ended, all but `spared`.
