@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::{Context, Result};
 use countersign_domain::entropy::Entropy;
 use countersign_domain::id::ClientId;
-use countersign_domain::secret::{SecretPrefix, mint_service_secret};
+use countersign_domain::secret::{Secret, SecretPrefix, mint_access_text, mint_service_secret};
 
 /// A live token, borrowed from the text of its file: one a line, `id client_id secret`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,32 @@ pub(crate) fn parse(text: &str) -> impl Iterator<Item = Result<Credential<'_>>> 
         };
         Ok(Credential { id, client_id, secret })
     })
+}
+
+/// A live access token, borrowed from the text of its file: one a line, `organization text`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AccessCredential<'a> {
+    /// The only organization in which it may be used.
+    pub(crate) organization: &'a str,
+    /// The plain text.
+    pub(crate) text: &'a str,
+}
+
+/// The access tokens of a file's text, in its order. An error names the line that is no token.
+pub(crate) fn parse_access(text: &str) -> impl Iterator<Item = Result<AccessCredential<'_>>> {
+    text.lines().enumerate().map(|(index, line)| {
+        let (organization, text) =
+            line.split_once(' ').with_context(|| format!("line {} is not `organization text`", index + 1))?;
+        Ok(AccessCredential { organization, text })
+    })
+}
+
+/// With what everybody logs in.
+pub(crate) const PASSWORD: &str = "Correct-Horse-7";
+
+/// The address of the account of this number.
+pub(crate) fn email_of(account: usize) -> String {
+    format!("account-{account}@bench.test")
 }
 
 /// The text of a file of tokens.
@@ -64,6 +90,11 @@ impl Writer {
 pub(crate) fn mint_unknown(entropy: &Seeded) -> (String, String) {
     let secret = mint_service_secret(&SecretPrefix::default(), entropy);
     (ClientId::mint(entropy).to_string(), secret.reveal().to_owned())
+}
+
+/// As [`mint_unknown`], the text of an access token.
+pub(crate) fn mint_unknown_access(entropy: &Seeded) -> Secret {
+    mint_access_text(entropy).1
 }
 
 /// Numbers that look random and are the same in every run: SplitMix64 (Steele, Lea and Flood 2014).
@@ -109,7 +140,7 @@ impl Entropy for Seeded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use countersign_domain::secret::parse_service_secret;
+    use countersign_domain::secret::{is_access_text, parse_service_secret};
 
     #[test]
     fn a_file_gives_back_its_tokens() -> Result<()> {
@@ -130,12 +161,21 @@ mod tests {
     }
 
     #[test]
+    fn an_access_token_stands_behind_its_organization() -> Result<()> {
+        let tokens = parse_access("o1 t1\no2 t2\n").collect::<Result<Vec<_>>>()?;
+        assert_eq!(tokens[1], AccessCredential { organization: "o2", text: "t2" });
+        assert!(parse_access("t1").all(|token| token.is_err()));
+        Ok(())
+    }
+
+    #[test]
     fn an_unknown_token_passes_every_check_that_costs_no_look_up() {
         let entropy = Seeded::new(1);
         let (client_id, secret) = mint_unknown(&entropy);
         assert!(client_id.parse::<ClientId>().is_ok());
         assert!(parse_service_secret(&secret).is_some());
         assert_ne!(mint_unknown(&entropy), (client_id, secret));
+        assert!(is_access_text(mint_unknown_access(&entropy).reveal()));
     }
 
     #[test]

@@ -55,6 +55,15 @@ enum Command {
         #[arg(long)]
         map: Option<PathBuf>,
     },
+    /// Hashes a password with argon2id, again and again
+    ReferenceArgon2 {
+        /// How long before anything is counted
+        #[arg(long, default_value_t = 0.0)]
+        warm_up: f64,
+        /// How long
+        #[arg(long)]
+        seconds: f64,
+    },
     /// Inserts rows durably into a new SQLite database
     ReferenceSqlite {
         /// The database's file
@@ -83,6 +92,10 @@ fn main() -> Result<ExitCode> {
             answer(&revoke::revoke_then_verify(address, &tokens, count)?)?;
         }
         Command::ReferenceHyper { listen, map } => reference::hyper::serve(listen, map.as_deref())?,
+        Command::ReferenceArgon2 { warm_up, seconds } => {
+            let [warm_up, measured] = [warm_up, seconds].map(Duration::from_secs_f64);
+            answer(&reference::argon2::hash(credentials::PASSWORD, warm_up, measured)?)?;
+        }
         Command::ReferenceSqlite { database, per_commit, warm_up, seconds } => {
             let [warm_up, measured] = [warm_up, seconds].map(Duration::from_secs_f64);
             answer(&reference::sqlite::insert(&database, per_commit, warm_up, measured)?)?;

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use engine::run;
-pub(crate) use report::{LaneReport, Report};
+pub(crate) use report::{LaneReport, Latency, Report};
 pub(crate) use times::Times;
 
 /// What to send, to whom, for how long. It comes on standard input as JSON; the [`Report`] leaves on standard
@@ -61,6 +61,22 @@ pub(crate) struct LanePlan {
 pub(crate) enum WorkPlan {
     /// Verifies at the door.
     Verify(VerifyPlan),
+    /// Shows access tokens: 200 for a live one, 401 for an unknown one.
+    Bear(BearPlan),
+    /// Logs in: 200 each.
+    Login {
+        /// To how many accounts, one after the other.
+        accounts: usize,
+    },
+    /// Lists access tokens: 200 with so many rows.
+    ListAccess {
+        /// Whose.
+        account: String,
+        /// The queries of the pages, without `?`; each in its turn.
+        queries: Vec<String>,
+        /// Rows of each page.
+        rows: usize,
+    },
     /// Creates service tokens: 201 each.
     Create {
         /// After this many it has nothing left to send.
@@ -109,6 +125,29 @@ pub(crate) struct VerifyPlan {
     pub(crate) once: bool,
     /// What is right.
     pub(crate) right: RightAnswer,
+}
+
+/// Which access tokens are shown, and where.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct BearPlan {
+    /// The file of the live ones.
+    pub(crate) tokens: PathBuf,
+    /// How many live ones: the first of the file.
+    pub(crate) live: usize,
+    /// How many that nobody issued.
+    pub(crate) unknown: usize,
+    /// Where.
+    pub(crate) asked: Asked,
+}
+
+/// What is asked with an access token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Asked {
+    /// The door, with a scope and the token's organization.
+    Door,
+    /// `GET /v1/Accounts/authorized`.
+    Authorized,
 }
 
 /// The answers that a verification must get.

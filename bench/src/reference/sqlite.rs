@@ -8,9 +8,9 @@ use anyhow::{Context, Result};
 use countersign_domain::entropy::Entropy;
 use rusqlite::{Connection, params};
 
+use super::report;
 use crate::credentials::Seeded;
-use crate::load::{LaneReport, Report, Times};
-use crate::proc;
+use crate::load::{Report, Times};
 
 /// About 250 bytes a row, and the two keys of a token: its id, ascending as a UUIDv7 does, and its client id, random
 /// and unique, by which a store without a directory in memory has to find it. The random one is most of a row's cost
@@ -45,33 +45,8 @@ struct Store {
 pub(crate) fn insert(path: &Path, per_commit: u32, warm_up: Duration, measured: Duration) -> Result<Report> {
     let mut store = Store { database: open(path)?, entropy: Seeded::new(1), per_commit, rows: 0 };
     store.commit_for(warm_up)?;
-    let (this, rows, start) = (std::process::id(), store.rows, Instant::now());
-    let (cpu, reads, machine) = (proc::cpu_micros(this)?, proc::file_reads(this)?, proc::Machine::now()?);
-    let commits = store.commit_for(measured)?;
-    let (rows, seconds) = (store.rows - rows, start.elapsed().as_secs_f64());
-    Ok(Report {
-        seconds,
-        server_cpu_us: proc::cpu_micros(this)? - cpu,
-        server_file_reads: proc::file_reads(this)? - reads,
-        generator_cpu_us: 0,
-        cores_busy: proc::Machine::now()?.shares_since(&machine),
-        lanes: vec![lane(rows, seconds, &commits)],
-    })
-}
-
-/// Rows as the answers of a lane; its times are those of the commits.
-fn lane(rows: u64, seconds: f64, commits: &Times) -> LaneReport {
-    LaneReport {
-        name: "insert".into(),
-        completed: rows,
-        per_second: rows as f64 / seconds,
-        unanswered: 0,
-        answers: rows,
-        refused: 0,
-        wrong: 0,
-        first_wrong: None,
-        latency: commits.latency(),
-    }
+    let rows = store.rows;
+    report("insert", || store.commit_for(measured).map(|commits| (store.rows - rows, commits)))
 }
 
 impl Store {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
@@ -11,11 +11,13 @@ use super::countersign::{Countersign, Setting};
 use super::goals::Metric;
 use super::job::{Job, Work};
 use super::ledger::Ledger;
+use super::loopback::LoopBack;
 use super::process::{GENERATOR_CORE, Pinned, SERVER_CORE, free_address, on_core};
 use super::quiet::{self, Meter};
 use super::scale::Scale;
 use super::seed::{self, Seed};
 use super::taken::{Pair, SATURATED, Taken};
+use super::tenants::{self, Tenants, TenantsSize};
 use crate::load::{LanePlan, Plan, Report, RightAnswer, VerifyPlan, WorkPlan};
 
 /// How often a run is taken when other programs disturb it.
@@ -117,6 +119,17 @@ impl Bench {
         seed::open(self, &dir, count)
     }
 
+    /// The directory with a tree of accounts, their organizations and their access tokens.
+    pub(crate) fn tenants(&mut self, size: TenantsSize) -> Result<Tenants> {
+        let dir = self.dir.join("seeds").join(format!("tenants-{}-{}", size.accounts, size.access_tokens));
+        tenants::open(self, &dir, size)
+    }
+
+    /// The real LoopBack 3, which knows the first `count` tokens of a file.
+    pub(crate) fn loopback(&self, tokens: &Path, count: usize) -> Result<LoopBack> {
+        LoopBack::start(&self.dir.join("peers"), &self.dir.join("logs").join("loopback.log"), tokens, count)
+    }
+
     /// A copy of a directory's data, to change.
     pub(crate) fn copy_of(&self, seed: &Seed) -> Result<PathBuf> {
         let copy = self.scratch("copy")?;
@@ -181,7 +194,8 @@ impl Bench {
         Plan { warm_up_ms, ..self.plan(server, lanes) }
     }
 
-    fn plan_for(&self, address: std::net::SocketAddr, pid: u32, lanes: Vec<LanePlan>) -> Plan {
+    /// A plan of the usual length against whatever listens there.
+    pub(crate) fn plan_for(&self, address: std::net::SocketAddr, pid: u32, lanes: Vec<LanePlan>) -> Plan {
         Plan {
             address,
             server: Some(pid),
@@ -230,6 +244,7 @@ impl Bench {
         let child = match &job.work {
             Work::Load(plan) => self.start_load(plan)?,
             Work::Insert { per_commit, environment } => self.start_insert(*per_commit, environment)?,
+            Work::Hash => self.start_hash()?,
         };
         self.taken(&job.label, Running { child, others: Meter::start(&idle)? })
     }
@@ -305,10 +320,20 @@ impl Bench {
         let mut command = on_core(SERVER_CORE, &self.this);
         command.arg("reference-sqlite").arg("--database").arg(scratch.join("rows.db"));
         command.arg("--per-commit").arg(per_commit.to_string());
+        command.envs(environment.iter().cloned());
+        self.start_reference(command)
+    }
+
+    fn start_hash(&self) -> Result<Child> {
+        let mut command = on_core(SERVER_CORE, &self.this);
+        command.arg("reference-argon2");
+        self.start_reference(command)
+    }
+
+    fn start_reference(&self, mut command: Command) -> Result<Child> {
         command.arg("--warm-up").arg(self.scale.warm_up.as_secs_f64().to_string());
         command.arg("--seconds").arg(self.scale.reference.as_secs_f64().to_string());
-        command.envs(environment.iter().cloned()).stdout(Stdio::piped());
-        Ok(command.spawn()?)
+        Ok(command.stdout(Stdio::piped()).spawn()?)
     }
 }
 
@@ -347,7 +372,7 @@ fn json_of<T: DeserializeOwned>(child: Child) -> Result<T> {
 }
 
 /// Waits until somebody listens.
-fn wait_for(address: std::net::SocketAddr) -> Result<()> {
+pub(crate) fn wait_for(address: std::net::SocketAddr) -> Result<()> {
     for _ in 0..1000 {
         if std::net::TcpStream::connect(address).is_ok() {
             return Ok(());

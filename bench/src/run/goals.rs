@@ -13,6 +13,12 @@ pub(crate) enum Metric {
     ManyTokensRate,
     FloodCpu,
     FloodReads,
+    AccessCpu,
+    AccessCpuToService,
+    AccessMemory,
+    AuthorizedCpu,
+    LoginCpu,
+    LoginRate,
     CreateRate,
     CreateRateOnSlowDisk,
     CreateAlone,
@@ -30,6 +36,10 @@ pub(crate) enum Metric {
     LongListLast,
     Search,
     SearchRefused,
+    AccessListP99,
+    AccessListCpu,
+    FilteredListP99,
+    FilteredListToFew,
     TokenMemory,
     EmptyMemory,
     BinarySize,
@@ -85,7 +95,7 @@ pub(crate) struct Goal {
 
 impl Metric {
     /// All, in the order of the table.
-    pub(crate) const ALL: [Self; 31] = [
+    pub(crate) const ALL: [Self; 41] = [
         Self::VerifyCpu,
         Self::VerifyRate,
         Self::VerifyRateToMap,
@@ -94,6 +104,12 @@ impl Metric {
         Self::ManyTokensRate,
         Self::FloodCpu,
         Self::FloodReads,
+        Self::AccessCpu,
+        Self::AccessCpuToService,
+        Self::AccessMemory,
+        Self::AuthorizedCpu,
+        Self::LoginCpu,
+        Self::LoginRate,
         Self::CreateRate,
         Self::CreateRateOnSlowDisk,
         Self::CreateAlone,
@@ -111,6 +127,10 @@ impl Metric {
         Self::LongListLast,
         Self::Search,
         Self::SearchRefused,
+        Self::AccessListP99,
+        Self::AccessListCpu,
+        Self::FilteredListP99,
+        Self::FilteredListToFew,
         Self::TokenMemory,
         Self::EmptyMemory,
         Self::BinarySize,
@@ -135,6 +155,18 @@ impl Metric {
             }
             Self::FloodCpu => ("V4", "only unknown: CPU/req, x V1's", Ratio, most(1.0), most(0.9)),
             Self::FloodReads => ("V4", "the same: file reads a request", Count, None, most(0.001)),
+            Self::AccessCpu => ("V5", "access token: CPU/req, x V1's", Ratio, most(1.3), most(1.1)),
+            Self::AccessCpuToService => {
+                ("V5", "the same, x a service token's beside it", Ratio, most(1.3), most(1.1))
+            }
+            Self::AccessMemory => {
+                ("V5", "memory an access token, its share of accounts too", Bytes, most(450.0), most(300.0))
+            }
+            Self::AuthorizedCpu => {
+                ("A1", "whose token: LoopBack 3's CPU/req, x ours", Ratio, least(50.0), least(100.0))
+            }
+            Self::LoginCpu => ("A2", "log in: CPU/req, x argon2id's", Ratio, most(1.2), most(1.05)),
+            Self::LoginRate => ("A2", "the same: req/s, x argon2id's", Ratio, least(0.8), least(0.95)),
             Self::CreateRate => ("W1", "create: req/s, x group", Ratio, least(0.5), least(0.6)),
             Self::CreateRateOnSlowDisk => {
                 ("W1", "fdatasync + 2 ms: req/s, x single", Ratio, least(20.0), None)
@@ -157,6 +189,16 @@ impl Metric {
             Self::Search => ("L2", "search in an account with 200k: slowest", Millis, most(200.0), None),
             Self::SearchRefused => {
                 ("L2", "search in the one with 1M, refused (400): slowest", Millis, most(200.0), None)
+            }
+            Self::AccessListP99 => {
+                ("L3", "all of 1k access tokens, ten pages: p99", Millis, most(50.0), most(20.0))
+            }
+            Self::AccessListCpu => ("L3", "the same: CPU a row", Micros, None, most(5.0)),
+            Self::FilteredListP99 => {
+                ("L4", "filtered list of an account with 1k: p99", Millis, most(10.0), most(5.0))
+            }
+            Self::FilteredListToFew => {
+                ("L4", "the same with 1M in all: p50, x that with 10k", Ratio, most(1.5), most(1.2))
             }
             Self::TokenMemory => ("R1", "memory a token", Bytes, most(300.0), most(150.0)),
             Self::EmptyMemory => ("R2", "memory when empty", Megabytes, most(30.0), most(12.0)),

@@ -23,6 +23,8 @@ pub(super) enum Work {
         /// Its environment: the slow disk.
         environment: Vec<(&'static str, String)>,
     },
+    /// The bare hash.
+    Hash,
 }
 
 impl Job {
@@ -35,12 +37,17 @@ impl Job {
     pub(super) fn server(&self) -> Option<u32> {
         match &self.work {
             Work::Load(plan) => plan.server,
-            Work::Insert { .. } => None,
+            Work::Insert { .. } | Work::Hash => None,
         }
     }
 
     /// The bare store inserts, so many rows to a commit, with this environment.
     pub(crate) fn insert(label: &str, per_commit: u32, environment: Vec<(&'static str, String)>) -> Self {
         Self { label: label.into(), work: Work::Insert { per_commit, environment } }
+    }
+
+    /// Passwords are hashed, and nothing else.
+    pub(crate) fn hash(label: &str) -> Self {
+        Self { label: label.into(), work: Work::Hash }
     }
 }

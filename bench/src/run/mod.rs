@@ -5,6 +5,7 @@ mod countersign;
 mod goals;
 mod job;
 mod ledger;
+mod loopback;
 mod process;
 mod quiet;
 mod scale;
@@ -13,6 +14,7 @@ mod slow_disk;
 mod steps;
 mod table;
 mod taken;
+mod tenants;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -31,6 +33,9 @@ pub(crate) struct Options {
     /// A short run of small sizes that shows only that everything works; its numbers mean nothing
     #[arg(long)]
     quick: bool,
+    /// Take every run once and at once, however busy the machine is: only ratios of pairs mean something then
+    #[arg(long)]
+    no_wait: bool,
     /// Only these rows of the table, and what they are compared with
     #[arg(long, value_delimiter = ',', ignore_case = true)]
     only: Vec<Row>,
@@ -48,6 +53,7 @@ pub(crate) struct Options {
 /// Measures and prints. The exit code is 1 when anything was wrong, whatever the numbers are.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let scale = Scale::of(options.quick);
+    let scale = Scale { quiet: scale.quiet && !options.no_wait, ..scale };
     let rounds = options.rounds.unwrap_or(scale.rounds);
     let steps = Step::selected(&options.only);
     let mut bench = Bench::prepare(&options.server, &options.dir, scale)?;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::tenants::TenantsSize;
+
 /// Most tokens that the server looks through for a search; in a larger account it refuses to.
 pub(crate) const MOST_SEARCHED: usize = 150_000;
 
@@ -28,6 +30,12 @@ pub(crate) struct Scale {
     pub(crate) many: usize,
     /// Live tokens of the one that is searched: as many as a search looks through, if it can.
     pub(crate) searched: usize,
+    /// The small directory with a tree of accounts.
+    pub(crate) few_tenants: TenantsSize,
+    /// The large one.
+    pub(crate) many_tenants: TenantsSize,
+    /// Access tokens that LoopBack knows.
+    pub(crate) loopback: usize,
     /// Tokens revoked and verified at once.
     pub(crate) revocations: usize,
     /// Wait for a quiet machine, and measure again when it was not.
@@ -52,6 +60,13 @@ impl Scale {
             usual: 100_000,
             many: 1_000_000,
             searched: MOST_SEARCHED,
+            few_tenants: TenantsSize { accounts: 1_000, access_tokens: 10_000, service_tokens: 100 },
+            many_tenants: TenantsSize {
+                accounts: 100_000,
+                access_tokens: 1_000_000,
+                service_tokens: 100_000,
+            },
+            loopback: 10_000,
             revocations: 10_000,
             quiet: true,
         }
@@ -69,6 +84,9 @@ impl Scale {
             usual: 5_000,
             many: 20_000,
             searched: 5_000,
+            few_tenants: TenantsSize { accounts: 200, access_tokens: 2_000, service_tokens: 100 },
+            many_tenants: TenantsSize { accounts: 1_000, access_tokens: 10_000, service_tokens: 5_000 },
+            loopback: 1_000,
             revocations: 500,
             quiet: false,
         }

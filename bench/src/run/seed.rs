@@ -16,7 +16,7 @@ use crate::load::{LanePlan, Plan, WorkPlan};
 const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// The server's database in its directory.
-const DATABASE: &str = "countersign.db";
+pub(super) const DATABASE: &str = "countersign.db";
 
 const NOTE_USES: &str = "INSERT OR IGNORE INTO uses \
     (token, secret_version, count, first_at, last_at, address, user_agent, door) \

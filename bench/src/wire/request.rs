@@ -1,12 +1,47 @@
 //! Requests of HTTP/1.1, rendered to bytes once.
 
-use super::{ROOT_ACCOUNT, ROOT_TOKEN};
+use super::{ROOT_ACCOUNT, ROOT_TOKEN, SCOPE};
 
 /// Asks the door about a service token.
 pub(crate) fn verify(client_id: &str, secret: &str) -> Vec<u8> {
     format!(
         "GET /authz HTTP/1.1\r\nHost: bench\r\nCF-Access-Client-Id: {client_id}\r\n\
          CF-Access-Client-Secret: {secret}\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// Asks the door about an access token, which must have a scope in an organization.
+pub(crate) fn verify_access(organization: &str, text: &str) -> Vec<u8> {
+    format!(
+        "GET /authz?scope={SCOPE}&organization={organization} HTTP/1.1\r\nHost: bench\r\n\
+         Authorization: Bearer {text}\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// Asks for the account of an access token; LoopBack 3 understands the same.
+pub(crate) fn authorized(text: &str) -> Vec<u8> {
+    format!("GET /v1/Accounts/authorized HTTP/1.1\r\nHost: bench\r\nAuthorization: {text}\r\n\r\n")
+        .into_bytes()
+}
+
+/// Logs in.
+pub(crate) fn login(email: &str, password: &str) -> Vec<u8> {
+    let body = format!(r#"{{"email":"{email}","password":"{password}"}}"#);
+    let length = body.len();
+    format!(
+        "POST /v1/Accounts/login HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
+/// Lists the access tokens of an account, as root; `query` without its `?`.
+pub(crate) fn list_access(account: &str, query: &str) -> Vec<u8> {
+    format!(
+        "GET /v1/Accounts/{account}/accessTokens?{query} HTTP/1.1\r\nHost: bench\r\n\
+         Authorization: {ROOT_TOKEN}\r\n\r\n"
     )
     .into_bytes()
 }

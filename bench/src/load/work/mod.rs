@@ -1,8 +1,12 @@
 //! What a lane sends, and which answers are right.
 
+mod bear;
 mod create;
 mod list;
+mod list_access;
+mod login;
 mod rotate;
+mod script;
 mod verify;
 
 use anyhow::Result;
@@ -30,7 +34,12 @@ pub(super) trait Work {
 /// Makes the work of a plan.
 pub(super) fn open(plan: &WorkPlan) -> Result<Box<dyn Work>> {
     Ok(match plan {
-        WorkPlan::Verify(plan) => Box::new(verify::Verify::open(plan)?),
+        WorkPlan::Verify(plan) => Box::new(verify::open(plan)?),
+        WorkPlan::Bear(plan) => Box::new(bear::open(plan)?),
+        WorkPlan::Login { accounts } => Box::new(login::open(*accounts)),
+        WorkPlan::ListAccess { account, queries, rows } => {
+            Box::new(list_access::ListAccess::new(account, queries, *rows)?)
+        }
         WorkPlan::Create { count, answered } => {
             Box::new(create::Create::open(count.unwrap_or(u64::MAX), answered.as_deref())?)
         }

@@ -1,9 +1,11 @@
 //! The steps of a round, and which rows of the table each of them fills.
 
+mod access;
 mod faults;
 mod list;
 mod mixed;
 mod size;
+mod tenancy;
 mod verify;
 mod write;
 
@@ -20,6 +22,9 @@ pub(crate) enum Row {
     V2,
     V3,
     V4,
+    V5,
+    A1,
+    A2,
     W1,
     W2,
     W3,
@@ -28,6 +33,8 @@ pub(crate) enum Row {
     M2,
     L1,
     L2,
+    L3,
+    L4,
     R1,
     R2,
     S1,
@@ -46,6 +53,12 @@ pub(crate) enum Step {
     FixedRate,
     /// V4.
     Flood,
+    /// V5.
+    Access,
+    /// A1.
+    Authorized,
+    /// A2.
+    Login,
     /// M1.
     Mixed,
     /// M2.
@@ -54,6 +67,8 @@ pub(crate) enum Step {
     Many,
     /// L1, L2.
     List,
+    /// L3, L4.
+    AccessList,
     /// W1, W2.
     Create,
     /// W3.
@@ -71,10 +86,14 @@ impl Row {
             Self::V1 => Step::Verify,
             Self::V2 => Step::FixedRate,
             Self::V4 => Step::Flood,
+            Self::V5 => Step::Access,
+            Self::A1 => Step::Authorized,
+            Self::A2 => Step::Login,
             Self::M1 => Step::Mixed,
             Self::M2 => Step::Checkpoints,
             Self::V3 | Self::S1 | Self::R1 => Step::Many,
             Self::L1 | Self::L2 => Step::List,
+            Self::L3 | Self::L4 => Step::AccessList,
             Self::W1 | Self::W2 => Step::Create,
             Self::W3 => Step::Rotate,
             Self::W4 => Step::Revoke,
@@ -85,15 +104,19 @@ impl Row {
 
 impl Step {
     /// All, in the order in which a round takes them: what others are compared with comes before them.
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 16] = [
         Self::Empty,
         Self::Verify,
         Self::FixedRate,
         Self::Flood,
+        Self::Access,
+        Self::Authorized,
+        Self::Login,
         Self::Mixed,
         Self::Checkpoints,
         Self::Many,
         Self::List,
+        Self::AccessList,
         Self::Create,
         Self::Rotate,
         Self::Revoke,
@@ -113,10 +136,14 @@ impl Step {
             Self::Verify => "verify (V1)",
             Self::FixedRate => "verify at a fixed rate (V2)",
             Self::Flood => "unknown tokens only (V4)",
+            Self::Access => "access tokens at the door (V5)",
+            Self::Authorized => "whose token it is, beside LoopBack 3 (A1)",
+            Self::Login => "log in (A2)",
             Self::Mixed => "verify while others write (M1)",
             Self::Checkpoints => "verify through checkpoints (M2)",
             Self::Many => "a million tokens (V3, S1, R1)",
             Self::List => "lists (L1, L2)",
+            Self::AccessList => "lists of access tokens (L3, L4)",
             Self::Create => "create (W1, W2)",
             Self::Rotate => "rotate (W3)",
             Self::Revoke => "revoke, then verify (W4)",
@@ -131,10 +158,14 @@ impl Step {
             Self::Verify => verify::closed_loop(bench).map(drop),
             Self::FixedRate => verify::fixed_rate(bench).map(drop),
             Self::Flood => verify::flood(bench),
+            Self::Access => access::door(bench),
+            Self::Authorized => access::authorized(bench),
+            Self::Login => access::login(bench),
             Self::Mixed => mixed::with_writes(bench),
             Self::Checkpoints => mixed::through_checkpoints(bench),
             Self::Many => size::many(bench),
             Self::List => list::pages(bench),
+            Self::AccessList => tenancy::lists(bench),
             Self::Create => write::create(bench).map(drop),
             Self::Rotate => write::rotate(bench),
             Self::Revoke => faults::revoke(bench),
