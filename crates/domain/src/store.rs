@@ -258,8 +258,8 @@ pub struct RootToken {
 ///    `NotFound`.
 /// 6. Changes are published to the [`ChangeSink`] in the order of their revisions, after the commit and before
 ///    `apply` returns; a refused change is not published.
-/// 7. `load_facts` gives the facts of every account and every token that is stored, expired and disabled ones
-///    included, and the revision they stand at.
+/// 7. `load_facts` gives the facts of every account, after the one it stands below, and of every token that is stored,
+///    expired and disabled ones included, and the revision they stand at.
 /// 8. Lists are ordered as their query says, and stable; a page past the end is empty with the right total. A list of
 ///    access tokens holds exactly those that its query [finds](AccessTokenQuery::finds), or is refused with
 ///    `SearchTooWide`; one without a condition, in the order of creation, is never refused.

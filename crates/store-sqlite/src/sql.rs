@@ -85,7 +85,13 @@ statements! {
     FIND_ROOT_ACCOUNT = concat!("SELECT ", account_columns!(), " FROM accounts WHERE parent IS NULL");
     FIND_ACCOUNT_BY_EMAIL = concat!("SELECT ", account_columns!(), " FROM accounts WHERE email = ?1");
     FIND_ACCOUNT_FACT = "SELECT id, parent, enabled, deleted, epoch, version FROM accounts WHERE id = ?1";
-    LOAD_ACCOUNTS = "SELECT id, parent, enabled, deleted, epoch, version FROM accounts";
+    /// Level by level: an account comes after the one it stands below, whatever their ids are.
+    LOAD_ACCOUNTS =
+        "WITH RECURSIVE tree (id, parent, enabled, deleted, epoch, version) AS ( \
+         SELECT id, parent, enabled, deleted, epoch, version FROM accounts WHERE parent IS NULL UNION ALL \
+         SELECT accounts.id, accounts.parent, accounts.enabled, accounts.deleted, accounts.epoch, accounts.version \
+         FROM tree CROSS JOIN accounts ON accounts.parent = tree.id) \
+         SELECT id, parent, enabled, deleted, epoch, version FROM tree";
     LIST_ACCOUNTS = concat!(
         "SELECT ", account_columns!(), " FROM accounts WHERE parent = ?1 AND deleted = 0 \
          ORDER BY created_at, id LIMIT ?2 OFFSET ?3"

@@ -261,8 +261,16 @@ impl State {
     }
 
     /// Every fact, accounts before tokens.
+    /// How many accounts stand above this one.
+    fn level(&self, account: &Account) -> usize {
+        let parent = |account: &&Account| self.accounts.get(&account.parent?);
+        std::iter::successors(Some(account), parent).count()
+    }
+
     pub(super) fn facts(&self) -> impl Iterator<Item = FactChange> {
-        let accounts = self.accounts.values().map(|account| FactChange::Account(account.into()));
+        let mut accounts: Vec<_> = self.accounts.values().collect();
+        accounts.sort_by_key(|account| self.level(account));
+        let accounts = accounts.into_iter().map(|account| FactChange::Account(account.into()));
         let service = self.service_tokens.values().map(|token| FactChange::Credential(token.into()));
         let access = self.access_tokens.values().map(|token| FactChange::Credential(token.into()));
         let organizations = self.organizations.values().map(|row| FactChange::Organization(row.into()));

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use countersign_domain::account::AccountFact;
+use countersign_domain::account::{Account, AccountFact};
 use countersign_domain::change::FactChange;
 use countersign_domain::fact::Fact;
-use countersign_domain::id::OrganizationId;
+use countersign_domain::id::{AccountId, OrganizationId};
 use countersign_domain::lifetime::Ttl;
 use countersign_domain::lineage::Lineage;
 use countersign_domain::name::Name;
@@ -22,6 +22,7 @@ use crate::world::{LIMIT, Make, World, must};
 pub async fn promise_07(make: Make<'_>) {
     nothing(make).await;
     everything(make).await;
+    parents_first(make).await;
 }
 
 async fn nothing(make: Make<'_>) {
@@ -94,6 +95,24 @@ async fn everything(make: Make<'_>) {
     }
     assert_eq!(facts.len(), expected.len());
     revisions_go_on(&world, revision).await;
+}
+
+/// An operator may choose the root's id, and ids of one millisecond are in no order.
+async fn parents_first(make: Make<'_>) {
+    let world = World::new(make).await;
+    let below = |parent: &Account, byte: u8| Account {
+        id: AccountId::from_bytes([byte; 16]),
+        ..world.account(parent)
+    };
+    let mut chain = vec![world.root.clone()];
+    for byte in [2, 1, 0] {
+        let account = below(&chain[chain.len() - 1], byte);
+        must(world.create_exactly(account.clone()).await);
+        chain.push(account);
+    }
+    let (facts, _) = world.facts().await;
+    let expected: Vec<_> = chain.iter().map(|account| FactChange::Account(account.into())).collect();
+    assert_eq!(facts[..expected.len()], expected);
 }
 
 async fn revisions_go_on(world: &World, last: Revision) {
