@@ -160,7 +160,7 @@ impl Metric {
                 ("V5", "the same, x a service token's beside it", Ratio, most(1.3), most(1.1))
             }
             Self::AccessMemory => {
-                ("V5", "memory an access token, its share of accounts too", Bytes, most(450.0), most(300.0))
+                ("V5", "memory an access token, its share of accounts too", Bytes, None, most(300.0))
             }
             Self::AuthorizedCpu => {
                 ("A1", "whose token: LoopBack 3's CPU/req, x ours", Ratio, least(50.0), least(100.0))

@@ -11,7 +11,7 @@ use countersign_domain::id::AccountId;
 use countersign_domain::lifetime::Ttl;
 use countersign_domain::password::Password;
 use countersign_domain::profile::Profile;
-use countersign_domain::store::{AccountQuery, Page, StoreError};
+use countersign_domain::store::{AccountQuery, Page, StoreError, Version};
 use countersign_domain::time::Timestamp;
 
 use crate::Authority;
@@ -131,6 +131,11 @@ impl Authority {
     /// The account of this address, whosever it is: for one who may invite anybody.
     pub async fn find_account_id(&self, email: &Email) -> Result<Option<AccountId>, Error> {
         Ok(self.store.find_account_by_email(email).await?.map(|account| account.id))
+    }
+
+    /// The version of an account, as the doors know it: what was read of another version is not true any more.
+    pub fn version_of(&self, account: AccountId) -> Option<Version> {
+        self.directory.chain(account).and_then(|chain| chain.own().map(|own| own.version))
     }
 
     /// The root above an account, as the doors know it.

@@ -62,6 +62,8 @@ pub struct App {
     pub(crate) refusal_lines: sampler::Sampler,
     /// Names requests.
     pub(crate) request_ids: request_id::RequestIds,
+    /// What accounts are, for their own tokens.
+    pub(crate) own_accounts: loopback::Kept,
     /// What `/readyz` says of the store.
     pub(crate) health: health::Health,
     /// Whether the process is about to end.
@@ -79,6 +81,7 @@ impl App {
             metrics,
             request_ids,
             refusal_lines: sampler::Sampler::default(),
+            own_accounts: loopback::Kept::default(),
             health: health::Health::default(),
             draining: AtomicBool::new(false),
         })

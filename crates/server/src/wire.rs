@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::Response;
+use bytes::Bytes;
 use countersign_domain::error::{Denial, Error};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -103,7 +104,13 @@ const USUAL_BODY: usize = 1024;
 
 /// An answer in JSON. Secrets are in some, and all are true for a moment and meant for one caller, so nobody on the way
 /// may keep it.
-pub(crate) fn json_answer<T: Serialize>(mut status: StatusCode, body: &T) -> Response {
+pub(crate) fn json_answer<T: Serialize>(status: StatusCode, body: &T) -> Response {
+    let (status, text) = json_body(status, body);
+    json_text(status, text)
+}
+
+/// Status and text of [`json_answer`], for [`json_text`].
+pub(crate) fn json_body<T: Serialize>(mut status: StatusCode, body: &T) -> (StatusCode, Bytes) {
     let mut bytes = Vec::with_capacity(USUAL_BODY);
     if let Err(error) = serde_json::to_writer(&mut bytes, body) {
         // Never: what we answer with is made of texts, numbers and lists.
@@ -111,7 +118,12 @@ pub(crate) fn json_answer<T: Serialize>(mut status: StatusCode, body: &T) -> Res
         bytes.clear();
         status = StatusCode::INTERNAL_SERVER_ERROR;
     }
-    let mut response = Response::new(bytes.into());
+    (status, bytes.into())
+}
+
+/// As [`json_answer`], of a text that is JSON.
+pub(crate) fn json_text(status: StatusCode, text: Bytes) -> Response {
+    let mut response = Response::new(text.into());
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -18,7 +18,7 @@ use super::error::Failures;
 use super::failure::Failure;
 use super::filter::Paging;
 use crate::App;
-use crate::wire::json_answer;
+use crate::wire::{json_answer, json_body, json_text};
 
 pub(super) static X_TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
@@ -142,8 +142,15 @@ pub(super) async fn count(State(app): State<Arc<App>>, calling: Calling) -> Resu
     tag = "accounts"
 )]
 pub(super) async fn authorized(State(app): State<Arc<App>>, calling: Calling) -> Result<Response, Failure> {
+    let id = calling.caller.account;
+    let version = app.authority.version_of(id);
+    if let Some(body) = version.and_then(|version| app.own_accounts.find(id, version)) {
+        return Ok(json_text(StatusCode::OK, body));
+    }
     let account = app.authority.load_own_account(&calling.caller).await?;
-    Ok(json_answer(StatusCode::OK, &app.shown(&account)))
+    let (status, body) = json_body(StatusCode::OK, &app.shown(&account));
+    app.own_accounts.keep(id, account.version, &body);
+    Ok(json_text(status, body))
 }
 
 /// `GET /v1/Accounts/is-unique?email=`: whether no account has this address. Answers anybody.

@@ -10,6 +10,7 @@ mod brackets;
 mod error;
 mod failure;
 mod filter;
+mod kept;
 mod login;
 mod memberships;
 mod number;
@@ -30,6 +31,7 @@ use crate::App;
 use error::{no_method, no_such_account};
 
 pub(crate) use error::refuse;
+pub(crate) use kept::Kept;
 pub(crate) use openapi::openapi;
 pub(crate) use path::fold_case;
 

@@ -66,10 +66,14 @@ pub(crate) fn fold_case(mut request: Request) -> Request {
 
 /// The address with its path in canonical spelling; `None` when it has that already.
 fn folded(uri: &Uri) -> Option<Uri> {
-    let canonical = canonical(uri.path());
-    if canonical == uri.path() {
+    let path = uri.path();
+    if !path.ends_with('/') && path.split('/').enumerate().all(|(place, word)| spelling(place, word) == word)
+    {
         return None;
     }
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let words: Vec<_> = path.split('/').enumerate().map(|(place, word)| spelling(place, word)).collect();
+    let canonical = words.join("/");
     let path_and_query = match uri.query() {
         Some(query) => format!("{canonical}?{query}"),
         None => canonical,
@@ -79,21 +83,17 @@ fn folded(uri: &Uri) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
-fn canonical(path: &str) -> String {
-    let word = |(position, segment): (usize, &str)| {
-        let spellings: &[&str] = match position {
-            1 => &["v1"],
-            2 => &["Accounts", "Organizations", "AccountOrganizations"],
-            3 => &OF_MODELS,
-            4 => &OF_INSTANCES,
-            5 => &["count"],
-            _ => &[],
-        };
-        let spelling = spellings.iter().find(|spelling| spelling.eq_ignore_ascii_case(segment));
-        (*spelling.unwrap_or(&segment)).to_owned()
+/// A word of a path as the routes have it; what is none of theirs stays.
+fn spelling(place: usize, word: &str) -> &str {
+    let spellings: &[&str] = match place {
+        1 => &["v1"],
+        2 => &["Accounts", "Organizations", "AccountOrganizations"],
+        3 => &OF_MODELS,
+        4 => &OF_INSTANCES,
+        5 => &["count"],
+        _ => &[],
     };
-    let path = path.strip_suffix('/').unwrap_or(path);
-    path.split('/').enumerate().map(word).collect::<Vec<_>>().join("/")
+    spellings.iter().find(|spelling| spelling.eq_ignore_ascii_case(word)).unwrap_or(&word)
 }
 
 /// What a path names, decoded once.

@@ -1,0 +1,62 @@
+//! Answers that are kept: what an account is, for its own tokens. To ask for it is how clients of this wire verify a
+//! token (space-invoices-loopback.md 2.3), so it is asked as often as a door, and a look into the store would cost more
+//! than everything else.
+
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
+
+use bytes::Bytes;
+use countersign_domain::id::AccountId;
+use countersign_domain::store::Version;
+
+/// Most answers that are kept.
+const MOST: usize = 65_536;
+/// A longer one is not kept, in bytes.
+const LONGEST: usize = 1_024;
+
+/// The last answer about each account, with the version of the account that it shows.
+#[derive(Default)]
+pub(crate) struct Kept(RwLock<HashMap<AccountId, (Version, Bytes)>>);
+
+impl Kept {
+    /// The answer about an account of this version. Which one is right the directory knows: it hears of a change before
+    /// anybody does.
+    pub(super) fn find(&self, id: AccountId, version: Version) -> Option<Bytes> {
+        let answers = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        answers.get(&id).filter(|(kept, _)| *kept == version).map(|(_, body)| body.clone())
+    }
+
+    /// Keeps an answer. When there are too many, all are forgotten: the ones in demand are soon back.
+    pub(super) fn keep(&self, id: AccountId, version: Version, body: &Bytes) {
+        if body.len() > LONGEST {
+            return;
+        }
+        let mut answers = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if answers.len() >= MOST && !answers.contains_key(&id) {
+            answers.clear();
+        }
+        answers.insert(id, (version, body.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_of_the_same_version_and_only_so_many() {
+        let kept = Kept::default();
+        let (id, first, next) = (AccountId::from_bytes([1; 16]), Version::FIRST, Version::FIRST.next());
+        let body = Bytes::from_static(b"{}");
+        kept.keep(id, first, &body);
+        assert_eq!(kept.find(id, first), Some(body.clone()));
+        assert_eq!(kept.find(id, next), None);
+        kept.keep(id, next, &Bytes::from(vec![b' '; LONGEST + 1]));
+        assert_eq!(kept.find(id, next), None, "it is too long");
+        for number in 0..MOST as u128 {
+            kept.keep(AccountId::from_bytes(number.to_be_bytes()), first, &body);
+        }
+        assert_eq!(kept.find(id, first), None);
+        assert!(kept.0.read().unwrap().len() <= MOST);
+    }
+}
