@@ -277,7 +277,7 @@ pub struct RootToken {
 /// 16. What stems from a token that was ended with its descendants guards nothing.
 /// 17. `sweep_ended` removes, in turns that each look at about as many rows as asked: deleted accounts with all that is
 ///     theirs or below them, access tokens of earlier epochs, and what stems from tokens that were ended with their
-///     descendants; nothing else. Everything is published as gone.
+///     descendants; nothing else. Everything is published as gone. Until then lists and counts may still have it.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Applies a change (promises 1 to 6).

@@ -163,7 +163,7 @@ fn an_unknown_key_is_named_with_its_file() {
     assert_eq!(
         error_of("lisen = \"127.0.0.1:1\"", &[], none()),
         "unknown key `lisen` in FILE; known there: listen, internal_listen, data, public_url, trusted_proxies, \
-         shutdown_delay, limits, secrets, login, store, audit, log"
+         shutdown_delay, limits, secrets, access_tokens, login, store, audit, log"
     );
     assert_eq!(
         error_of("[secrets]\nprefx = \"a_\"", &[], none()),
