@@ -231,8 +231,9 @@ impl Authority {
                 subject: Subject::Account(before.id),
                 changes: vec![stated("email", before.email.as_str())],
             };
-            // Whoever is above sees what became of it, also when it is gone.
-            let asked = Asked { account: before.parent.unwrap_or(before.id), ..asked };
+            // Of what is gone nobody but the operator may ask: its end stands beside its beginning.
+            let told = if step == AccountStep::Delete { before.parent } else { None };
+            let asked = Asked { account: told.unwrap_or(before.id), ..asked };
             match self.apply_account(asked, &before, next.clone(), None, deed, now).await {
                 Err(Error::Store(StoreError::Stale)) => {}
                 outcome => {
