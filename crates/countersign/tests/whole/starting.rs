@@ -174,7 +174,7 @@ fn what_cannot_start_says_why_in_one_line() {
     assert_one_line(&failed, "COUNTERSIGN_ROOT_TOKEN and COUNTERSIGN_ROOT_TOKEN_FILE are both set");
 
     let failed = Launch::new(&data).env("COUNTERSIGN_ROOT_EMAIL", "root").fail();
-    assert_one_line(&failed, "COUNTERSIGN_ROOT_EMAIL must contain `@`");
+    assert_one_line(&failed, "COUNTERSIGN_ROOT_EMAIL must be an e-mail address");
 
     let failed = Launch::new(&data).env("COUNTERSIGN_ROOT_TOKEN", "short").fail();
     assert_one_line(&failed, "COUNTERSIGN_ROOT_TOKEN must be 32 to 128 characters");
