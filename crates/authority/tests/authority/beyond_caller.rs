@@ -1,5 +1,6 @@
 //! Nothing hands out more than it has, and a child account never reaches its parent or siblings (design 5, invariant
-//! 5), over random sequences of all operations by tokens of four accounts.
+//! 5), over random sequences of operations on tokens by tokens of four accounts. `tree` tries all operations; here every
+//! attempt is made with what a credential restricts in all dimensions at once.
 //!
 //! The oracle does not ask the rules that are tested. It asks `judge` what a credential opens, scope by scope and
 //! moment by moment, and compares the result of an operation with the credential that asked for it; and it has a tree
