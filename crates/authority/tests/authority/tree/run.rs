@@ -345,6 +345,11 @@ impl Run {
         for parent in parents {
             self.create_account_below(&root, *parent).await?;
         }
+        if self.chance.one_in(16_384) {
+            self.passwords = 4;
+            let account = *self.chance.pick(&[1, 1, 3]);
+            self.set_password_of(&root, account).await?;
+        }
         let everything = StatedRestrictions::default;
         let narrow = self.values.narrow();
         let other = 1 + self.chance.below(parents.len());
@@ -365,11 +370,6 @@ impl Run {
                 self.issue_to(&who, account, everything(), Ttl::Eternal).await?;
                 minter = self.model.credentials.len() - 1;
             }
-        }
-        if self.chance.one_in(16_384) {
-            self.passwords = 4;
-            let account = self.chance.below(parents.len() - 1) + 1;
-            self.set_password_of(&root, account).await?;
         }
         Ok(())
     }

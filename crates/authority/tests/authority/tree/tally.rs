@@ -19,7 +19,7 @@ const DONE: [(&str, u64); 34] = [
     ("accept membership", 15_000),
     ("activate organization", 10_000),
     ("change address", 50_000),
-    ("change password", 1),
+    ("change password", 3),
     ("change role", 10_000),
     ("create account", 3_000_000),
     ("create organization", 300_000),
