@@ -17,6 +17,7 @@ pub(crate) enum Metric {
     AccessCpuToService,
     AccessMemory,
     AuthorizedCpu,
+    AuthorizedCpuToHyper,
     LoginCpu,
     LoginRate,
     CreateRate,
@@ -95,7 +96,7 @@ pub(crate) struct Goal {
 
 impl Metric {
     /// All, in the order of the table.
-    pub(crate) const ALL: [Self; 41] = [
+    pub(crate) const ALL: [Self; 42] = [
         Self::VerifyCpu,
         Self::VerifyRate,
         Self::VerifyRateToMap,
@@ -108,6 +109,7 @@ impl Metric {
         Self::AccessCpuToService,
         Self::AccessMemory,
         Self::AuthorizedCpu,
+        Self::AuthorizedCpuToHyper,
         Self::LoginCpu,
         Self::LoginRate,
         Self::CreateRate,
@@ -165,6 +167,7 @@ impl Metric {
             Self::AuthorizedCpu => {
                 ("A1", "whose token: LoopBack 3's CPU/req, x ours", Ratio, least(50.0), least(100.0))
             }
+            Self::AuthorizedCpuToHyper => ("A1", "the same: our CPU/req, x hyper", Ratio, None, most(1.5)),
             Self::LoginCpu => ("A2", "log in: CPU/req, x argon2id's", Ratio, most(1.2), most(1.05)),
             Self::LoginRate => ("A2", "the same: req/s, x argon2id's", Ratio, least(0.8), least(0.95)),
             Self::CreateRate => ("W1", "create: req/s, x group", Ratio, least(0.5), least(0.6)),

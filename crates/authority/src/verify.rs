@@ -85,9 +85,8 @@ impl Authority {
         presented: &Presented<'_>,
         sighting: Sighting<'_>,
     ) -> Result<(Caller, Granted), Reason> {
-        let demand = Demand { kinds: vec![Kind::Access], ..Demand::default() };
         let known = self.directory.find(&presented.key()).ok_or(Reason::Unknown)?;
-        let granted = match self.decide(known, presented, &demand, sighting, self.clock.now()) {
+        let granted = match self.decide(known, presented, &of_an_access_token(), sighting, self.clock.now()) {
             Decision::Granted(granted) => granted,
             Decision::Denied { reason, .. } => return Err(reason),
         };
@@ -102,6 +101,16 @@ impl Authority {
             expires_at: fact.expires_at,
         };
         Ok((caller, granted))
+    }
+
+    /// As [`Authority::authenticate`], where only a grant matters: of a refusal no note is taken, because whoever asks goes on
+    /// to authenticate then.
+    pub fn recognise(&self, presented: &Presented<'_>, sighting: Sighting<'_>) -> Option<Granted> {
+        let known = self.directory.find(&presented.key())?;
+        match self.judge(&known, presented, &of_an_access_token(), sighting, self.clock.now()) {
+            Verdict::Granted(grant) => Some(Granted { known, grant }),
+            Verdict::Denied(_) => None,
+        }
     }
 
     /// Whether the caller's token is still what it was when it was judged, for an operation that waited before it does
@@ -160,10 +169,7 @@ impl Authority {
         sighting: Sighting<'_>,
         now: Timestamp,
     ) -> Decision {
-        let (chain, organizations) = (known.chain(), known.acts_in(&demand.organizations));
-        let standing = self.standing(&known, chain.as_ref(), &organizations);
-        let circumstances = Circumstances { request: sighting.request, address: sighting.address };
-        match judge(&known.fact, &standing, presented, demand, &circumstances, now) {
+        match self.judge(&known, presented, demand, sighting, now) {
             Verdict::Granted(grant) => Decision::Granted(Granted { known, grant }),
             Verdict::Denied(reason) => {
                 let token = known.fact.token();
@@ -172,4 +178,23 @@ impl Authority {
             }
         }
     }
+
+    fn judge(
+        &self,
+        known: &Known,
+        presented: &Presented<'_>,
+        demand: &Demand,
+        sighting: Sighting<'_>,
+        now: Timestamp,
+    ) -> Verdict {
+        let (chain, organizations) = (known.chain(), known.acts_in(&demand.organizations));
+        let standing = self.standing(known, chain.as_ref(), &organizations);
+        let circumstances = Circumstances { request: sighting.request, address: sighting.address };
+        judge(&known.fact, &standing, presented, demand, &circumstances, now)
+    }
+}
+
+/// What the API wants of a credential, before it knows what is asked for.
+fn of_an_access_token() -> Demand {
+    Demand { kinds: vec![Kind::Access], ..Demand::default() }
 }

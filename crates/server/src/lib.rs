@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use countersign_authority::Authority;
+use countersign_authority::{Authority, Granted, Sighting};
 use countersign_domain::caller::Caller;
 use countersign_domain::demand::Presented;
 use countersign_domain::error::Error;
@@ -141,9 +141,15 @@ impl App {
 
     /// As [`App::note_caller`], for one that was not denied as far as anybody knows.
     pub(crate) fn note_absent_caller(&self, arrival: &observe::Arrival) {
-        let Some(granted) = arrival.recognised() else { return };
+        if let Some(granted) = arrival.recognised() {
+            self.note_granted(granted, arrival.sighting());
+        }
+    }
+
+    /// Takes note of a caller who had its way.
+    pub(crate) fn note_granted(&self, granted: &Granted, sighting: Sighting<'_>) {
         self.metrics.count_verdict(Door::Api, None);
-        self.authority.note_use(granted, arrival.sighting());
+        self.authority.note_use(granted, sighting);
     }
 
     /// One line, as far as the rate allows, and a number.

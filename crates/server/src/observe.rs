@@ -123,18 +123,30 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
         }
     };
     visit.end(&response);
-    if let Ok(value) = HeaderValue::from_str(&request_id) {
+    // Only route templates: a path may hold a secret, because clients do put them there.
+    let route = route.as_ref().map_or("unmatched", |route| route.as_str());
+    finish(&app, &request_id, route, &method, started, &mut response);
+    response
+}
+
+/// Counts an answer, and gives it the request's id.
+pub(crate) fn finish(
+    app: &App,
+    request_id: &str,
+    route: &str,
+    method: &Method,
+    started: Instant,
+    response: &mut Response,
+) {
+    if let Ok(value) = HeaderValue::from_str(request_id) {
         response.headers_mut().insert(&X_REQUEST_ID, value);
     }
     let took = started.elapsed();
     let status = response.status().as_u16();
-    // Only route templates: a path may hold a secret, because clients do put them there.
-    let route = route.as_ref().map_or("unmatched", |route| route.as_str());
-    let method = method_word(&method);
+    let method = method_word(method);
     app.metrics.count_api(route, method, status, took);
     // Changes are in the audit, refusals and faults have lines of their own: this one is for finding out.
     tracing::debug!(%request_id, method, route, status, micros = took.as_micros() as u64, "request");
-    response
 }
 
 /// A request until it is answered. A client that goes away before may have had its way all the same, so its token
@@ -177,7 +189,8 @@ fn answer_fault(wire: Wire, request_id: &str, mut response: Response) -> Respons
     }
 }
 
-fn client(app: &App, request: &Request) -> Option<IpAddr> {
+/// The client's address, as far as it is known.
+pub(crate) fn client(app: &App, request: &Request) -> Option<IpAddr> {
     let Peer(peer) = request.extensions().get::<Peer>().copied()?;
     app.settings.trusted_proxies.client(peer, request.headers())
 }

@@ -149,7 +149,9 @@ pub(super) async fn authorized(State(app): State<Arc<App>>, calling: Calling) ->
     }
     let account = app.authority.load_own_account(&calling.caller).await?;
     let (status, body) = json_body(StatusCode::OK, &app.shown(&account));
-    app.own_accounts.keep(id, account.version, &body);
+    if status == StatusCode::OK {
+        app.own_accounts.keep(id, account.version, &body);
+    }
     Ok(json_text(status, body))
 }
 

@@ -15,7 +15,7 @@ use countersign_domain::error::Denial;
 use countersign_domain::id::{AccountId, Handle, MembershipId, OrganizationId};
 use countersign_domain::verdict::Reason;
 use http::request::Parts;
-use http::{HeaderName, header};
+use http::{HeaderMap, HeaderName, Uri, header};
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
@@ -115,7 +115,7 @@ impl FromRequestParts<Arc<App>> for Anybody {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
         let origin = arrival(&parts.extensions).origin;
-        let is_nobody = matches!(one_text(app, parts), Ok(None));
+        let is_nobody = matches!(one_text(app, &parts.uri, &parts.headers), Ok(None));
         if is_nobody {
             return Ok(Self { calling: None, origin });
         }
@@ -170,22 +170,28 @@ fn authenticate(app: &App, parts: &Parts, arrival: &Arrival) -> Result<Caller, F
         app.refuse_caller(reason, arrival);
         Failure::from(reason)
     };
-    let text = one_text(app, parts).map_err(refused)?.ok_or_else(|| refused(Reason::Malformed))?;
+    let text = one_text(app, &parts.uri, &parts.headers)
+        .map_err(refused)?
+        .ok_or_else(|| refused(Reason::Malformed))?;
     let presented = Presented::access(&text).ok_or_else(|| refused(Reason::Malformed))?;
     app.authenticate(&presented, arrival).map_err(refused)
 }
 
 /// The one token that is given, be it in several places. Two different ones are refused: who is meant is anybody's
 /// guess.
-fn one_text(app: &App, parts: &Parts) -> Result<Option<Zeroizing<String>>, Reason> {
-    let places = [in_query(parts)?, in_own_header(parts)?, in_authorization(app, parts)?];
+pub(super) fn one_text(
+    app: &App,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Option<Zeroizing<String>>, Reason> {
+    let places = [in_query(uri)?, in_own_header(headers)?, in_authorization(app, headers)?];
     let mut given = places.into_iter().flatten();
     let Some(first) = given.next() else { return Ok(None) };
     if given.all(|other| other == first) { Ok(Some(first)) } else { Err(Reason::AmbiguousCredential) }
 }
 
-fn in_query(parts: &Parts) -> Result<Option<Zeroizing<String>>, Reason> {
-    let query = parts.uri.query().unwrap_or_default();
+fn in_query(uri: &Uri) -> Result<Option<Zeroizing<String>>, Reason> {
+    let query = uri.query().unwrap_or_default();
     let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == ACCESS_TOKEN);
     match (values.next(), values.next()) {
         (first, None) => Ok(first.map(|(_, value)| Zeroizing::new(value.into_owned()))),
@@ -194,14 +200,14 @@ fn in_query(parts: &Parts) -> Result<Option<Zeroizing<String>>, Reason> {
 }
 
 /// An empty header is none.
-fn in_own_header(parts: &Parts) -> Result<Option<Zeroizing<String>>, Reason> {
-    let value = single(&parts.headers, &X_ACCESS_TOKEN).map_err(|()| Reason::Malformed)?;
+fn in_own_header(headers: &HeaderMap) -> Result<Option<Zeroizing<String>>, Reason> {
+    let value = single(headers, &X_ACCESS_TOKEN).map_err(|()| Reason::Malformed)?;
     let text = value.map(|value| value.to_str().map_err(|_| Reason::Malformed)).transpose()?;
     Ok(text.filter(|text| !text.is_empty()).map(|text| Zeroizing::new(text.to_owned())))
 }
 
-fn in_authorization(app: &App, parts: &Parts) -> Result<Option<Zeroizing<String>>, Reason> {
-    let value = single(&parts.headers, &header::AUTHORIZATION).map_err(|()| Reason::Malformed)?;
+fn in_authorization(app: &App, headers: &HeaderMap) -> Result<Option<Zeroizing<String>>, Reason> {
+    let value = single(headers, &header::AUTHORIZATION).map_err(|()| Reason::Malformed)?;
     let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(None) };
     match Authorization::parse(value.as_bytes()) {
         Some(Authorization::Bare(text)) => Ok(Some(Zeroizing::new(text.to_owned()))),

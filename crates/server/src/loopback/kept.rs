@@ -4,10 +4,22 @@
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
+use std::time::Instant;
 
+use axum::extract::Request;
+use axum::response::Response;
 use bytes::Bytes;
+use countersign_authority::Sighting;
+use countersign_domain::demand::{Presented, RequestLine};
 use countersign_domain::id::AccountId;
 use countersign_domain::store::Version;
+use countersign_domain::usage::Door;
+use http::{Method, StatusCode, header};
+
+use super::auth::one_text;
+use crate::App;
+use crate::observe::{client, finish};
+use crate::wire::json_text;
 
 /// Most answers that are kept.
 const MOST: usize = 65_536;
@@ -37,6 +49,35 @@ impl Kept {
         }
         answers.insert(id, (version, body.clone()));
     }
+}
+
+/// The one route whose answers are kept.
+const AUTHORIZED: &str = "/v1/Accounts/authorized";
+
+/// The kept answer to a good token, before any router is asked, as at a door. `None`: go the usual way, on which everything
+/// else is seen to.
+pub(crate) fn at_once(app: &App, request: &Request) -> Option<Response> {
+    if request.method() != Method::GET || request.uri().path() != AUTHORIZED {
+        return None;
+    }
+    let started = Instant::now();
+    app.check_loaded().ok()?;
+    let (uri, headers) = (request.uri(), request.headers());
+    let text = one_text(app, uri, headers).ok()??;
+    let target = uri.path_and_query()?.as_str().as_bytes();
+    let sighting = Sighting {
+        door: Door::Api,
+        address: client(app, request),
+        user_agent: headers.get(header::USER_AGENT).map_or(b"", |value| value.as_bytes()),
+        request: Some(RequestLine { method: Method::GET.as_str(), target }),
+    };
+    let granted = app.authority.recognise(&Presented::access(&text)?, sighting)?;
+    let account = granted.known.chain()?.own().copied()?;
+    let mut response = json_text(StatusCode::OK, app.own_accounts.find(account.id, account.version)?);
+    app.note_granted(&granted, sighting);
+    let request_id = app.request_ids.next();
+    finish(app, &request_id, AUTHORIZED, request.method(), started, &mut response);
+    Some(response)
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ use crate::App;
 use error::{no_method, no_such_account};
 
 pub(crate) use error::refuse;
-pub(crate) use kept::Kept;
+pub(crate) use kept::{Kept, at_once};
 pub(crate) use openapi::openapi;
 pub(crate) use path::fold_case;
 

@@ -7,6 +7,7 @@
 )]
 
 mod accounts;
+mod authorized;
 mod bodies;
 mod cloudflare;
 mod documents;
