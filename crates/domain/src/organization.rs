@@ -199,6 +199,8 @@ impl Membership {
 pub struct OrganizationFact {
     /// Which.
     pub id: OrganizationId,
+    /// The account that made it; the organization ends with it.
+    pub owner: AccountId,
     /// Whether anybody may act in it.
     pub active: bool,
     /// Of its row.
@@ -207,7 +209,8 @@ pub struct OrganizationFact {
 
 impl From<&Organization> for OrganizationFact {
     fn from(organization: &Organization) -> Self {
-        Self { id: organization.id, active: organization.active, version: organization.version }
+        let Organization { id, owner, active, version, .. } = *organization;
+        Self { id, owner, active, version }
     }
 }
 

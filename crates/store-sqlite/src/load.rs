@@ -119,8 +119,9 @@ impl Shared {
 
 fn organization(row: &Row<'_>) -> Result<OrganizationFact, Failure> {
     let mut cells = Cells::of(row, "organizations");
-    let (id, active) = (cells.organization_id("id")?, cells.flag("active")?);
-    Ok(OrganizationFact { id, active, version: cells.version("version")? })
+    let (id, owner) = (cells.organization_id("id")?, cells.account_id("owner")?);
+    let active = cells.flag("active")?;
+    Ok(OrganizationFact { id, owner, active, version: cells.version("version")? })
 }
 
 fn membership(row: &Row<'_>) -> Result<MembershipFact, Failure> {

@@ -163,7 +163,7 @@ statements! {
     FIND_ORGANIZATION = concat!("SELECT ", organization_columns!(), " FROM organizations WHERE id = ?1");
     UPDATE_ORGANIZATION =
         "UPDATE organizations SET profile = ?2, active = ?3, updated_at = ?4, version = ?5 WHERE id = ?1";
-    LOAD_ORGANIZATIONS = "SELECT id, active, version FROM organizations";
+    LOAD_ORGANIZATIONS = "SELECT id, owner, active, version FROM organizations";
     COUNT_ORGANIZATIONS =
         "SELECT count(*) FROM memberships WHERE account = ?1 AND consent = 'given' AND disabled = 0";
     /// Made in the order of their ids.

@@ -59,6 +59,11 @@ impl AccountNode {
         std::iter::successors(Some(self), |node| node.parent.as_deref())
     }
 
+    /// Whether it, or one above it, is deleted.
+    pub(super) fn has_ended(&self) -> bool {
+        self.upwards().any(|node| state_of(node.state.load(Ordering::Acquire)) == AccountState::Deleted)
+    }
+
     /// The account and those above it.
     pub(super) fn chain(&self) -> Option<AccountChain> {
         AccountChain::collect(self.upwards().map(Self::fact))

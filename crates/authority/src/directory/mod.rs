@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use account::AccountNode;
-use countersign_domain::account::{AccountChain, AccountFact};
+use countersign_domain::account::{AccountChain, AccountFact, AccountState};
 use countersign_domain::change::FactChange;
 use countersign_domain::fact::{CredentialKey, Fact, Kind};
 use countersign_domain::id::{AccountId, Handle, OrganizationId};
@@ -162,7 +162,10 @@ impl Directory {
             FactChange::AccountGone(id) => {
                 self.accounts.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
             }
-            FactChange::Organization(fact) => self.tenancy().learn_organization(&fact),
+            FactChange::Organization(fact) => {
+                let owner = self.node(fact.owner);
+                self.tenancy().learn_organization(&fact, owner);
+            }
             FactChange::OrganizationGone(id) => self.tenancy().forget_organization(id),
             FactChange::Membership(fact) => self.learn_membership(fact),
             FactChange::MembershipGone { id, version } => self.tenancy().forget_membership(id, version),
@@ -218,6 +221,10 @@ impl Directory {
         let node = accounts.entry(fact.id).or_insert_with(|| Arc::new(AccountNode::new(fact, parent)));
         // The table's lock is held, so nobody else writes here.
         node.learn(fact);
+        drop(accounts);
+        if fact.state == AccountState::Deleted {
+            self.tenancy().end_account();
+        }
     }
 
     fn learn_membership(&self, fact: MembershipFact) {

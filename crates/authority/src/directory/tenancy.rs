@@ -19,47 +19,55 @@ pub(super) struct Tenancy {
     memberships: HashMap<MembershipId, MembershipEntry, RandomState>,
 }
 
-/// An organization of which nothing is known yet is not active.
+/// An organization of which nothing is known yet is not open.
 #[derive(Default)]
 struct OrganizationEntry {
     active: bool,
+    owner: Option<Arc<AccountNode>>,
     version: Option<Version>,
     memberships: HashSet<MembershipId, RandomState>,
+}
+
+impl OrganizationEntry {
+    /// Whether anybody may act in it: it ends with its owner.
+    fn is_open(&self) -> bool {
+        self.active && self.owner.as_ref().is_some_and(|owner| !owner.has_ended())
+    }
 }
 
 struct MembershipEntry {
     fact: MembershipFact,
     account: Arc<AccountNode>,
+    /// Whether it is counted with its account and those above.
+    counted: bool,
 }
 
 impl MembershipEntry {
-    fn count(&self, active: bool) {
-        if active && self.fact.effective {
-            self.account.add_membership(self.fact.organization);
+    /// Counts it, or no longer, as it should be.
+    fn settle(&mut self, is_open: bool) {
+        let should = is_open && self.fact.effective && !self.account.has_ended();
+        match (self.counted, should) {
+            (false, true) => self.account.add_membership(self.fact.organization),
+            (true, false) => self.account.remove_membership(self.fact.organization),
+            (false, false) | (true, true) => {}
         }
-    }
-
-    fn discount(&self, active: bool) {
-        if active && self.fact.effective {
-            self.account.remove_membership(self.fact.organization);
-        }
+        self.counted = should;
     }
 }
 
 impl Tenancy {
-    pub(super) fn learn_organization(&mut self, fact: &OrganizationFact) {
+    /// `owner`: the account of that id.
+    pub(super) fn learn_organization(&mut self, fact: &OrganizationFact, owner: Option<Arc<AccountNode>>) {
         let entry = self.organizations.entry(fact.id).or_default();
         if entry.version.is_some_and(|known| known >= fact.version) {
             return;
         }
-        entry.version = Some(fact.version);
-        if entry.active == fact.active {
-            return;
-        }
-        entry.active = fact.active;
-        for membership in entry.memberships.iter().filter_map(|id| self.memberships.get(id)) {
-            membership.discount(!fact.active);
-            membership.count(fact.active);
+        (entry.version, entry.active, entry.owner) = (Some(fact.version), fact.active, owner);
+        let is_open = entry.is_open();
+        for id in &entry.memberships {
+            if let Some(membership) = self.memberships.get_mut(id) {
+                membership.settle(is_open);
+            }
         }
     }
 
@@ -70,25 +78,35 @@ impl Tenancy {
             return;
         }
         // First what is new, so that nobody who may act is stopped for a moment.
-        let entry = MembershipEntry { fact, account };
-        entry.count(organization.active);
+        let mut entry = MembershipEntry { fact, account, counted: false };
+        entry.settle(organization.is_open());
         organization.memberships.insert(fact.id);
-        if let Some(old) = self.memberships.insert(fact.id, entry) {
-            old.discount(organization.active);
+        if let Some(mut old) = self.memberships.insert(fact.id, entry) {
+            old.settle(false);
         }
     }
 
     pub(super) fn forget_membership(&mut self, id: MembershipId, version: Version) {
         let is_older = self.memberships.get(&id).is_some_and(|known| known.fact.version < version);
-        if is_older && let Some(old) = self.memberships.remove(&id) {
-            let organization = self.organizations.entry(old.fact.organization).or_default();
-            organization.memberships.remove(&id);
-            old.discount(organization.active);
+        if is_older && let Some(mut old) = self.memberships.remove(&id) {
+            old.settle(false);
+            if let Some(organization) = self.organizations.get_mut(&old.fact.organization) {
+                organization.memberships.remove(&id);
+            }
         }
     }
 
     /// Its memberships are gone before it.
     pub(super) fn forget_organization(&mut self, id: OrganizationId) {
         self.organizations.remove(&id);
+    }
+
+    /// An account has ended: nobody acts by its memberships any more, nor in its organizations, nor by or in those of
+    /// accounts below it. Everything is looked at, which takes milliseconds and happens rarely.
+    pub(super) fn end_account(&mut self) {
+        for membership in self.memberships.values_mut() {
+            let organization = self.organizations.get(&membership.fact.organization);
+            membership.settle(organization.is_some_and(OrganizationEntry::is_open));
+        }
     }
 }

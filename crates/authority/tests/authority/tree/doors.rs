@@ -92,9 +92,7 @@ impl Run {
     fn check_organizations(&self, index: usize) -> Result<(), String> {
         let known = &self.model.credentials[index];
         for (number, tenant) in self.model.organizations.iter().enumerate() {
-            let acts = self.model.acts_in(known.account, number, self.ground.sweeps_at_once);
-            let Some(acts) = acts else { continue };
-            let acts = acts && known.organizations.cover(tenant.id);
+            let acts = self.model.acts_in(known.account, number) && known.organizations.cover(tenant.id);
             let demand = Demand { organizations: vec![tenant.id], ..Demand::default() };
             let reason = self.verify(known, known.secret(), &demand);
             if (reason != Some(Reason::WrongOrganization)) != acts {

@@ -115,23 +115,17 @@ impl Model {
         own && self.goes_on(credential.account)
     }
 
-    /// Whether an account may act in an organization: it, or one below, belongs to it. `None`: it no longer belongs,
-    /// because the member or the owner has ended, but that is found out by the sweep.
-    pub(super) fn acts_in(&self, account: usize, organization: usize, sweeps_at_once: bool) -> Option<bool> {
+    /// Whether an account may act in an organization: it, or one below, belongs to it, and neither the member nor the
+    /// owner has ended.
+    pub(super) fn acts_in(&self, account: usize, organization: usize) -> bool {
         let tenant = &self.organizations[organization];
         let counts = |member: &&Member| {
             member.organization == organization
                 && member.is_effective()
                 && self.is_within(member.account, account)
+                && !self.is_gone(member.account)
         };
-        let mut members = self.memberships.iter().filter(counts).peekable();
-        if !tenant.active || members.peek().is_none() {
-            return Some(false);
-        }
-        if !self.is_gone(tenant.owner) && members.any(|member| !self.is_gone(member.account)) {
-            return Some(true);
-        }
-        if sweeps_at_once { Some(false) } else { None }
+        tenant.active && !self.is_gone(tenant.owner) && self.memberships.iter().any(|member| counts(&member))
     }
 
     /// What has ended is swept.

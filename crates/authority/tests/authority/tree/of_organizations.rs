@@ -225,10 +225,10 @@ impl Run {
         }
         let Some(organization) = self.organization() else { return Ok(()) };
         let Tenant { id, owner, .. } = self.model.organizations[organization];
-        let acts = self.model.acts_in(who.account, organization, ground.sweeps_at_once);
+        let acts = self.model.acts_in(who.account, organization);
         if ground.authority.load_organization(asked, id).await.is_ok() {
             must(who.power.covers(organization), "told of an organization left out")?;
-            let is_ours = acts != Some(false) || self.may(who, owner, or_read(ACCOUNTS)).is_ok();
+            let is_ours = acts || self.may(who, owner, or_read(ACCOUNTS)).is_ok();
             must(is_ours, "told of a foreign organization")?;
         }
         if ground.authority.list_memberships(asked, id, 0, 100).await.is_ok() {
