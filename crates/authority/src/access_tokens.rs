@@ -125,7 +125,7 @@ impl Authority {
 
     /// What stems from the caller.
     pub(crate) fn lineage_below(&self, caller: &Caller) -> Result<Lineage, Error> {
-        let lineage = caller.lineage.below(caller.handle, |ancestor| self.directory.knows(*ancestor));
+        let lineage = caller.lineage.below(caller.handle, |ancestor| self.is_live(*ancestor));
         let reason = format!(
             "would stem from more than {} access tokens, each minted by the one before and still alive",
             Lineage::LONGEST

@@ -87,11 +87,17 @@ impl Authority {
     }
 
     async fn new_account(&self, request: AccountRequest) -> Result<NewAccount, Error> {
+        self.must_be_free(&request.email).await?;
         let password = match request.password {
             Some(password) => Some(self.passwords.hash(password).await?),
             None => None,
         };
         Ok(NewAccount { email: request.email, password, profile: request.profile })
+    }
+
+    /// Asked before a password is hashed, which is dear; the store makes sure.
+    async fn must_be_free(&self, email: &Email) -> Result<(), Error> {
+        if self.is_email_unique(email).await? { Ok(()) } else { Err(Error::Taken { field: Field::Email }) }
     }
 
     fn creation(&self, account: &Account) -> Mutation {
@@ -204,7 +210,13 @@ impl Authority {
             let deed = updated(&before, &next);
             match self.replace_account(asked, &before, next.clone(), deed, now).await {
                 Err(Error::Store(StoreError::Stale)) => {}
-                outcome => return outcome.map_err(email_is_taken).map(|()| next),
+                outcome => {
+                    outcome.map_err(email_is_taken)?;
+                    if next.epoch != before.epoch {
+                        self.sweep_ended_a_little().await;
+                    }
+                    return Ok(next);
+                }
             }
         }
         Err(contended())

@@ -22,6 +22,7 @@ mod usage;
 mod verify;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use countersign_domain::caller::{Caller, Permission};
 use countersign_domain::entropy::Entropy;
@@ -59,6 +60,8 @@ pub struct Authority {
     passwords: Passwords,
     /// How often somebody may try to log in.
     throttle: Throttle,
+    /// Whether somebody removes what has just ended.
+    is_sweeping: AtomicBool,
     /// Where texts of access tokens are kept for those who may list them.
     seal: Option<Seal>,
     /// The time.
@@ -88,6 +91,7 @@ impl Authority {
             usage: UsageLog::default(),
             passwords,
             throttle,
+            is_sweeping: AtomicBool::new(false),
             seal: None,
             clock,
             entropy,

@@ -1,7 +1,7 @@
 //! Logging in, and the password by which that is done.
 
 use countersign_domain::access_token::{AccessToken, NewAccessToken, Source};
-use countersign_domain::account::Account;
+use countersign_domain::account::{Account, AccountState};
 use countersign_domain::audit::{Action, Actor, Origin, Subject};
 use countersign_domain::change::{Guard, Mutation};
 use countersign_domain::email::Email;
@@ -38,17 +38,27 @@ impl Authority {
         };
         let hash = account.as_ref().and_then(|account| account.password.as_ref());
         let is_right = self.passwords.verify(password, hash).await?;
-        let account = account.filter(|_| is_right).ok_or(Error::LoginFailed)?;
-        let (token, text) = self.issue_login(&account, ttl, origin).await?;
-        Ok((token, text, account))
+        let mut account = account.filter(|_| is_right).ok_or(Error::LoginFailed)?;
+        for _ in 0..TRIES {
+            if let Some((token, text)) = self.issue_login(&account, ttl, origin).await? {
+                return Ok((token, text, account));
+            }
+            // Another account since: as long as its password is the one that was compared, that does not matter.
+            let now = self.store.find_account(account.id).await?;
+            let same =
+                now.filter(|now| now.password == account.password && now.state == AccountState::Enabled);
+            account = same.ok_or(Error::LoginFailed)?;
+        }
+        Err(Error::LoginFailed)
     }
 
+    /// `None`: the account is another one since its password was looked at, or is stopped.
     async fn issue_login(
         &self,
         account: &Account,
         ttl: Ttl,
         origin: &Origin,
-    ) -> Result<(AccessToken, Secret), Error> {
+    ) -> Result<Option<(AccessToken, Secret)>, Error> {
         let now = self.clock.now();
         let new = NewAccessToken {
             account: account.id,
@@ -69,9 +79,8 @@ impl Authority {
             origin,
         };
         match self.apply_as(author, mutation, issued(&token), now).await {
-            // The account is stopped, or another one since its password was looked at.
-            Err(StoreError::GuardFailed | StoreError::Stale) => Err(Error::LoginFailed),
-            outcome => Ok(outcome.map(|()| (token, text))?),
+            Err(StoreError::GuardFailed | StoreError::Stale) => Ok(None),
+            outcome => Ok(outcome.map(|()| Some((token, text)))?),
         }
     }
 
@@ -83,8 +92,8 @@ impl Authority {
         }
         must_be_unrestricted(asked)?;
         let account = self.load_row(asked.account).await?;
-        // A stolen token must not be a way to guess the password.
-        self.throttle.check(account.email.as_str(), asked.origin.address)?;
+        // A stolen token must not be a way to guess the password. Strangers who try to log in must not stop it.
+        self.throttle.check(&format!("change {}", account.id), asked.origin.address)?;
         if !self.passwords.verify(old, account.password.as_ref()).await? {
             return Err(Error::invalid(Field::OldPassword, "is not the password of the account"));
         }
@@ -104,7 +113,11 @@ impl Authority {
             };
             match self.replace_account(asked, &before, next, deed, now).await {
                 Err(Error::Store(StoreError::Stale)) => {}
-                outcome => return outcome,
+                outcome => {
+                    outcome?;
+                    self.sweep_ended_a_little().await;
+                    return Ok(());
+                }
             }
         }
         Err(contended())

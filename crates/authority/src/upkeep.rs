@@ -1,5 +1,6 @@
 //! What has to be done from time to time. The binary calls these; nothing here has a clock of its own.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use countersign_domain::error::causes;
@@ -68,9 +69,14 @@ impl Authority {
     /// Removes some of what has ended just now, so that lists do not show it. What is left is for [`Authority::sweep`];
     /// the doors refuse it already, so that this may fail.
     pub(crate) async fn sweep_ended_a_little(&self) {
+        // One at a time: many ends at once must not fill the queue of what waits behind changes.
+        if self.is_sweeping.swap(true, Ordering::AcqRel) {
+            return;
+        }
         if let Err(error) = self.store.sweep_ended(ROWS_A_SWEEP).await {
             tracing::warn!(error = %causes(&error), "what has ended is not swept yet");
         }
+        self.is_sweeping.store(false, Ordering::Release);
     }
 
     /// Removes what is past its time, in small batches so that changes are not delayed. Gives how many rows.

@@ -8,7 +8,7 @@ use countersign_domain::caller::Caller;
 use countersign_domain::demand::{Circumstances, Demand, Presented, RequestLine};
 use countersign_domain::error::Denial;
 use countersign_domain::fact::{Bearer, CredentialKey, Kind};
-use countersign_domain::id::{AccountId, OrganizationId, TokenRef};
+use countersign_domain::id::{AccountId, Handle, OrganizationId, TokenRef};
 use countersign_domain::time::Timestamp;
 use countersign_domain::usage::Door;
 use countersign_domain::verdict::{Grant, Reason, Standing, Verdict, check_live, judge};
@@ -122,6 +122,15 @@ impl Authority {
             let standing = self.standing(&known, chain.as_ref(), &[]);
             known.fact.version == caller.version
                 && check_live(&known.fact, &standing, self.clock.now()).is_ok()
+        })
+    }
+
+    /// Whether an access token would be accepted from one who has its text.
+    pub(crate) fn is_live(&self, handle: Handle) -> bool {
+        let known = self.directory.find(&CredentialKey::Handle(handle));
+        known.is_some_and(|known| {
+            let chain = known.chain();
+            check_live(&known.fact, &self.standing(&known, chain.as_ref(), &[]), self.clock.now()).is_ok()
         })
     }
 

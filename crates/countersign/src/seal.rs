@@ -41,13 +41,24 @@ pub(crate) fn load(data: &Path, entropy: &dyn Entropy, lookup: Lookup<'_>) -> an
 
 /// Makes the file, unless it is there.
 fn make(path: &Path, entropy: &dyn Entropy) -> anyhow::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
     let mut key = Zeroizing::new([0; KEY]);
     entropy.fill(&mut *key);
     let text = Zeroizing::new(STANDARD.encode(*key));
     let write = || -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        // Whole or not at all: an empty file would stop every start that follows.
+        let new = path.with_extension("new");
+        match std::fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
         writeln!(file, "{}", *text)?;
         file.sync_all()?;
+        std::fs::hard_link(&new, path)?;
+        std::fs::remove_file(&new)?;
         path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
     };
     match write() {

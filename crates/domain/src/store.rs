@@ -187,6 +187,9 @@ pub struct MembershipQuery {
     pub limit: u32,
 }
 
+/// Most tokens that were ended with their descendants and wait for the sweep; one more is `Busy`.
+pub const MOST_CUTS: u32 = 1_000;
+
 /// What one turn of [`Store::sweep_ended`] did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SweptEnded {
@@ -274,7 +277,8 @@ pub struct RootToken {
 ///     time, at most as many as asked; the newest record stays, and no revision is used twice.
 /// 15. An access token of an earlier epoch than its account's guards nothing, and none is issued for another epoch
 ///     (`Stale`). The token that a replaced account keeps must be there with the version before (`Stale`).
-/// 16. What stems from a token that was ended with its descendants guards nothing.
+/// 16. What stems from a token that was ended with its descendants guards nothing. At most [`MOST_CUTS`] such ends wait
+///     for the sweep; one more is `Busy`.
 /// 17. `sweep_ended` removes, in turns that each look at about as many rows as asked: deleted accounts with all that is
 ///     theirs or below them, access tokens of earlier epochs, and what stems from tokens that were ended with their
 ///     descendants; nothing else. Everything is published as gone. Until then lists and counts may still have it.

@@ -4,8 +4,8 @@
 ALTER TABLE accounts ADD COLUMN password TEXT;
 -- What it says of itself: a JSON object that nothing here reads.
 ALTER TABLE accounts ADD COLUMN profile TEXT NOT NULL DEFAULT '{}';
--- It and everything below it wait to be swept.
-ALTER TABLE accounts ADD COLUMN deleted INTEGER NOT NULL DEFAULT 0 CHECK (deleted IN (0, 1));
+-- It and everything below it wait to be swept. 1: what is below it is not marked yet; 2: it is.
+ALTER TABLE accounts ADD COLUMN deleted INTEGER NOT NULL DEFAULT 0 CHECK (deleted IN (0, 1, 2));
 -- Access tokens of an earlier one have ended.
 ALTER TABLE accounts ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE accounts ADD COLUMN updated_at INTEGER NOT NULL DEFAULT 0;
@@ -20,7 +20,7 @@ UPDATE accounts SET
 
 DROP INDEX accounts_parent;
 CREATE INDEX accounts_by_parent ON accounts (parent, deleted, created_at, id) WHERE parent IS NOT NULL;
-CREATE INDEX accounts_deleted ON accounts (id) WHERE deleted = 1;
+CREATE INDEX accounts_deleted ON accounts (deleted, id) WHERE deleted > 0;
 
 CREATE TABLE organizations (
     id BLOB PRIMARY KEY NOT NULL CHECK (length(id) = 16),
@@ -65,7 +65,7 @@ ALTER TABLE access_tokens ADD COLUMN source TEXT NOT NULL DEFAULT 'issued';
 UPDATE access_tokens SET source = 'root' WHERE handle IN (SELECT handle FROM root_tokens);
 
 -- For the limit of what comes from logging in.
-CREATE INDEX access_tokens_of_logins ON access_tokens (account, expires_at) WHERE source = 'login';
+CREATE INDEX access_tokens_of_logins ON access_tokens (account, expires_at, epoch) WHERE source = 'login';
 
 -- Accounts whose access tokens of earlier epochs are being swept, and the last token that was looked at.
 CREATE TABLE epoch_sweeps (
@@ -74,9 +74,18 @@ CREATE TABLE epoch_sweeps (
     handle BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Access tokens that were ended with their descendants, and the last rows that were looked at to sweep those.
+-- Access tokens that were ended with their descendants, and whether those are being swept. What comes meanwhile waits for
+-- the next walk through the tokens, of which the last rows that were looked at are kept.
 CREATE TABLE cuts (
     handle BLOB PRIMARY KEY NOT NULL CHECK (length(handle) = 22),
-    service_tokens_to INTEGER NOT NULL DEFAULT 0,
-    access_tokens_to INTEGER NOT NULL DEFAULT 0
+    walking INTEGER NOT NULL DEFAULT 0 CHECK (walking IN (0, 1))
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX cuts_walking ON cuts (handle) WHERE walking = 1;
+
+CREATE TABLE cut_walk (
+    service_tokens_to INTEGER NOT NULL,
+    access_tokens_to INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO cut_walk VALUES (0, 0);

@@ -8,7 +8,7 @@ use countersign_domain::change::{Change, Guard, Mutation};
 use countersign_domain::id::{AccountId, ClientId, Handle, ServiceTokenId, TokenRef};
 use countersign_domain::lineage::Lineage;
 use countersign_domain::service_token::ServiceToken;
-use countersign_domain::store::{Revision, StoreError, Version};
+use countersign_domain::store::{MOST_CUTS, Revision, StoreError, Version};
 use rusqlite::{Connection, Params, Row, params};
 
 use crate::accounts::{self, find_chain};
@@ -174,6 +174,7 @@ fn mutate(connection: &Connection, mutation: &Mutation, tally: &mut Tally) -> Re
             let row = row.ok_or(StoreError::NotFound)?;
             check_version(row.version, *expected)?;
             if *descendants {
+                check_room_for_cut(connection)?;
                 run(connection, sql::INSERT_CUT, [handle_bytes(handle)])?;
             }
             delete_access_token(connection, &row, handle).map(|shift| vec![shift])
@@ -192,6 +193,12 @@ fn check_room_for_login(connection: &Connection, token: &AccessToken, limit: u32
         Cells::of(row, "access_tokens").number::<u32>("count")
     })?;
     if held.unwrap_or(0) < limit { Ok(()) } else { Err(StoreError::LimitReached { limit }.into()) }
+}
+
+/// Each is kept in memory by every node, and asked for by every door until it is swept.
+fn check_room_for_cut(connection: &Connection) -> Result<(), Failure> {
+    let held = find(connection, sql::COUNT_CUTS, [], |row| Cells::of(row, "cuts").number::<u32>("count"))?;
+    if held.unwrap_or(0) < MOST_CUTS { Ok(()) } else { Err(StoreError::Busy.into()) }
 }
 
 pub(crate) fn check_version(version: Version, expected: Version) -> Result<(), StoreError> {

@@ -1,11 +1,14 @@
 //! The sweep of what has ended by a mark: one row was changed, and everything that it stands for is refused from then
 //! on; here the rows go, a few at a time.
 
+use std::collections::BTreeSet;
+
 use countersign_domain::account::Epoch;
 use countersign_domain::change::FactChange;
 use countersign_domain::email::Email;
 use countersign_domain::fact::CredentialKey;
 use countersign_domain::id::{AccountId, Handle, MembershipId, OrganizationId, ServiceTokenId, TokenRef};
+use countersign_domain::lineage::Lineage;
 use countersign_domain::store::{SweptEnded, Version};
 use countersign_domain::time::Timestamp;
 use rusqlite::{Connection, Params, Row, params};
@@ -18,6 +21,11 @@ use crate::pages::Key;
 use crate::row::Cells;
 use crate::sql;
 use crate::tally::{Shift, Tally};
+
+/// Of a deleted account: what is below it is not marked yet.
+const CHILDREN_NOT_MARKED: i64 = 1;
+/// Of a deleted account: what is below it is marked.
+const CHILDREN_MARKED: i64 = 2;
 
 /// One turn: everything that has ended, until about `limit` rows were looked at.
 pub(crate) fn sweep(batch: &mut Batch<'_>, limit: u32) -> Result<(SweptEnded, Vec<FactChange>), Failure> {
@@ -41,31 +49,50 @@ struct Sweep<'c> {
 impl Sweep<'_> {
     /// Whether nothing of a deleted account is left.
     fn deleted_accounts(&mut self) -> Result<bool, Failure> {
+        // First all that is below: what has nothing below it goes first.
         while self.left > 0 {
-            if self.delete_orphans()? {
-                continue;
-            }
-            let Some(account) = self.find_deleted_leaf()? else { return Ok(true) };
-            self.empty(account)?;
+            let Some(account) = self.find_deleted(CHILDREN_NOT_MARKED)? else { break };
+            self.delete_children(account)?;
+        }
+        while self.left > 0 {
+            let Some(account) = self.find_deleted(CHILDREN_MARKED)? else { return Ok(true) };
+            let leaf = self.find_leaf(account)?;
+            self.empty(leaf)?;
         }
         Ok(false)
     }
 
-    /// What stands below a deleted account is deleted; gives whether there was anything.
-    fn delete_orphans(&mut self) -> Result<bool, Failure> {
-        let orphans = self.list(sql::FIND_ORPHANED_ACCOUNTS, [self.left], |row| {
+    fn find_deleted(&self, mark: i64) -> Result<Option<AccountId>, Failure> {
+        find(self.connection, sql::FIND_DELETED, [mark], |row| Cells::of(row, "accounts").account_id("id"))
+    }
+
+    /// What stands below a deleted account is deleted.
+    fn delete_children(&mut self, account: AccountId) -> Result<(), Failure> {
+        let asked = self.left;
+        let children = self.list(sql::LIST_CHILDREN, params![account.as_bytes(), asked], |row| {
             Cells::of(row, "accounts").account_id("id")
         })?;
-        for id in &orphans {
+        for id in &children {
             let email = Email::of_deleted(*id);
             run(self.connection, sql::DELETE_ORPHAN, params![id.as_bytes(), email.as_str()])?;
         }
-        self.looked_at(orphans.len());
-        Ok(!orphans.is_empty())
+        if children.len() < asked as usize {
+            run(self.connection, sql::CHILDREN_ARE_DELETED, [account.as_bytes()])?;
+        }
+        self.looked_at(children.len().max(1));
+        Ok(())
     }
 
-    fn find_deleted_leaf(&self) -> Result<Option<AccountId>, Failure> {
-        find(self.connection, sql::FIND_DELETED_LEAF, [], |row| Cells::of(row, "accounts").account_id("id"))
+    /// One that has nothing below it: a tree is a few levels deep.
+    fn find_leaf(&self, mut account: AccountId) -> Result<AccountId, Failure> {
+        let child = |account: AccountId| {
+            let read = |row: &Row<'_>| Cells::of(row, "accounts").account_id("id");
+            find(self.connection, sql::FIND_CHILD, [account.as_bytes()], read)
+        };
+        while let Some(below) = child(account)? {
+            account = below;
+        }
+        Ok(account)
     }
 
     /// Removes what is the account's, and the account when that is all gone.
@@ -223,36 +250,44 @@ impl Sweep<'_> {
     }
 
     /// Whether nothing is left that stems from a token that was ended with its descendants. There is no index for it:
-    /// it would be paid for by every issue, and such an end is rare.
+    /// it would be paid for by every issue, and such an end is rare. One walk through the tokens serves all such ends
+    /// that there are when it begins.
     fn cuts(&mut self) -> Result<bool, Failure> {
         while self.left > 0 {
-            let cut = find(self.connection, sql::FIND_CUT, [], |row| {
-                let mut cells = Cells::of(row, "cuts");
-                let handle = cells.handle("handle")?;
-                Ok(Cut {
-                    handle,
-                    service_tokens_to: cells.integer("service_tokens_to")?,
-                    access_tokens_to: cells.integer("access_tokens_to")?,
-                })
+            let cuts =
+                self.list(sql::LIST_WALKING_CUTS, [], |row| Cells::of(row, "cuts").handle("handle"))?;
+            if cuts.is_empty() {
+                if run(self.connection, sql::BEGIN_CUT_WALK, [])? == 0 {
+                    return Ok(true);
+                }
+                run(self.connection, sql::SET_CUT_WALK, [0, 0])?;
+                continue;
+            }
+            let cuts: BTreeSet<Handle> = cuts.into_iter().collect();
+            let walk = find(self.connection, sql::FIND_CUT_WALK, [], |row| {
+                let mut cells = Cells::of(row, "cut_walk");
+                Ok((cells.integer("service_tokens_to")?, cells.integer("access_tokens_to")?))
             })?;
-            let Some(mut cut) = cut else { return Ok(true) };
-            let handle = handle_bytes(&cut.handle).to_vec();
-            if self.service_tokens_below(&mut cut)? && self.access_tokens_below(&mut cut)? {
-                run(self.connection, sql::HEAL_CUT, [handle])?;
-                self.gone.push(FactChange::CutHealed(cut.handle));
-            } else {
-                let to = params![handle, cut.service_tokens_to, cut.access_tokens_to];
-                run(self.connection, sql::ADVANCE_CUT, to)?;
+            let (service_tokens_to, access_tokens_to) = walk.unwrap_or_default();
+            let service_tokens_to = self.service_tokens_below(&cuts, service_tokens_to)?;
+            let access_tokens_to = self.access_tokens_below(&cuts, access_tokens_to)?;
+            match (service_tokens_to, access_tokens_to) {
+                (Walked::Whole, Walked::Whole) => {
+                    run(self.connection, sql::END_CUT_WALK, [])?;
+                    self.gone.extend(cuts.into_iter().map(FactChange::CutHealed));
+                }
+                (service_tokens, access_tokens) => {
+                    let to = [service_tokens.position(), access_tokens.position()];
+                    run(self.connection, sql::SET_CUT_WALK, to)?;
+                }
             }
         }
         Ok(false)
     }
 
-    /// Whether there are no more rows to look at.
-    fn service_tokens_below(&mut self, cut: &mut Cut) -> Result<bool, Failure> {
+    fn service_tokens_below(&mut self, cuts: &BTreeSet<Handle>, from: i64) -> Result<Walked, Failure> {
         let asked = self.left;
-        let rows = params![cut.service_tokens_to, asked];
-        let looked_at = self.list(sql::LIST_SERVICE_TOKEN_LINEAGES, rows, |row| {
+        let looked_at = self.list(sql::LIST_SERVICE_TOKEN_LINEAGES, params![from, asked], |row| {
             let mut cells = Cells::of(row, "service_tokens");
             let (rowid, lineage) = (cells.integer("rowid")?, cells.lineage()?);
             let row = ServiceTokenRow {
@@ -266,32 +301,27 @@ impl Sweep<'_> {
             Ok((row, lineage))
         })?;
         self.looked_at(looked_at.len());
-        cut.service_tokens_to = looked_at.last().map_or(cut.service_tokens_to, |(row, _)| row.rowid);
-        let is_last = looked_at.len() < asked as usize;
-        let below = looked_at.into_iter().filter(|(_, lineage)| lineage.handles().contains(&cut.handle));
+        let walked =
+            Walked::of(looked_at.len() < asked as usize, looked_at.last().map(|(row, _)| row.rowid), from);
+        let below = looked_at.into_iter().filter(|(_, lineage)| is_below(lineage, cuts));
         self.remove_service_tokens(below.map(|(row, _)| row).collect())?;
-        Ok(is_last)
+        Ok(walked)
     }
 
-    /// Whether there are no more rows to look at.
-    fn access_tokens_below(&mut self, cut: &mut Cut) -> Result<bool, Failure> {
-        if self.left == 0 {
-            return Ok(false);
-        }
+    fn access_tokens_below(&mut self, cuts: &BTreeSet<Handle>, from: i64) -> Result<Walked, Failure> {
         let asked = self.left;
-        let rows = params![cut.access_tokens_to, asked];
-        let looked_at = self.list(sql::LIST_ACCESS_TOKEN_LINEAGES, rows, |row| {
+        let looked_at = self.list(sql::LIST_ACCESS_TOKEN_LINEAGES, params![from, asked], |row| {
             let mut cells = Cells::of(row, "access_tokens");
             let (rowid, lineage) = (cells.integer("rowid")?, cells.lineage()?);
             let (account, handle) = (cells.account_id("account")?, cells.handle("handle")?);
             Ok((handle, AccessTokenRow { rowid, account, version: cells.version("version")? }, lineage))
         })?;
         self.looked_at(looked_at.len());
-        cut.access_tokens_to = looked_at.last().map_or(cut.access_tokens_to, |(_, row, _)| row.rowid);
-        let is_last = looked_at.len() < asked as usize;
-        let below = looked_at.into_iter().filter(|(.., lineage)| lineage.handles().contains(&cut.handle));
+        let walked =
+            Walked::of(looked_at.len() < asked as usize, looked_at.last().map(|(_, row, _)| row.rowid), from);
+        let below = looked_at.into_iter().filter(|(.., lineage)| is_below(lineage, cuts));
         self.remove_access_tokens(below.map(|(handle, row, _)| (handle, row)).collect())?;
-        Ok(is_last)
+        Ok(walked)
     }
 
     fn list<T>(
@@ -324,9 +354,29 @@ struct ServiceTokenRow {
     version: Version,
 }
 
-/// A token that was ended with its descendants, and how far the tables were looked through for those.
-struct Cut {
-    handle: Handle,
-    service_tokens_to: i64,
-    access_tokens_to: i64,
+/// How far a table was looked through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Walked {
+    /// To its end.
+    Whole,
+    /// To this row.
+    To(i64),
+}
+
+impl Walked {
+    fn of(is_whole: bool, last: Option<i64>, from: i64) -> Self {
+        if is_whole { Self::Whole } else { Self::To(last.unwrap_or(from)) }
+    }
+
+    /// From where to go on. Nothing comes behind the end that would have to be swept: its guard would not hold.
+    const fn position(self) -> i64 {
+        match self {
+            Self::Whole => i64::MAX,
+            Self::To(row) => row,
+        }
+    }
+}
+
+fn is_below(lineage: &Lineage, cuts: &BTreeSet<Handle>) -> bool {
+    lineage.handles().iter().any(|handle| cuts.contains(handle))
 }

@@ -125,24 +125,24 @@ statements! {
     INSERT_CUT = "INSERT INTO cuts (handle) VALUES (?1) ON CONFLICT DO NOTHING";
     IS_CUT = "SELECT 1 FROM cuts WHERE handle = ?1";
     LOAD_CUTS = "SELECT handle FROM cuts";
-    FIND_CUT = "SELECT handle, service_tokens_to, access_tokens_to FROM cuts LIMIT 1";
-    ADVANCE_CUT = "UPDATE cuts SET service_tokens_to = ?2, access_tokens_to = ?3 WHERE handle = ?1";
-    HEAL_CUT = "DELETE FROM cuts WHERE handle = ?1";
+    COUNT_CUTS = "SELECT count(*) FROM cuts";
+    LIST_WALKING_CUTS = "SELECT handle FROM cuts INDEXED BY cuts_walking WHERE walking = 1";
+    BEGIN_CUT_WALK = "UPDATE cuts SET walking = 1";
+    END_CUT_WALK = "DELETE FROM cuts WHERE walking = 1";
+    FIND_CUT_WALK = "SELECT service_tokens_to, access_tokens_to FROM cut_walk";
+    SET_CUT_WALK = "UPDATE cut_walk SET service_tokens_to = ?1, access_tokens_to = ?2";
     LIST_SERVICE_TOKEN_LINEAGES =
         "SELECT rowid, lineage, account, id, client_id, created_at, version FROM service_tokens \
          WHERE rowid > ?1 ORDER BY rowid LIMIT ?2";
     LIST_ACCESS_TOKEN_LINEAGES =
         "SELECT rowid, lineage, account, handle, version FROM access_tokens WHERE rowid > ?1 ORDER BY rowid LIMIT ?2";
 
-    FIND_ORPHANED_ACCOUNTS =
-        "SELECT below.id FROM accounts AS above INDEXED BY accounts_deleted \
-         CROSS JOIN accounts AS below INDEXED BY accounts_by_parent \
-         ON below.parent = above.id AND below.deleted = 0 WHERE above.deleted = 1 LIMIT ?1";
+    FIND_DELETED = "SELECT id FROM accounts INDEXED BY accounts_deleted WHERE deleted > 0 AND deleted = ?1 LIMIT 1";
+    LIST_CHILDREN = "SELECT id FROM accounts WHERE parent = ?1 AND deleted = 0 LIMIT ?2";
+    FIND_CHILD = "SELECT id FROM accounts WHERE parent = ?1 LIMIT 1";
     DELETE_ORPHAN =
         "UPDATE accounts SET deleted = 1, email = ?2, password = NULL, profile = '{}' WHERE id = ?1";
-    FIND_DELETED_LEAF =
-        "SELECT id FROM accounts INDEXED BY accounts_deleted WHERE deleted = 1 AND NOT EXISTS \
-         (SELECT 1 FROM accounts AS below WHERE below.parent = accounts.id) LIMIT 1";
+    CHILDREN_ARE_DELETED = "UPDATE accounts SET deleted = 2 WHERE id = ?1";
     LIST_SERVICE_TOKENS_OF_DELETED =
         "SELECT rowid, id, client_id, created_at, version FROM service_tokens WHERE account = ?1 \
          ORDER BY created_at, id LIMIT ?2";
@@ -269,7 +269,8 @@ statements! {
     FIND_CALLER = "SELECT account, version, epoch, lineage FROM access_tokens WHERE handle = ?1";
     COUNT_LOGINS =
         "SELECT count(*) FROM access_tokens INDEXED BY access_tokens_of_logins \
-         WHERE source = 'login' AND account = ?1 AND expires_at > ?2";
+         WHERE source = 'login' AND account = ?1 AND expires_at > ?2 \
+         AND epoch >= (SELECT epoch FROM accounts WHERE id = ?1)";
     DELETE_ACCESS_TOKEN = "DELETE FROM access_tokens WHERE rowid = ?1";
     ACCESS_TOKEN_EXISTS = "SELECT 1 FROM access_tokens WHERE handle = ?1";
     FIND_ACCESS_TOKEN = concat!(

@@ -136,11 +136,6 @@ impl Directory {
         table.find(hash, |known| known.fact.key() == *key).cloned()
     }
 
-    /// Whether there is an access token of this handle.
-    pub(crate) fn knows(&self, handle: Handle) -> bool {
-        self.find(&CredentialKey::Handle(handle)).is_some()
-    }
-
     /// Whether the account may act in the organization right now.
     pub(crate) fn acts_in(&self, account: AccountId, organization: OrganizationId) -> bool {
         self.node(account).is_some_and(|node| node.acts_in(organization))

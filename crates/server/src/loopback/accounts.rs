@@ -16,7 +16,7 @@ use super::account_body::{AccountInput, AccountOutput};
 use super::auth::{Anybody, Asking, Calling};
 use super::error::Failures;
 use super::failure::Failure;
-use super::filter::Paging;
+use super::filter::{Paging, Unfiltered};
 use crate::App;
 use crate::wire::{json_answer, json_body, json_text};
 
@@ -126,7 +126,11 @@ pub(super) fn counted(mut response: Response, total: u64) -> Response {
     responses((status = 200, description = "how many", body = Count), Failures),
     tag = "accounts"
 )]
-pub(super) async fn count(State(app): State<Arc<App>>, calling: Calling) -> Result<Response, Failure> {
+pub(super) async fn count(
+    State(app): State<Arc<App>>,
+    calling: Calling,
+    Unfiltered: Unfiltered,
+) -> Result<Response, Failure> {
     let page = app.authority.list_accounts(calling.asked(), 0, 0).await?;
     Ok(json_answer(StatusCode::OK, &Count { count: page.total }))
 }

@@ -162,7 +162,7 @@ fn optional_text(object: &mut Map<String, Value>, name: &'static str) -> Result<
     }
 }
 
-/// `POST /v1/Accounts/impersonate`: a token to act in the name of an account below the caller's.
+/// `POST /v1/Accounts/impersonate`: a token to act in the name of the caller's account or one below.
 ///
 /// Needs `countersign:access-tokens:write`; the new token is within the caller's in every dimension.
 #[utoipa::path(

@@ -81,6 +81,10 @@ async fn a_tree_of_accounts() {
     assert_eq!(refused.status, 400);
     let count = world.get("/v1/Accounts/count").bearer(&token).send().await;
     count.assert(200, json!({"count": 1}));
+    for query in ["where[email]=x", "filter={}", "where=%7B%7D"] {
+        let refused = world.get(&format!("/v1/Accounts/count?{query}")).bearer(&token).send().await;
+        assert_eq!(refused.status, 400, "{query}: {}", refused.body);
+    }
 }
 
 fn service_tokens_like(account: &str) -> String {

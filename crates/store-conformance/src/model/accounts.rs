@@ -23,11 +23,14 @@ impl State {
         self.accounts.values().filter(is_child)
     }
 
+    pub(super) fn is_of_earlier_epoch(&self, token: &AccessToken) -> bool {
+        self.accounts.get(&token.account).is_none_or(|account| token.epoch < account.epoch)
+    }
+
     /// Whether the token ended with others.
     pub(super) fn has_ended(&self, token: &AccessToken) -> bool {
-        let is_of_earlier_epoch =
-            self.accounts.get(&token.account).is_none_or(|account| token.epoch < account.epoch);
-        is_of_earlier_epoch || token.lineage.handles().iter().any(|handle| self.cuts.contains(handle))
+        self.is_of_earlier_epoch(token)
+            || token.lineage.handles().iter().any(|handle| self.cuts.contains(handle))
     }
 
     pub(super) fn check_epoch(&self, token: &AccessToken) -> Result<(), StoreError> {

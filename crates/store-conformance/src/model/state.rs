@@ -10,7 +10,7 @@ use countersign_domain::fact::CredentialKey;
 use countersign_domain::id::{AccountId, Handle, MembershipId, OrganizationId, ServiceTokenId, TokenRef};
 use countersign_domain::organization::{Membership, Organization};
 use countersign_domain::service_token::{SecretVersion, ServiceToken};
-use countersign_domain::store::{Revision, StoreError, Version};
+use countersign_domain::store::{MOST_CUTS, Revision, StoreError, Version};
 use countersign_domain::time::Timestamp;
 use countersign_domain::usage::{Refusals, Usage};
 
@@ -140,17 +140,20 @@ impl State {
                 let expired = of_account().filter(|held| held.expires_at <= token.created_at).count();
                 let held = of_account().count() - expired.min(limits.all as usize);
                 self.check_room(token.account, held, limits.all)?;
-                let live_login =
-                    |held: &&AccessToken| held.source == Source::Login && held.expires_at > token.created_at;
+                let live_login = |held: &&AccessToken| {
+                    let is_current = !self.is_of_earlier_epoch(held);
+                    held.source == Source::Login && held.expires_at > token.created_at && is_current
+                };
                 let is_full = of_account().filter(live_login).count() >= limits.of_logins as usize;
                 let limit = limits.of_logins;
                 ensure(token.source != Source::Login || !is_full, StoreError::LimitReached { limit })?;
                 self.check_epoch(token)?;
                 ensure(!self.access_tokens.contains_key(&token.handle), StoreError::Duplicate)
             }
-            Mutation::RevokeAccessToken { account, handle, expected, .. } => {
+            Mutation::RevokeAccessToken { account, handle, expected, descendants } => {
                 let row = self.access_tokens.get(handle).filter(|row| row.account == *account);
-                check_version(row.map(|row| row.version), *expected)
+                check_version(row.map(|row| row.version), *expected)?;
+                ensure(!descendants || self.cuts.len() < MOST_CUTS as usize, StoreError::Busy)
             }
             Mutation::SetRootToken { token, retire } => self.check_root_token(token, *retire),
         }

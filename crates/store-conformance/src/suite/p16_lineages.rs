@@ -4,7 +4,7 @@ use countersign_domain::access_token::AccessToken;
 use countersign_domain::change::{Guard, Mutation};
 use countersign_domain::lifetime::Ttl;
 use countersign_domain::lineage::Lineage;
-use countersign_domain::store::StoreError;
+use countersign_domain::store::{MOST_CUTS, StoreError};
 
 use crate::world::{LIMIT, Make, World, assert_refused, must};
 
@@ -36,6 +36,22 @@ pub async fn promise_16(make: Make<'_>) {
     assert_eq!(must(world.store.find_access_token(world.root.id, grandchild.handle).await), None);
     assert_eq!(must(world.store.find_access_token(world.root.id, other.handle).await), Some(other));
     assert_eq!(world.sweep_ended(2).await, 0);
+    some_ends_wait(&world).await;
+}
+
+/// How many ends of tokens with their descendants wait for the sweep is bounded; an end alone always goes.
+async fn some_ends_wait(world: &World) {
+    for _ in 0..MOST_CUTS {
+        let token = world.issue_access(&world.root, Ttl::DEFAULT).await;
+        must(world.revoke_descendants(&token).await);
+    }
+    let one_more = world.issue_access(&world.root, Ttl::DEFAULT).await;
+    assert_refused!(world.revoke_descendants(&one_more).await, StoreError::Busy);
+    must(world.revoke_access(&one_more).await);
+
+    let another = world.issue_access(&world.root, Ttl::DEFAULT).await;
+    world.sweep_ended(100).await;
+    must(world.revoke_descendants(&another).await);
 }
 
 fn lineage(of: &[&AccessToken]) -> Lineage {

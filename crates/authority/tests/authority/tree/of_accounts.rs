@@ -266,7 +266,10 @@ impl Run {
         }
         let filter = AuditFilter { account: Some(id), limit: 10, ..AuditFilter::default() };
         if let Ok(page) = authority.list_audit(&who.caller, filter).await {
-            self.may(who, place, AUDIT)?;
+            // What was done to an account that is gone stays known to the operator.
+            if who.account != 0 || !self.model.is_gone(place) {
+                self.may(who, place, AUDIT)?;
+            }
             must(page.records.iter().all(|record| record.entry.account == id), "told of another audit")?;
         }
         self.look_at_others(who)?;

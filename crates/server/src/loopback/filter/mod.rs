@@ -64,6 +64,23 @@ impl Paging {
     }
 }
 
+/// Nothing that would count other rows than the client means.
+#[derive(Debug)]
+pub(super) struct Unfiltered;
+
+impl<S: Sync> FromRequestParts<S> for Unfiltered {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        let query = parts.uri.query().unwrap_or_default();
+        let name = |name: &str| name.split('[').next().is_some_and(|name| matches!(name, "where" | "filter"));
+        if form_urlencoded::parse(query.as_bytes()).any(|(given, _)| name(&given)) {
+            return Err(Failure::Malformed("A count has no filter here".into()));
+        }
+        Ok(Self)
+    }
+}
+
 /// The properties of the filter in a query; none without one. Other parameters are ignored, as in LoopBack.
 fn properties_of_query(query: &str) -> Result<Map<String, Value>, Failure> {
     let decode = |pair| decoded(pair).ok_or(BracketFault::Undecodable);
