@@ -22,7 +22,6 @@ mod usage;
 mod verify;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use countersign_domain::caller::{Caller, Permission};
 use countersign_domain::entropy::Entropy;
@@ -31,6 +30,7 @@ use countersign_domain::id::AccountId;
 use countersign_domain::lifetime::Lifetime;
 use countersign_domain::store::{Revision, SharedStore, StoreError};
 use countersign_domain::time::{Clock, Timestamp};
+use tokio::sync::Semaphore;
 
 pub use access_tokens::{AccessTokenList, AccessTokenRequest};
 pub use accounts::{AccountPatch, AccountRequest, AccountStep};
@@ -60,8 +60,8 @@ pub struct Authority {
     passwords: Passwords,
     /// How often somebody may try to log in.
     throttle: Throttle,
-    /// Whether somebody removes what has just ended.
-    is_sweeping: AtomicBool,
+    /// Held by who removes what has just ended.
+    sweeper: Semaphore,
     /// Where texts of access tokens are kept for those who may list them.
     seal: Option<Seal>,
     /// The time.
@@ -91,7 +91,7 @@ impl Authority {
             usage: UsageLog::default(),
             passwords,
             throttle,
-            is_sweeping: AtomicBool::new(false),
+            sweeper: Semaphore::new(1),
             seal: None,
             clock,
             entropy,

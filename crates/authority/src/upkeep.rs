@@ -1,6 +1,5 @@
 //! What has to be done from time to time. The binary calls these; nothing here has a clock of its own.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use countersign_domain::error::causes;
@@ -70,13 +69,11 @@ impl Authority {
     /// the doors refuse it already, so that this may fail.
     pub(crate) async fn sweep_ended_a_little(&self) {
         // One at a time: many ends at once must not fill the queue of what waits behind changes.
-        if self.is_sweeping.swap(true, Ordering::AcqRel) {
-            return;
-        }
+        // The permit comes back even when the client goes away meanwhile.
+        let Ok(_permit) = self.sweeper.try_acquire() else { return };
         if let Err(error) = self.store.sweep_ended(ROWS_A_SWEEP).await {
             tracing::warn!(error = %causes(&error), "what has ended is not swept yet");
         }
-        self.is_sweeping.store(false, Ordering::Release);
     }
 
     /// Removes what is past its time, in small batches so that changes are not delayed. Gives how many rows.
