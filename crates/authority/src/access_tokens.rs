@@ -212,25 +212,16 @@ impl Authority {
     /// however many they are.
     pub async fn revoke_all_access_tokens(&self, asked: Asked<'_>) -> Result<(), Error> {
         self.admit(asked.caller, asked.account, Permission::WriteAccessTokens)?;
-        for _ in 0..TRIES {
-            let now = self.clock.now();
-            let before = self.load_row(asked.account).await?;
-            let next = before.clone().end_access_tokens(now);
+        self.change_account(asked, |before, now| {
             let deed = Deed {
                 action: Action::RevokeAllAccessTokens,
-                subject: Subject::Account(asked.account),
+                subject: Subject::Account(before.id),
                 changes: Vec::new(),
             };
-            match self.replace_account(asked, &before, next, deed, now).await {
-                Err(Error::Store(StoreError::Stale)) => {}
-                outcome => {
-                    outcome?;
-                    self.sweep_ended_a_little().await;
-                    return Ok(());
-                }
-            }
-        }
-        Err(contended())
+            Ok((before.clone().end_access_tokens(now), deed))
+        })
+        .await?;
+        Ok(())
     }
 }
 

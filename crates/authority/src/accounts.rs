@@ -1,6 +1,5 @@
 //! The operations on accounts, but for logging in.
 
-use countersign_domain::access_token::AccessToken;
 use countersign_domain::account::{Account, AccountState, NewAccount};
 use countersign_domain::audit::{Action, FieldChange, Origin, Subject};
 use countersign_domain::caller::{Caller, Permission};
@@ -197,9 +196,7 @@ impl Authority {
             Some(password) => Some(self.passwords.hash(password).await?),
             None => None,
         };
-        for _ in 0..TRIES {
-            let now = self.clock.now();
-            let before = self.load_row(asked.account).await?;
+        self.change_account(asked, |before, now| {
             let mut next = before.clone();
             if let Some(password) = &password {
                 next = next.change_password(password.clone(), now);
@@ -207,19 +204,11 @@ impl Authority {
             next = next.update(patch.email.clone(), merge(&before.profile)?, now);
             // However many steps the rule took, it is one change of the row.
             next.version = before.version.next();
-            let deed = updated(&before, &next);
-            match self.replace_account(asked, &before, next.clone(), deed, now).await {
-                Err(Error::Store(StoreError::Stale)) => {}
-                outcome => {
-                    outcome.map_err(email_is_taken)?;
-                    if next.epoch != before.epoch {
-                        self.sweep_ended_a_little().await;
-                    }
-                    return Ok(next);
-                }
-            }
-        }
-        Err(contended())
+            let deed = updated(before, &next);
+            Ok((next, deed))
+        })
+        .await
+        .map_err(email_is_taken)
     }
 
     /// Stops an account and everything below it, lets it go on, or ends it: one row, whatever is below.
@@ -230,27 +219,34 @@ impl Authority {
         if step == AccountStep::Enable {
             must_be_unrestricted(asked)?;
         }
-        for _ in 0..TRIES {
-            let now = self.clock.now();
-            let before = self.load_row(asked.account).await?;
+        self.change_account(asked, |before, now| {
             let (next, action) = match step {
                 AccountStep::Enable => (before.clone().set_enabled(true, now)?, Action::EnableAccount),
                 AccountStep::Disable => (before.clone().set_enabled(false, now)?, Action::DisableAccount),
                 AccountStep::Delete => (before.clone().delete(now)?, Action::DeleteAccount),
             };
-            let deed = Deed {
-                action,
-                subject: Subject::Account(before.id),
-                changes: vec![stated("email", before.email.as_str())],
-            };
-            // Of what is gone nobody but the operator may ask: its end stands beside its beginning.
-            let told = if step == AccountStep::Delete { before.parent } else { None };
-            let asked = Asked { account: told.unwrap_or(before.id), ..asked };
-            match self.apply_account(asked, &before, next.clone(), None, deed, now).await {
+            let changes = vec![stated("email", before.email.as_str())];
+            Ok((next, Deed { action, subject: Subject::Account(before.id), changes }))
+        })
+        .await
+    }
+
+    /// Writes what `rule` makes of an account, again if another change comes first, and sweeps a little of what ended
+    /// by it. When its access tokens end, the caller's own stays, if it is one of them.
+    pub(crate) async fn change_account(
+        &self,
+        asked: Asked<'_>,
+        rule: impl Fn(&Account, Timestamp) -> Result<(Account, Deed), Error> + Sync,
+    ) -> Result<Account, Error> {
+        for _ in 0..TRIES {
+            let now = self.clock.now();
+            let before = self.load_row(asked.account).await?;
+            let (next, deed) = rule(&before, now)?;
+            match self.replace_account(asked, &before, next.clone(), deed, now).await {
                 Err(Error::Store(StoreError::Stale)) => {}
-                outcome => {
-                    outcome?;
-                    if step == AccountStep::Delete {
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    if next.epoch != before.epoch || next.state == AccountState::Deleted {
                         self.sweep_ended_a_little().await;
                     }
                     return Ok(next);
@@ -260,8 +256,7 @@ impl Authority {
         Err(contended())
     }
 
-    /// Writes the next state. When its access tokens end with it, the caller's own stays, if it is one of them.
-    pub(crate) async fn replace_account(
+    async fn replace_account(
         &self,
         asked: Asked<'_>,
         before: &Account,
@@ -274,18 +269,9 @@ impl Authority {
             let token = self.store.find_access_token(asked.account, asked.caller.handle).await?;
             keep = Some(token.ok_or(Error::Unauthenticated)?.kept_in(next.epoch));
         }
-        self.apply_account(asked, before, next, keep, deed, now).await
-    }
-
-    async fn apply_account(
-        &self,
-        asked: Asked<'_>,
-        before: &Account,
-        next: Account,
-        keep: Option<AccessToken>,
-        deed: Deed,
-        now: Timestamp,
-    ) -> Result<(), Error> {
+        // Of what is gone nobody but the operator may ask: its end stands beside its beginning.
+        let told = if next.state == AccountState::Deleted { before.parent } else { None };
+        let asked = Asked { account: told.unwrap_or(before.id), ..asked };
         let mutation = Mutation::ReplaceAccount { expected: before.version, account: next, keep };
         self.apply(asked, mutation, deed, now).await
     }

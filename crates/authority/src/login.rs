@@ -16,7 +16,7 @@ use countersign_domain::store::StoreError;
 use crate::Authority;
 use crate::access_tokens::issued;
 use crate::accounts::must_be_unrestricted;
-use crate::change::{Asked, Author, Deed, TRIES, contended, stated};
+use crate::change::{Asked, Author, Deed, TRIES, stated};
 
 impl Authority {
     /// Issues a token to one who knows an account's address and password. An unknown address takes as long as a wrong
@@ -99,27 +99,18 @@ impl Authority {
         }
         let compared_with = account.password;
         let hash = self.passwords.hash(new).await?;
-        for _ in 0..TRIES {
-            let now = self.clock.now();
-            let before = self.load_row(asked.account).await?;
+        self.change_account(asked, |before, now| {
             if before.password != compared_with {
                 return Err(Error::invalid(Field::OldPassword, "was changed meanwhile"));
             }
-            let next = before.clone().change_password(hash.clone(), now);
             let deed = Deed {
                 action: Action::ChangePassword,
                 subject: Subject::Account(before.id),
                 changes: vec![stated("password", "changed")],
             };
-            match self.replace_account(asked, &before, next, deed, now).await {
-                Err(Error::Store(StoreError::Stale)) => {}
-                outcome => {
-                    outcome?;
-                    self.sweep_ended_a_little().await;
-                    return Ok(());
-                }
-            }
-        }
-        Err(contended())
+            Ok((before.clone().change_password(hash.clone(), now), deed))
+        })
+        .await?;
+        Ok(())
     }
 }
