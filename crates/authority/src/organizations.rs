@@ -10,7 +10,7 @@ use countersign_domain::error::{Denial, Error, Field};
 use countersign_domain::id::{AccountId, MembershipId, OrganizationId};
 use countersign_domain::organization::{Consent, Membership, Organization, Role};
 use countersign_domain::profile::Profile;
-use countersign_domain::store::{MembershipQuery, OrganizationQuery, Page, StoreError};
+use countersign_domain::store::{MembershipQuery, MembershipsOf, OrganizationQuery, Page, StoreError};
 use countersign_domain::time::Timestamp;
 
 use crate::Authority;
@@ -74,17 +74,13 @@ impl Authority {
             return Ok(self.store.list_organizations(query).await?);
         };
         let mut belongs = Vec::new();
-        for id in stated {
-            let membership = self.store.find_membership_of(*id, asked.account).await?;
-            if membership.is_some_and(|membership| membership.is_effective()) {
-                belongs.extend(self.store.find_organization(*id).await?);
+        for membership in self.memberships_in(stated, asked.account).await? {
+            if membership.is_effective() {
+                belongs.extend(self.store.find_organization(membership.organization).await?);
             }
         }
         belongs.sort_by_key(|organization| organization.id);
-        belongs.dedup_by_key(|organization| organization.id);
-        let total = belongs.len() as u64;
-        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-        Ok(Page { items: belongs.into_iter().skip(offset).take(limit as usize).collect(), total })
+        Ok(page_of(belongs, offset, limit))
     }
 
     /// An organization in which the caller acts or which it manages.
@@ -207,10 +203,10 @@ impl Authority {
         consent: Consent,
     ) -> Result<Membership, Error> {
         let now = self.clock.now();
-        let expected = before.version;
+        let (expected, limit) = (before.version, self.policy.organizations_per_account);
         let mut next = before.change_role(role, now).with_consent(consent, now);
         next.version = expected.next();
-        let mutation = Mutation::ReplaceMembership { expected, membership: next.clone() };
+        let mutation = Mutation::ReplaceMembership { expected, membership: next.clone(), limit };
         match self.apply(asked, mutation, about(Action::InviteMember, &next), now).await {
             Err(Error::Store(StoreError::Stale)) => Err(contended()),
             outcome => outcome.map(|()| next),
@@ -226,7 +222,40 @@ impl Authority {
         limit: u32,
     ) -> Result<Page<Membership>, Error> {
         self.load_managed(asked, id, Permission::ReadAccounts).await?;
-        Ok(self.store.list_memberships(MembershipQuery { organization: id, offset, limit }).await?)
+        let of = MembershipsOf::Organization(id);
+        Ok(self.store.list_memberships(MembershipQuery { of, offset, limit }).await?)
+    }
+
+    /// A page of the memberships of the account that is asked about, invitations among them, as far as the caller may
+    /// be used in their organizations.
+    pub async fn list_memberships_of_account(
+        &self,
+        asked: Asked<'_>,
+        offset: u64,
+        limit: u32,
+    ) -> Result<Page<Membership>, Error> {
+        self.admit(asked.caller, asked.account, Permission::ReadAccounts)?;
+        let Some(stated) = asked.caller.restrictions.organizations().stated() else {
+            let of = MembershipsOf::Account(asked.account);
+            return Ok(self.store.list_memberships(MembershipQuery { of, offset, limit }).await?);
+        };
+        let memberships = self.memberships_in(stated, asked.account).await?;
+        Ok(page_of(memberships, offset, limit))
+    }
+
+    /// The memberships of an account in these organizations, in the order they were made.
+    async fn memberships_in(
+        &self,
+        organizations: &[OrganizationId],
+        account: AccountId,
+    ) -> Result<Vec<Membership>, Error> {
+        let mut memberships = Vec::new();
+        for id in organizations {
+            memberships.extend(self.store.find_membership_of(*id, account).await?);
+        }
+        memberships.sort_by_key(|membership| (membership.created_at, membership.id));
+        memberships.dedup_by_key(|membership| membership.id);
+        Ok(memberships)
     }
 
     /// Does a step with a membership: the account's own, or those of who manage the organization.
@@ -256,9 +285,9 @@ impl Authority {
             if step != MembershipStep::Disable && step != MembershipStep::Reject {
                 must_be_active(&organization)?;
             }
-            let expected = before.version;
+            let (expected, limit) = (before.version, self.policy.organizations_per_account);
             let (action, next) = stepped(before, step, now);
-            let mutation = Mutation::ReplaceMembership { expected, membership: next.clone() };
+            let mutation = Mutation::ReplaceMembership { expected, membership: next.clone(), limit };
             let asked = Asked { account: organization.owner, ..asked };
             match self.apply(asked, mutation, about(action, &next), now).await {
                 Err(Error::Store(StoreError::Stale)) => {}
@@ -334,6 +363,12 @@ impl Authority {
         let chain = self.directory.chain(account).filter(|chain| !chain.is_deleted());
         chain.is_some_and(|chain| chain.is_within(asked.caller.account))
     }
+}
+
+fn page_of<T>(all: Vec<T>, offset: u64, limit: u32) -> Page<T> {
+    let total = all.len() as u64;
+    let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+    Page { items: all.into_iter().skip(offset).take(limit as usize).collect(), total }
 }
 
 /// No action is possible in one that is not (space-invoices-loopback.md 2.5).

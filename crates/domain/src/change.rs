@@ -46,9 +46,9 @@ pub enum Guard {
 /// How many memberships there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MembershipLimits {
-    /// Of an account.
+    /// Of an account, of those it agrees to: strangers who invite it take nothing from it.
     pub of_account: u32,
-    /// Of an organization.
+    /// Of an organization, whether the accounts agree or not.
     pub of_organization: u32,
 }
 
@@ -103,12 +103,14 @@ pub enum Mutation {
         /// How many there may be.
         limits: MembershipLimits,
     },
-    /// The next state of a membership.
+    /// The next state of a membership, unless its account agrees by it and has agreed to `limit` already.
     ReplaceMembership {
         /// The version it was decided on.
         expected: Version,
         /// The next state.
         membership: Membership,
+        /// Most memberships of its account.
+        limit: u32,
     },
     /// The end of a membership.
     DeleteMembership {

@@ -166,9 +166,14 @@ impl Membership {
         }
     }
 
+    /// Whether the account agrees, or was not asked.
+    pub fn is_agreed(&self) -> bool {
+        self.consent == Consent::Given
+    }
+
     /// Whether the account may act in the organization by it.
     pub fn is_effective(&self) -> bool {
-        self.consent == Consent::Given && !self.disabled
+        self.is_agreed() && !self.disabled
     }
 
     /// Another role.

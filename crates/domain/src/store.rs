@@ -176,11 +176,20 @@ pub struct OrganizationQuery {
     pub limit: u32,
 }
 
-/// Which memberships of an organization, in which part. Ordered by creation, then id, ascending.
+/// Whose memberships.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MembershipsOf {
+    /// Who belongs to an organization, was asked to or refused.
+    Organization(OrganizationId),
+    /// To what an account belongs, was asked to or refused.
+    Account(AccountId),
+}
+
+/// Which memberships, in which part. Ordered by creation, then id, ascending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MembershipQuery {
-    /// The organization.
-    pub organization: OrganizationId,
+    /// Whose.
+    pub of: MembershipsOf,
     /// How many to leave out before the page.
     pub offset: u64,
     /// Most rows of the page.

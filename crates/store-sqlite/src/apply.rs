@@ -147,8 +147,8 @@ fn mutate(connection: &Connection, mutation: &Mutation, tally: &mut Tally) -> Re
         Mutation::CreateMembership { membership, limits } => {
             organizations::create_membership(connection, membership, *limits)
         }
-        Mutation::ReplaceMembership { expected, membership } => {
-            organizations::replace_membership(connection, membership, *expected)
+        Mutation::ReplaceMembership { expected, membership, limit } => {
+            organizations::replace_membership(connection, membership, *expected, *limit)
         }
         Mutation::DeleteMembership { id, expected } => {
             organizations::delete_membership(connection, *id, *expected)

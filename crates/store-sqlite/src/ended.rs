@@ -7,8 +7,9 @@ use countersign_domain::account::Epoch;
 use countersign_domain::change::FactChange;
 use countersign_domain::email::Email;
 use countersign_domain::fact::CredentialKey;
-use countersign_domain::id::{AccountId, Handle, MembershipId, OrganizationId, ServiceTokenId, TokenRef};
+use countersign_domain::id::{AccountId, Handle, ServiceTokenId, TokenRef};
 use countersign_domain::lineage::Lineage;
+use countersign_domain::organization::Membership;
 use countersign_domain::store::{SweptEnded, Version};
 use countersign_domain::time::Timestamp;
 use rusqlite::{Connection, Params, Row, params};
@@ -18,7 +19,7 @@ use crate::batch::Batch;
 use crate::failure::Failure;
 use crate::organizations::remove_membership;
 use crate::pages::Key;
-use crate::row::Cells;
+use crate::row::{self, Cells};
 use crate::sql;
 use crate::tally::{Shift, Tally};
 
@@ -161,21 +162,15 @@ impl Sweep<'_> {
 
     fn memberships_of(&mut self, account: AccountId) -> Result<(), Failure> {
         let of = params![account.as_bytes(), self.left];
-        let memberships = self.list(sql::LIST_MEMBERSHIPS_OF_DELETED, of, |row| {
-            let mut cells = Cells::of(row, "memberships");
-            let (id, organization) = (cells.membership_id("id")?, cells.organization_id("organization")?);
-            Ok((id, account, organization, cells.version("version")?))
-        })?;
-        self.remove_memberships(memberships)
+        let memberships = self.list(sql::LIST_MEMBERSHIPS_OF_DELETED, of, row::membership)?;
+        self.remove_memberships(&memberships)
     }
 
-    fn remove_memberships(
-        &mut self,
-        memberships: Vec<(MembershipId, AccountId, OrganizationId, Version)>,
-    ) -> Result<(), Failure> {
-        for (id, account, organization, version) in memberships {
-            remove_membership(self.connection, id, account, organization)?;
-            self.remove(FactChange::MembershipGone { id, version: version.next() });
+    fn remove_memberships(&mut self, memberships: &[Membership]) -> Result<(), Failure> {
+        for membership in memberships {
+            remove_membership(self.connection, membership)?;
+            let (id, version) = (membership.id, membership.version.next());
+            self.remove(FactChange::MembershipGone { id, version });
         }
         Ok(())
     }
@@ -188,12 +183,8 @@ impl Sweep<'_> {
                 })?;
             let Some(organization) = found else { break };
             let of = params![organization.as_bytes(), self.left];
-            let memberships = self.list(sql::LIST_MEMBERSHIPS_OF_GONE, of, |row| {
-                let mut cells = Cells::of(row, "memberships");
-                let (id, account) = (cells.membership_id("id")?, cells.account_id("account")?);
-                Ok((id, account, organization, cells.version("version")?))
-            })?;
-            self.remove_memberships(memberships)?;
+            let memberships = self.list(sql::LIST_MEMBERSHIPS_OF_GONE, of, row::membership)?;
+            self.remove_memberships(&memberships)?;
             if self.left > 0 {
                 run(self.connection, sql::DELETE_ORGANIZATION, [organization.as_bytes()])?;
                 self.remove(FactChange::OrganizationGone(organization));

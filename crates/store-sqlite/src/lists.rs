@@ -7,7 +7,8 @@ use countersign_domain::organization::{Membership, Organization};
 use countersign_domain::search::Search;
 use countersign_domain::service_token::ServiceToken;
 use countersign_domain::store::{
-    AccessTokenQuery, AccountQuery, MembershipQuery, OrganizationQuery, Page, ServiceTokenQuery, StoreError,
+    AccessTokenQuery, AccountQuery, MembershipQuery, MembershipsOf, OrganizationQuery, Page,
+    ServiceTokenQuery, StoreError,
 };
 use countersign_domain::time::Timestamp;
 use rusqlite::{Connection, Params, Row, params};
@@ -160,17 +161,21 @@ pub(crate) fn organizations(
     Ok(Page { items: collect(connection, sql::LIST_ORGANIZATIONS, part, row::organization)?, total })
 }
 
-/// A page of the memberships of an organization.
+/// A page of the memberships of an organization or of an account.
 pub(crate) fn memberships(
     connection: &Connection,
     query: &MembershipQuery,
 ) -> Result<Page<Membership>, Failure> {
-    let organization = query.organization.as_bytes();
-    let total = find(connection, sql::FIND_ORGANIZATION_MEMBERSHIPS, [organization], |row| {
-        Cells::of(row, "organizations").number("memberships")
-    })?;
-    let part = params![organization, query.limit, signed(query.offset)];
-    let items = collect(connection, sql::LIST_MEMBERSHIPS, part, row::membership)?;
+    let (sql, count_sql, id) = match &query.of {
+        MembershipsOf::Organization(id) => {
+            (sql::LIST_MEMBERSHIPS_OF_ORGANIZATION, sql::FIND_ORGANIZATION_MEMBERSHIPS, id.as_bytes())
+        }
+        MembershipsOf::Account(id) => {
+            (sql::LIST_MEMBERSHIPS_OF_ACCOUNT, sql::COUNT_MEMBERSHIPS_OF_ACCOUNT, id.as_bytes())
+        }
+    };
+    let total = find(connection, count_sql, [id], |row| Cells::of(row, "memberships").number("count"))?;
+    let items = collect(connection, sql, params![id, query.limit, signed(query.offset)], row::membership)?;
     Ok(Page { items, total: total.unwrap_or(0) })
 }
 

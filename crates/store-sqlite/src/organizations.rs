@@ -1,7 +1,7 @@
 //! Changes of organizations and of who belongs to them.
 
 use countersign_domain::change::MembershipLimits;
-use countersign_domain::id::{AccountId, MembershipId, OrganizationId};
+use countersign_domain::id::{AccountId, MembershipId};
 use countersign_domain::organization::{Membership, Organization};
 use countersign_domain::store::{StoreError, Version};
 use rusqlite::{Connection, params};
@@ -59,7 +59,8 @@ pub(crate) fn create_membership(
     limits: MembershipLimits,
 ) -> Result<Vec<Shift>, Failure> {
     let (account, organization) = (membership.account.as_bytes(), membership.organization.as_bytes());
-    check_room(connection, sql::FIND_ACCOUNT_MEMBERSHIPS, account, limits.of_account)?;
+    let of_account = if membership.is_agreed() { limits.of_account } else { u32::MAX };
+    check_room(connection, sql::FIND_ACCOUNT_MEMBERSHIPS, account, of_account)?;
     check_room(connection, sql::FIND_ORGANIZATION_MEMBERSHIPS, organization, limits.of_organization)?;
     if exists(connection, sql::FIND_MEMBERSHIP_OF, params![account, organization])? {
         return Err(StoreError::Duplicate.into());
@@ -91,17 +92,15 @@ fn insert_membership(connection: &Connection, membership: &Membership) -> Result
         signed(membership.version.number()),
     ];
     insert(connection, sql::INSERT_MEMBERSHIP, values)?;
-    count(connection, membership.account, membership.organization, 1)
+    count_agreed(connection, membership.account, i64::from(membership.is_agreed()))?;
+    run(connection, sql::ADD_ORGANIZATION_MEMBERSHIP, params![membership.organization.as_bytes(), 1])?;
+    Ok(())
 }
 
-fn count(
-    connection: &Connection,
-    account: AccountId,
-    organization: OrganizationId,
-    by: i64,
-) -> Result<(), Failure> {
-    run(connection, sql::ADD_ACCOUNT_MEMBERSHIP, params![account.as_bytes(), by])?;
-    run(connection, sql::ADD_ORGANIZATION_MEMBERSHIP, params![organization.as_bytes(), by])?;
+fn count_agreed(connection: &Connection, account: AccountId, by: i64) -> Result<(), Failure> {
+    if by != 0 {
+        run(connection, sql::ADD_ACCOUNT_MEMBERSHIP, params![account.as_bytes(), by])?;
+    }
     Ok(())
 }
 
@@ -109,6 +108,7 @@ pub(crate) fn replace_membership(
     connection: &Connection,
     membership: &Membership,
     expected: Version,
+    limit: u32,
 ) -> Result<Vec<Shift>, Failure> {
     let stored = find_membership(connection, membership.id)?;
     let is_same = |stored: &Membership| {
@@ -116,6 +116,11 @@ pub(crate) fn replace_membership(
     };
     let stored = stored.filter(is_same).ok_or(StoreError::NotFound)?;
     check_version(stored.version, expected)?;
+    let by = i64::from(membership.is_agreed()) - i64::from(stored.is_agreed());
+    if by > 0 {
+        check_room(connection, sql::FIND_ACCOUNT_MEMBERSHIPS, membership.account.as_bytes(), limit)?;
+    }
+    count_agreed(connection, membership.account, by)?;
     let values = params![
         membership.id.as_bytes(),
         membership.role.as_str(),
@@ -135,19 +140,16 @@ pub(crate) fn delete_membership(
 ) -> Result<Vec<Shift>, Failure> {
     let stored = find_membership(connection, id)?.ok_or(StoreError::NotFound)?;
     check_version(stored.version, expected)?;
-    remove_membership(connection, id, stored.account, stored.organization)?;
+    remove_membership(connection, &stored)?;
     Ok(Vec::new())
 }
 
 /// Removes a row that was found.
-pub(crate) fn remove_membership(
-    connection: &Connection,
-    id: MembershipId,
-    account: AccountId,
-    organization: OrganizationId,
-) -> Result<(), Failure> {
-    run(connection, sql::DELETE_MEMBERSHIP, [id.as_bytes()])?;
-    count(connection, account, organization, -1)
+pub(crate) fn remove_membership(connection: &Connection, membership: &Membership) -> Result<(), Failure> {
+    run(connection, sql::DELETE_MEMBERSHIP, [membership.id.as_bytes()])?;
+    count_agreed(connection, membership.account, -i64::from(membership.is_agreed()))?;
+    run(connection, sql::ADD_ORGANIZATION_MEMBERSHIP, params![membership.organization.as_bytes(), -1])?;
+    Ok(())
 }
 
 fn find_membership(connection: &Connection, id: MembershipId) -> Result<Option<Membership>, Failure> {

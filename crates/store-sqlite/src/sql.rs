@@ -149,10 +149,12 @@ statements! {
     LIST_ACCESS_TOKENS_OF_DELETED =
         "SELECT rowid, handle, version FROM access_tokens WHERE account = ?1 ORDER BY created_at, handle LIMIT ?2";
     LIST_MEMBERSHIPS_OF_DELETED =
-        "SELECT id, organization, version FROM memberships WHERE account = ?1 LIMIT ?2";
+        concat!("SELECT ", membership_columns!(), " FROM memberships WHERE account = ?1 LIMIT ?2");
     FIND_ORGANIZATION_OF_DELETED = "SELECT id FROM organizations WHERE owner = ?1 LIMIT 1";
-    LIST_MEMBERSHIPS_OF_GONE =
-        "SELECT id, account, version FROM memberships WHERE organization = ?1 ORDER BY created_at, id LIMIT ?2";
+    LIST_MEMBERSHIPS_OF_GONE = concat!(
+        "SELECT ", membership_columns!(), " FROM memberships WHERE organization = ?1 \
+         ORDER BY created_at, id LIMIT ?2"
+    );
     DELETE_ORGANIZATION = "DELETE FROM organizations WHERE id = ?1";
     DELETE_PAGES = "DELETE FROM service_token_pages WHERE account = ?1";
     DELETE_ACCOUNT = "DELETE FROM accounts WHERE id = ?1";
@@ -185,10 +187,15 @@ statements! {
     UPDATE_MEMBERSHIP =
         "UPDATE memberships SET role = ?2, consent = ?3, disabled = ?4, updated_at = ?5, version = ?6 WHERE id = ?1";
     DELETE_MEMBERSHIP = "DELETE FROM memberships WHERE id = ?1";
-    LIST_MEMBERSHIPS = concat!(
+    LIST_MEMBERSHIPS_OF_ORGANIZATION = concat!(
         "SELECT ", membership_columns!(), " FROM memberships WHERE organization = ?1 \
          ORDER BY created_at, id LIMIT ?2 OFFSET ?3"
     );
+    LIST_MEMBERSHIPS_OF_ACCOUNT = concat!(
+        "SELECT ", membership_columns!(), " FROM memberships WHERE account = ?1 \
+         ORDER BY created_at, id LIMIT ?2 OFFSET ?3"
+    );
+    COUNT_MEMBERSHIPS_OF_ACCOUNT = "SELECT count(*) FROM memberships WHERE account = ?1";
     LOAD_MEMBERSHIPS = "SELECT id, organization, account, consent, disabled, version FROM memberships";
 
     INSERT_SERVICE_TOKEN = concat!(

@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Invite(InviteArgs),
     /// List who belongs to an organization
     Members(MembersArgs),
+    /// List to which organizations the account belongs or is invited
+    Memberships(ListArgs),
     /// Agree to belong to an organization
     Accept(MemberArgs),
     /// Refuse to belong to an organization
@@ -53,7 +55,7 @@ pub(crate) struct CreateArgs {
 /// Which organizations.
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// Most organizations to show
+    /// Most to show
     #[arg(long, default_value = "1000")]
     limit: NonZeroUsize,
 
@@ -113,7 +115,7 @@ pub(crate) struct InviteArgs {
 /// Which membership.
 #[derive(Debug, Args)]
 pub(crate) struct MemberArgs {
-    /// Its id, as `members` and `invite` print it: 32 hex digits
+    /// Its id, as `members`, `memberships` and `invite` print it: 32 hex digits
     #[arg(value_name = "MEMBERSHIP_ID")]
     id: MembershipId,
 
@@ -154,6 +156,7 @@ struct Organization {
 #[serde(rename_all = "camelCase")]
 struct Membership {
     id: String,
+    organization_id: String,
     account_id: String,
     role: String,
     active: bool,
@@ -182,6 +185,7 @@ impl Command {
             Self::Activate(args) => switch(args, "activate", "activated"),
             Self::Invite(args) => invite(args),
             Self::Members(args) => members(args),
+            Self::Memberships(args) => memberships(args),
             Self::Accept(args) => step(args, "accept", "accepted"),
             Self::Reject(args) => step(args, "reject", "rejected"),
             Self::Disable(args) => step(args, "disable", "disabled"),
@@ -255,6 +259,20 @@ fn members(args: &MembersArgs) -> Result<(), Failure> {
     let line =
         |row: &Membership| [row.id.clone(), row.account_id.clone(), row.role.clone(), row.state().to_owned()];
     Ok(output::print(&table::columns(["ID", "ACCOUNT", "ROLE", "STATE"], memberships.iter().map(line)))?)
+}
+
+fn memberships(args: &ListArgs) -> Result<(), Failure> {
+    let (client, account) = args.target.connect()?;
+    let rows = rows(&client, &format!("/v1/Accounts/{account}/accountorganizations"), args.limit.get())?;
+    if args.target.json() {
+        return print_json(&Value::Array(rows));
+    }
+    let memberships: Vec<Membership> = read(Value::Array(rows))?;
+    let line = |row: &Membership| {
+        [row.id.clone(), row.organization_id.clone(), row.role.clone(), row.state().to_owned()]
+    };
+    let table = table::columns(["ID", "ORGANIZATION", "ROLE", "STATE"], memberships.iter().map(line));
+    Ok(output::print(&table)?)
 }
 
 fn step(args: &MemberArgs, verb: &str, done: &str) -> Result<(), Failure> {

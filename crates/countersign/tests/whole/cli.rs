@@ -288,6 +288,13 @@ fn organizations_let_members_in_and_put_them_out() {
              {invited}  {guest}  admin  asked\n"
         )
     );
+    assert_eq!(
+        printed(&server, &["organization", "memberships", "--account", &guest]),
+        format!(
+            "ID                                ORGANIZATION                      ROLE   STATE\n\
+             {invited}  {organization}  admin  asked\n"
+        )
+    );
     for (verb, done, state) in [
         ("accept", "accepted", "active"),
         ("disable", "disabled", "disabled"),

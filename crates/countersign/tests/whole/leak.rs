@@ -143,6 +143,7 @@ fn live_organizations(journal: &mut Journal, owner: &str, member: &str) {
     let access = journal.manage("POST", &format!("{one}/invite"), json!({ "accountId": member }));
     journal.manage("GET", &one, Value::Null);
     journal.manage("GET", &format!("{one}/accountorganizations"), Value::Null);
+    journal.manage("GET", &format!("/v1/Accounts/{member}/accountorganizations"), Value::Null);
     let access = format!("/v1/AccountOrganizations/{}", access["id"].as_str().expect("an id"));
     for step in ["reject", "accept", "disable", "enable"] {
         journal.manage("POST", &format!("{access}/{step}"), Value::Null);
@@ -289,6 +290,7 @@ fn put_into_urls(journal: &mut Journal, secret: &str) {
         format!("/v1/Organizations/{secret}"),
         format!("/v1/organizations/{secret}/invite"),
         format!("/v1/Organizations/{secret}/accountorganizations?filter={secret}"),
+        format!("/v1/Accounts/{secret}/accountorganizations"),
         format!("/v1/AccountOrganizations/{secret}"),
         format!("/v1/AccountOrganizations/{secret}/accept"),
         format!("/v1/AccountOrganizations/{secret}/{secret}"),

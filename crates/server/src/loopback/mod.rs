@@ -70,6 +70,7 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(organizations::deactivate).map(or_no_method))
         .routes(routes!(organizations::invite).map(or_no_method))
         .routes(routes!(organizations::list_memberships).map(or_no_method))
+        .routes(routes!(organizations::list_memberships_of_account).map(or_no_method))
         .routes(routes!(memberships::delete).map(or_no_method))
         .routes(routes!(memberships::accept).map(or_no_method))
         .routes(routes!(memberships::reject).map(or_no_method))

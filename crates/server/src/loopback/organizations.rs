@@ -8,6 +8,8 @@ use countersign_authority::Invitation;
 use countersign_domain::email::Email;
 use countersign_domain::error::{Error, Field};
 use countersign_domain::id::{AccountId, OrganizationId};
+use countersign_domain::organization::Membership;
+use countersign_domain::store::Page;
 use http::StatusCode;
 
 use super::accounts::{Count, Success, counted};
@@ -224,6 +226,34 @@ pub(super) async fn list_memberships(
     paging: Paging,
 ) -> Result<Response, Failure> {
     let page = app.authority.list_memberships(calling.asked(), id, paging.offset, paging.limit).await?;
+    Ok(memberships_answer(&page))
+}
+
+/// `GET /v1/Accounts/{id}/accountorganizations`: to what an account belongs, or is invited (ours: the vendor tells an
+/// invited account by mail alone).
+///
+/// Needs `countersign:accounts:read`.
+#[utoipa::path(
+    get,
+    path = "/v1/Accounts/{id}/accountorganizations",
+    operation_id = "list_memberships_of_account",
+    params(("id" = String, Path, description = "of the account: 32 hex digits, or `me`"),
+        ("filter" = Option<String>, Query, description = "JSON or brackets: `limit` (at most 100) and `skip`")),
+    responses((status = 200, description = "a page", body = Vec<MembershipOutput>,
+            headers(("x-total-count" = u64, description = "how many there are in all"))), Failures),
+    tag = "organizations"
+)]
+pub(super) async fn list_memberships_of_account(
+    State(app): State<Arc<App>>,
+    asking: Asking,
+    paging: Paging,
+) -> Result<Response, Failure> {
+    let asked = asking.asked();
+    let page = app.authority.list_memberships_of_account(asked, paging.offset, paging.limit).await?;
+    Ok(memberships_answer(&page))
+}
+
+fn memberships_answer(page: &Page<Membership>) -> Response {
     let memberships: Vec<_> = page.items.iter().map(MembershipOutput::from).collect();
-    Ok(counted(json_answer(StatusCode::OK, &memberships), page.total))
+    counted(json_answer(StatusCode::OK, &memberships), page.total)
 }

@@ -19,7 +19,11 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
-        let world = World::new().await;
+        Self::with(Policy::default()).await
+    }
+
+    async fn with(policy: Policy) -> Self {
+        let world = World::with(policy).await;
         let one = world.account_below(&world.root_account).await;
         let two = world.account_below(&world.root_account).await;
         let of_one = world.access_token_of(&one, json!({})).await;
@@ -254,6 +258,38 @@ async fn organizations_have_a_limit() {
     assert_eq!((create().await.status, create().await.status), (StatusCode::OK, StatusCode::OK));
     let refused = create().await;
     assert_eq!((refused.status.as_u16(), refused.text_at("/error/code")), (422, "LIMIT_REACHED".to_owned()));
+}
+
+/// Strangers who invite an account take none of its room; it sees who they are, and agrees to what it has room for.
+#[tokio::test]
+async fn invitations_are_listed_and_take_no_room() {
+    let scene = Scene::with(Policy { organizations_per_account: 2, ..Policy::default() }).await;
+    let mut invitations = Vec::new();
+    for name in ["one", "another"] {
+        let organization = scene.create(&scene.of_one, name).await;
+        let asked = scene.invite(&scene.of_one, &organization, json!({"accountId": scene.two})).await;
+        invitations.push((asked.text_at("/id"), organization));
+    }
+    scene.create(&scene.of_two, "its own").await;
+    let path = format!("/v1/Accounts/{}/accountorganizations", scene.two);
+    let list = scene.world.get(&path).bearer(&scene.of_two).send().await;
+    assert_eq!(list.header("x-total-count"), "3");
+    let listed = |index: usize| {
+        (list.text_at(&format!("/{index}/id")), list.text_at(&format!("/{index}/organizationId")))
+    };
+    let listed: Vec<_> = (0..3).map(listed).collect();
+    assert!(invitations.iter().all(|invitation| listed.contains(invitation)), "{listed:?}");
+    assert_denied(&scene.world.get(&path).bearer(&scene.of_one).send().await);
+    let body = json!({"organizations": [invitations[1].1]});
+    let narrow = scene.world.access_token_of(&scene.two, body).await;
+    let of_one_organization = scene.world.get(&path).bearer(&narrow).send().await;
+    assert_eq!(of_one_organization.header("x-total-count"), "1", "{of_one_organization:?}");
+    assert_eq!(of_one_organization.text_at("/0/id"), invitations[1].0);
+
+    assert_eq!(scene.step(&scene.of_two, &invitations[0].0, "accept").await, 200);
+    assert_eq!(scene.step(&scene.of_two, &invitations[1].0, "accept").await, 422, "it has two");
+    assert_eq!(scene.step(&scene.of_two, &invitations[0].0, "reject").await, 200);
+    assert_eq!(scene.step(&scene.of_two, &invitations[1].0, "accept").await, 200);
 }
 
 /// What ends with an account is no longer acted in by those above it.

@@ -71,8 +71,7 @@ impl State {
         membership: &Membership,
         limit: u32,
     ) -> Result<(), StoreError> {
-        let held = self.memberships.values().filter(|row| row.account == organization.owner).count();
-        self.check_room(organization.owner, held, limit)?;
+        self.check_room(organization.owner, self.agreed_by(organization.owner), limit)?;
         let is_new = !self.organizations.contains_key(&organization.id)
             && !self.memberships.contains_key(&membership.id);
         ensure(is_new, StoreError::Duplicate)
@@ -83,16 +82,35 @@ impl State {
         membership: &Membership,
         limits: MembershipLimits,
     ) -> Result<(), StoreError> {
-        let rows = || self.memberships.values();
-        let of_account = rows().filter(|row| row.account == membership.account).count();
-        self.check_room(membership.account, of_account, limits.of_account)?;
+        let of_account = if membership.is_agreed() { limits.of_account } else { u32::MAX };
+        self.check_room(membership.account, self.agreed_by(membership.account), of_account)?;
         ensure(self.organizations.contains_key(&membership.organization), StoreError::NotFound)?;
-        let of_organization = rows().filter(|row| row.organization == membership.organization).count();
+        let rows = self.memberships.values();
+        let of_organization = rows.filter(|row| row.organization == membership.organization).count();
         let limit = limits.of_organization;
         ensure(of_organization < limit as usize, StoreError::LimitReached { limit })?;
         let pair = self.find_membership_of(membership.organization, membership.account);
         let is_new = pair.is_none() && !self.memberships.contains_key(&membership.id);
         ensure(is_new, StoreError::Duplicate)
+    }
+
+    /// To how many organizations an account agrees to belong.
+    fn agreed_by(&self, account: AccountId) -> usize {
+        self.memberships.values().filter(|row| row.account == account && row.is_agreed()).count()
+    }
+
+    pub(super) fn check_next_membership(
+        &self,
+        expected: Version,
+        membership: &Membership,
+        limit: u32,
+    ) -> Result<(), StoreError> {
+        let (account, organization) = (membership.account, membership.organization);
+        let row = self.memberships.get(&membership.id);
+        let row = row.filter(|row| row.account == account && row.organization == organization);
+        check_version(row.map(|row| row.version), expected)?;
+        let agrees_by_it = membership.is_agreed() && row.is_some_and(|row| !row.is_agreed());
+        if agrees_by_it { self.check_room(account, self.agreed_by(account), limit) } else { Ok(()) }
     }
 
     pub(super) fn find_membership_of(

@@ -7,8 +7,8 @@ use countersign_domain::organization::{Membership, Organization};
 use countersign_domain::search::Search;
 use countersign_domain::service_token::ServiceToken;
 use countersign_domain::store::{
-    AccessTokenQuery, AccountQuery, AuditPage, AuditQuery, MembershipQuery, OrganizationQuery, Page,
-    ServiceTokenQuery,
+    AccessTokenQuery, AccountQuery, AuditPage, AuditQuery, MembershipQuery, MembershipsOf, OrganizationQuery,
+    Page, ServiceTokenQuery,
 };
 
 use super::state::State;
@@ -59,8 +59,11 @@ impl State {
     }
 
     pub(super) fn list_memberships(&self, query: &MembershipQuery) -> Page<Membership> {
-        let of_organization = |row: &&Membership| row.organization == query.organization;
-        let mut memberships: Vec<_> = self.memberships.values().filter(of_organization).cloned().collect();
+        let is_asked_for = |row: &&Membership| match query.of {
+            MembershipsOf::Organization(id) => row.organization == id,
+            MembershipsOf::Account(id) => row.account == id,
+        };
+        let mut memberships: Vec<_> = self.memberships.values().filter(is_asked_for).cloned().collect();
         memberships.sort_by_key(|row| (row.created_at, row.id));
         page(memberships, query.offset, query.limit)
     }

@@ -109,11 +109,8 @@ impl State {
             Mutation::CreateMembership { membership, limits } => {
                 self.check_new_membership(membership, *limits)
             }
-            Mutation::ReplaceMembership { expected, membership } => {
-                let row = self.memberships.get(&membership.id).filter(|row| {
-                    row.account == membership.account && row.organization == membership.organization
-                });
-                check_version(row.map(|row| row.version), *expected)
+            Mutation::ReplaceMembership { expected, membership, limit } => {
+                self.check_next_membership(*expected, membership, *limit)
             }
             Mutation::DeleteMembership { id, expected } => {
                 check_version(self.memberships.get(id).map(|row| row.version), *expected)

@@ -11,8 +11,8 @@ use countersign_domain::id::{AccountId, TokenRef};
 use countersign_domain::organization::{Membership, Organization};
 use countersign_domain::service_token::{SecretVersion, ServiceToken};
 use countersign_domain::store::{
-    AccessTokenQuery, AccountQuery, MembershipQuery, OrganizationQuery, Page, Revision, RootToken,
-    ServiceTokenQuery, SharedStore, TokenUsage,
+    AccessTokenQuery, AccountQuery, MembershipQuery, MembershipsOf, OrganizationQuery, Page, Revision,
+    RootToken, ServiceTokenQuery, SharedStore, TokenUsage,
 };
 use countersign_domain::time::Timestamp;
 
@@ -93,9 +93,9 @@ pub async fn dump(store: &SharedStore) -> Dump {
     }
     for number in 0..ORGANIZATIONS {
         let organization = organization_id(number);
-        let query = MembershipQuery { organization, offset: 0, limit: 100 };
+        let of = MembershipsOf::Organization(organization);
         dump.organizations.push(must(store.find_organization(organization).await));
-        dump.members.push(must(store.list_memberships(query).await));
+        dump.members.push(must(store.list_memberships(MembershipQuery { of, offset: 0, limit: 100 }).await));
     }
     for number in 0..MEMBERSHIPS {
         dump.memberships.push(must(store.find_membership(membership_id(number)).await));

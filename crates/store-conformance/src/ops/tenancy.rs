@@ -67,6 +67,8 @@ pub enum Tenancy {
         membership: u8,
         /// Its role, consent and whether it is disabled, all by this number.
         how: u8,
+        /// The account's limit.
+        limit: u8,
         /// What is wrong.
         flaw: Flaw,
     },
@@ -115,8 +117,9 @@ pub(super) fn any_tenancy() -> impl Strategy<Value = Tenancy> {
                 Tenancy::Invite { membership, organization, account, limit }
             }
         ),
-        2 => (membership(), 0u8..12, flaw())
-            .prop_map(|(membership, how, flaw)| Tenancy::ReplaceMembership { membership, how, flaw }),
+        2 => (membership(), 0u8..12, 1u8..4, flaw()).prop_map(|(membership, how, limit, flaw)| {
+            Tenancy::ReplaceMembership { membership, how, limit, flaw }
+        }),
         1 => (membership(), flaw())
             .prop_map(|(membership, flaw)| Tenancy::DeleteMembership { membership, flaw }),
     ]
@@ -161,7 +164,7 @@ pub(super) async fn mutation(store: &SharedStore, what: &Tenancy, seconds: u8) -
             membership: new_membership(membership, organization, account, membership),
             limits: MembershipLimits { of_account: limit.into(), of_organization: limit.into() },
         },
-        Tenancy::ReplaceMembership { membership, how, flaw } => {
+        Tenancy::ReplaceMembership { membership, how, limit, flaw } => {
             let stored = stored_membership(store, membership).await;
             let expected = flawed(stored.version, flaw);
             let mut membership = stored
@@ -172,7 +175,7 @@ pub(super) async fn mutation(store: &SharedStore, what: &Tenancy, seconds: u8) -
             if flaw == Flaw::Account {
                 membership.account = account_id(ACCOUNTS);
             }
-            Mutation::ReplaceMembership { expected, membership }
+            Mutation::ReplaceMembership { expected, membership, limit: limit.into() }
         }
         Tenancy::DeleteMembership { membership, flaw } => {
             let stored = stored_membership(store, membership).await;

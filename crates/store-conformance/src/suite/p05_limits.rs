@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use countersign_domain::change::{MembershipLimits, Mutation};
 use countersign_domain::lifetime::Ttl;
+use countersign_domain::organization::{Consent, Membership};
 use countersign_domain::store::StoreError;
 
 use crate::world::{LIMIT, Make, World, assert_refused, must};
@@ -13,7 +15,36 @@ pub async fn promise_05(make: Make<'_>) {
     kinds_and_accounts_count_apart(make).await;
     at_once(make).await;
     expired_access_tokens_leave_room(make).await;
+    what_is_agreed_to_counts(make).await;
     without_an_account(make).await;
+}
+
+/// Whoever invites an account takes none of its room; the account does when it agrees, and gives it back.
+async fn what_is_agreed_to_counts(make: Make<'_>) {
+    let world = World::new(make).await;
+    let member = world.create_account(&world.root).await;
+    let (first, _) = world.create_organization(&world.root).await;
+    let (second, _) = world.create_organization(&world.root).await;
+    let asked =
+        |organization| world.membership(organization, &member).with_consent(Consent::Asked, world.tick());
+    let (one, other) = (asked(&first), asked(&second));
+    must(world.invite_exactly(&one, 2).await);
+    must(world.invite_exactly(&other, 2).await);
+    let answer = |before: &Membership, consent| {
+        let (expected, membership) = (before.version, before.clone().with_consent(consent, world.tick()));
+        let mutation = Mutation::ReplaceMembership { expected, membership: membership.clone(), limit: 1 };
+        async { world.apply(mutation).await.map(|_| membership) }
+    };
+    let agreed = must(answer(&one, Consent::Given).await);
+    assert_refused!(answer(&other, Consent::Given).await, StoreError::LimitReached { limit: 1 });
+    let agreed = must(answer(&agreed, Consent::Given).await);
+    must(answer(&agreed, Consent::Refused).await);
+    let agreed = must(answer(&other, Consent::Given).await);
+    must(world.apply(Mutation::DeleteMembership { id: agreed.id, expected: agreed.version }).await);
+    let (third, _) = world.create_organization(&world.root).await;
+    let limits = MembershipLimits { of_account: 1, of_organization: LIMIT };
+    let membership = world.membership(&third, &member);
+    must(world.apply(Mutation::CreateMembership { membership, limits }).await);
 }
 
 async fn up_to_the_limit(make: Make<'_>) {

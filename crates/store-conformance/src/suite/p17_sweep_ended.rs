@@ -5,7 +5,9 @@ use countersign_domain::change::{FactChange, Mutation};
 use countersign_domain::fact::CredentialKey;
 use countersign_domain::id::AccountId;
 use countersign_domain::lifetime::Ttl;
-use countersign_domain::store::{AccountQuery, MembershipQuery, OrganizationQuery, StoreError};
+use countersign_domain::store::{
+    AccountQuery, MembershipQuery, MembershipsOf, OrganizationQuery, StoreError,
+};
 
 use crate::world::{LIMIT, Make, World, assert_refused, must};
 
@@ -100,14 +102,17 @@ async fn organizations(make: Make<'_>) {
     assert_eq!((listed.items, listed.total), (vec![first.clone(), second.clone()], 2));
     let one = must(world.store.list_organizations(OrganizationQuery { offset: 1, limit: 1, ..all }).await);
     assert_eq!((one.items, one.total), (vec![second], 2));
-    let query = MembershipQuery { organization: first.id, offset: 1, limit: 1 };
+    let query = MembershipQuery { of: MembershipsOf::Organization(first.id), offset: 1, limit: 1 };
     let memberships = must(world.store.list_memberships(query).await);
     assert_eq!((memberships.items, memberships.total), (vec![guest.clone()], 2));
+    let query = MembershipQuery { of: MembershipsOf::Account(member.id), offset: 0, limit: 1 };
+    let memberships = must(world.store.list_memberships(query).await);
+    assert_eq!((memberships.items, memberships.total), (vec![guest.clone()], 1));
 
     let disabled = guest.clone().set_disabled(true, world.tick());
     let replace = |expected| {
         let membership = disabled.clone();
-        world.apply(Mutation::ReplaceMembership { expected, membership })
+        world.apply(Mutation::ReplaceMembership { expected, membership, limit: LIMIT })
     };
     assert_refused!(replace(guest.version.next()).await, StoreError::Stale);
     must(replace(guest.version).await);
