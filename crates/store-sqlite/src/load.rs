@@ -17,8 +17,8 @@ use crate::failure::Failure;
 use crate::row::{self, Cells, parse_lineage, parse_scopes};
 use crate::sql;
 
-/// Most lists of each kind that are remembered while loading.
-const MOST_LISTS: usize = 10_000;
+/// Most lists of each kind that are remembered while loading: about 100 bytes each, until it is over.
+const MOST_LISTS: usize = 100_000;
 
 /// Gives every fact to `visit`, accounts before tokens.
 pub(crate) fn facts(connection: &Connection, visit: &mut dyn FnMut(FactChange)) -> Result<(), Failure> {
@@ -78,42 +78,56 @@ fn each(
     Ok(())
 }
 
-/// Lists that were read before: a million tokens with the same list share it.
+/// What was read before: a million tokens with the same lists share them.
 #[derive(Default)]
 struct Shared {
-    scopes: HashMap<Box<str>, Scopes>,
-    lineages: HashMap<Box<[u8]>, Lineage>,
+    scopes: Remembered<Scopes>,
+    /// Everything that restricts but scopes.
+    others: Remembered<Restrictions>,
+    lineages: Remembered<Lineage>,
+}
+
+struct Remembered<V>(HashMap<Box<[u8]>, V>);
+
+impl<V> Default for Remembered<V> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<V: Clone> Remembered<V> {
+    /// What was read of these bytes before, or else what `read` makes of them.
+    fn get<E>(&mut self, bytes: &[u8], read: impl FnOnce() -> Result<V, E>) -> Result<V, E> {
+        if let Some(known) = self.0.get(bytes) {
+            return Ok(known.clone());
+        }
+        let value = read()?;
+        if self.0.len() < MOST_LISTS {
+            self.0.insert(bytes.into(), value.clone());
+        }
+        Ok(value)
+    }
 }
 
 impl Shared {
-    fn parse_scopes(&mut self, text: &str) -> Option<Scopes> {
-        if let Some(known) = self.scopes.get(text) {
-            return Some(known.clone());
-        }
-        let scopes = parse_scopes(text)?;
-        if self.scopes.len() < MOST_LISTS {
-            self.scopes.insert(text.into(), scopes.clone());
-        }
-        Some(scopes)
-    }
-
-    fn parse_lineage(&mut self, bytes: &[u8]) -> Option<Lineage> {
-        if let Some(known) = self.lineages.get(bytes) {
-            return Some(known.clone());
-        }
-        let lineage = parse_lineage(bytes)?;
-        if self.lineages.len() < MOST_LISTS {
-            self.lineages.insert(bytes.into(), lineage.clone());
-        }
-        Some(lineage)
-    }
-
     fn restrictions(&mut self, cells: &mut Cells<'_>) -> Result<Restrictions, Failure> {
-        cells.restrictions_with(|text| self.parse_scopes(text))
+        let scopes = cells
+            .scopes_with(|text| self.scopes.get(text.as_bytes(), || parse_scopes(text).ok_or(())).ok())?;
+        let mut others = cells.clone();
+        let organizations = cells.optional_text("organizations")?;
+        let resources = cells.optional_text("resources")?;
+        let allowed_ips = cells.optional_text("allowed_ips")?;
+        if organizations.or(resources).or(allowed_ips).is_none() {
+            return Ok(scopes.into());
+        }
+        let key = format!("{organizations:?} {resources:?} {allowed_ips:?}");
+        let mut restrictions = self.others.get(key.as_bytes(), || others.restrictions_but(Scopes::FULL))?;
+        restrictions.scopes = scopes;
+        Ok(restrictions)
     }
 
     fn lineage(&mut self, cells: &mut Cells<'_>) -> Result<Lineage, Failure> {
-        cells.lineage_with(|bytes| self.parse_lineage(bytes))
+        cells.lineage_with(|bytes| self.lineages.get(bytes, || parse_lineage(bytes).ok_or(())).ok())
     }
 }
 

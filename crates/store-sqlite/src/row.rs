@@ -30,6 +30,7 @@ use rusqlite::types::ValueRef;
 use crate::failure::Failure;
 
 /// Reads the cells of a row from left to right.
+#[derive(Clone)]
 pub(crate) struct Cells<'r> {
     row: &'r Row<'r>,
     table: &'static str,
@@ -206,15 +207,20 @@ impl<'r> Cells<'r> {
 
     /// The next four cells.
     pub(crate) fn restrictions(&mut self) -> Result<Restrictions, Failure> {
-        self.restrictions_with(parse_scopes)
+        let scopes = self.scopes_with(parse_scopes)?;
+        self.restrictions_but(scopes)
     }
 
-    /// As [`Cells::restrictions`]; `scopes` reads the first of them.
-    pub(crate) fn restrictions_with(
+    /// The next cell; `read` reads it.
+    pub(crate) fn scopes_with(
         &mut self,
-        scopes: impl FnOnce(&str) -> Option<Scopes>,
-    ) -> Result<Restrictions, Failure> {
-        let scopes = self.optional("scopes", |value| scopes(text(value)?))?.unwrap_or(Scopes::FULL);
+        read: impl FnOnce(&str) -> Option<Scopes>,
+    ) -> Result<Scopes, Failure> {
+        Ok(self.optional("scopes", |value| read(text(value)?))?.unwrap_or(Scopes::FULL))
+    }
+
+    /// The next three cells, for these scopes.
+    pub(crate) fn restrictions_but(&mut self, scopes: Scopes) -> Result<Restrictions, Failure> {
         let organizations = self.optional("organizations", |value| parse_organizations(text(value)?))?;
         let resources = self.optional("resources", |value| parse_resources(text(value)?))?;
         let allowed_ips = self.optional("allowed_ips", |value| parse_networks(text(value)?))?;
