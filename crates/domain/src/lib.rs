@@ -9,6 +9,7 @@ pub mod access_token;
 pub mod access_token_filter;
 pub mod access_token_list;
 pub mod account;
+pub mod allowlist;
 pub mod audit;
 pub mod caller;
 pub mod change;

@@ -1,9 +1,10 @@
 //! Networks: from which addresses a credential may be used.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use ipnet::IpNet;
+
+use crate::allowlist::{Allowable, Allowlist};
 
 /// Why a text is no network, or a list no list of networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -19,25 +20,21 @@ pub enum InvalidNetwork {
     TooMany,
 }
 
-/// From which addresses a credential may be used: from all, or from those of a list of networks.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Networks(Option<Arc<[IpNet]>>);
+/// From which addresses a credential may be used: from all, be they unknown, or from those of a list of networks.
+pub type Networks = Allowlist<IpNet>;
+
+impl Allowable for IpNet {
+    const MOST: usize = 64;
+    const SEPARATOR: &str = " ";
+    type Invalid = InvalidNetwork;
+    const TOO_MANY: InvalidNetwork = InvalidNetwork::TooMany;
+
+    fn within(&self, other: &Self) -> bool {
+        other.contains(self)
+    }
+}
 
 impl Networks {
-    /// Most networks in a list.
-    pub const MOST: usize = 64;
-
-    /// Every address, be it unknown.
-    pub const ALL: Self = Self(None);
-
-    /// A list as stated; an empty one means no address at all.
-    pub fn list(networks: Vec<IpNet>) -> Result<Self, InvalidNetwork> {
-        if networks.len() > Self::MOST {
-            return Err(InvalidNetwork::TooMany);
-        }
-        Ok(Self(Some(networks.into())))
-    }
-
     /// Reads a network in CIDR notation, or one address. A v4 network written as v4-mapped v6 is the v4 one, as such
     /// addresses are (design 2.4).
     pub fn parse_one(text: &str) -> Result<IpNet, InvalidNetwork> {
@@ -51,33 +48,10 @@ impl Networks {
         Ok(canonical(network))
     }
 
-    /// The list as stated; `None` when none was.
-    pub fn stated(&self) -> Option<&[IpNet]> {
-        self.0.as_deref()
-    }
-
-    /// The list as stated, separated by blanks; `None` when none was.
-    pub fn joined(&self) -> Option<String> {
-        let list = self.stated()?;
-        Some(list.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
-    }
-
-    /// Whether there is no list.
-    pub fn is_all(&self) -> bool {
-        self.0.is_none()
-    }
-
     /// Whether the address is one of them.
     pub fn cover(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        self.0.as_ref().is_none_or(|list| list.iter().any(|network| network.contains(&address)))
-    }
-
-    /// Whether nothing in `self` goes beyond `other`: each of its networks is within one of the other's.
-    pub fn within(&self, other: &Self) -> bool {
-        let Some(theirs) = &other.0 else { return true };
-        let is_within = |own: &IpNet| theirs.iter().any(|their| their.contains(own));
-        self.0.as_ref().is_some_and(|own| own.iter().all(is_within))
+        self.is_any(|network| network.contains(&address))
     }
 }
 

@@ -1,7 +1,6 @@
 //! Organizations: the tenants in which bearers act, and who belongs to them.
 
-use std::sync::Arc;
-
+use crate::allowlist::{Allowable, Allowlist};
 use crate::entropy::Entropy;
 use crate::id::{AccountId, MembershipId, OrganizationId};
 use crate::profile::Profile;
@@ -242,8 +241,7 @@ impl From<&Membership> for MembershipFact {
 }
 
 /// In which organizations a credential may act: in all that its account may act in, or in those of a list among them.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Organizations(Option<Arc<[OrganizationId]>>);
+pub type Organizations = Allowlist<OrganizationId>;
 
 /// Why a text names no organization, or a list is none of organizations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -256,51 +254,26 @@ pub enum InvalidOrganization {
     TooMany,
 }
 
-impl Organizations {
-    /// Most organizations in a list.
-    pub const MOST: usize = 100;
+impl Allowable for OrganizationId {
+    const MOST: usize = 100;
+    const SEPARATOR: &str = " ";
+    type Invalid = InvalidOrganization;
+    const TOO_MANY: InvalidOrganization = InvalidOrganization::TooMany;
 
-    /// All that the account may act in.
-    pub const ALL: Self = Self(None);
-
-    /// A list as stated; an empty one means no organization at all.
-    pub fn list(organizations: Vec<OrganizationId>) -> Result<Self, InvalidOrganization> {
-        if organizations.len() > Self::MOST {
-            return Err(InvalidOrganization::TooMany);
-        }
-        Ok(Self(Some(organizations.into())))
+    fn within(&self, other: &Self) -> bool {
+        self == other
     }
+}
 
+impl Organizations {
     /// Reads one id.
     pub fn parse_one(text: &str) -> Result<OrganizationId, InvalidOrganization> {
         text.parse().map_err(|_| InvalidOrganization::Syntax)
     }
 
-    /// The list as stated; `None` when none was.
-    pub fn stated(&self) -> Option<&[OrganizationId]> {
-        self.0.as_deref()
-    }
-
-    /// The list as stated, separated by blanks; `None` when none was.
-    pub fn joined(&self) -> Option<String> {
-        let list = self.stated()?;
-        Some(list.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
-    }
-
-    /// Whether there is no list.
-    pub fn is_all(&self) -> bool {
-        self.0.is_none()
-    }
-
     /// Whether the organization is not left out.
     pub fn cover(&self, organization: OrganizationId) -> bool {
-        self.0.as_ref().is_none_or(|list| list.contains(&organization))
-    }
-
-    /// Whether nothing in `self` goes beyond `other`.
-    pub fn within(&self, other: &Self) -> bool {
-        let Some(theirs) = &other.0 else { return true };
-        self.0.as_ref().is_some_and(|own| own.iter().all(|one| theirs.contains(one)))
+        self.is_any(|one| *one == organization)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+
+use crate::allowlist::{Allowable, Allowlist};
 
 /// One pattern: `[METHOD ]/seg/seg…`. A segment `*` is any one segment that is not empty, a last segment `**` any rest
 /// (design 2.3). Everything else is itself, case included.
@@ -99,25 +100,6 @@ impl Resource {
         }
         segments.next().is_none()
     }
-
-    /// Whether every request that `self` means is meant by `other`. Exact.
-    pub fn within(&self, other: &Self) -> bool {
-        if other.method.is_some() && other.method != self.method {
-            return false;
-        }
-        let mut segments = self.segments.iter();
-        for theirs in &other.segments {
-            match (theirs, segments.next()) {
-                (_, None) => return false,
-                (Segment::Rest, Some(_)) => return true,
-                (Segment::Any, Some(Segment::Any)) => {}
-                (Segment::Any, Some(Segment::Literal(literal))) if !literal.is_empty() => {}
-                (Segment::Literal(literal), Some(Segment::Literal(own))) if own == literal => {}
-                _ => return false,
-            }
-        }
-        segments.next().is_none()
-    }
 }
 
 impl fmt::Display for Resource {
@@ -178,50 +160,38 @@ fn respelled(path: &str) -> Option<String> {
 }
 
 /// Which requests a credential may be used for: all, or those that a pattern of a list means.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Resources(Option<Arc<[Resource]>>);
+pub type Resources = Allowlist<Resource>;
+
+impl Allowable for Resource {
+    const MOST: usize = 64;
+    const SEPARATOR: &str = "\n";
+    type Invalid = InvalidResource;
+    const TOO_MANY: InvalidResource = InvalidResource::TooMany;
+
+    /// Exact.
+    fn within(&self, other: &Self) -> bool {
+        if other.method.is_some() && other.method != self.method {
+            return false;
+        }
+        let mut segments = self.segments.iter();
+        for theirs in &other.segments {
+            match (theirs, segments.next()) {
+                (_, None) => return false,
+                (Segment::Rest, Some(_)) => return true,
+                (Segment::Any, Some(Segment::Any)) => {}
+                (Segment::Any, Some(Segment::Literal(literal))) if !literal.is_empty() => {}
+                (Segment::Literal(literal), Some(Segment::Literal(own))) if own == literal => {}
+                _ => return false,
+            }
+        }
+        segments.next().is_none()
+    }
+}
 
 impl Resources {
-    /// Most patterns in a list.
-    pub const MOST: usize = 64;
-
-    /// Every request.
-    pub const ALL: Self = Self(None);
-
-    /// A list as stated; an empty one means none at all.
-    pub fn list(resources: Vec<Resource>) -> Result<Self, InvalidResource> {
-        if resources.len() > Self::MOST {
-            return Err(InvalidResource::TooMany);
-        }
-        Ok(Self(Some(resources.into())))
-    }
-
-    /// The list as stated; `None` when none was.
-    pub fn stated(&self) -> Option<&[Resource]> {
-        self.0.as_deref()
-    }
-
-    /// The list as stated, one a line; `None` when none was.
-    pub fn joined(&self) -> Option<String> {
-        let list = self.stated()?;
-        Some(list.iter().map(Resource::as_str).collect::<Vec<_>>().join("\n"))
-    }
-
-    /// Whether there is no list.
-    pub fn is_all(&self) -> bool {
-        self.0.is_none()
-    }
-
     /// Whether a request of this method and path is meant.
     pub fn cover(&self, method: &str, path: &ResourcePath<'_>) -> bool {
-        self.0.as_ref().is_none_or(|list| list.iter().any(|resource| resource.covers(method, path)))
-    }
-
-    /// Whether nothing in `self` goes beyond `other`: each of its patterns is within one of the other's.
-    pub fn within(&self, other: &Self) -> bool {
-        let Some(theirs) = &other.0 else { return true };
-        let is_within = |own: &Resource| theirs.iter().any(|their| own.within(their));
-        self.0.as_ref().is_some_and(|own| own.iter().all(is_within))
+        self.is_any(|resource| resource.covers(method, path))
     }
 }
 
