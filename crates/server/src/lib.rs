@@ -20,6 +20,7 @@ mod restriction;
 mod router;
 mod sampler;
 mod time_text;
+mod upload;
 mod wire;
 
 use std::net::IpAddr;

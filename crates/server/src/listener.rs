@@ -24,6 +24,7 @@ use crate::App;
 use crate::doors;
 use crate::observe::Peer;
 use crate::router::Service;
+use crate::upload::Upload;
 
 /// Longest time for a request's head to arrive, from when the connection is free for it. Also how long an idle
 /// connection is kept: longer than the 60 s of nginx's pools, so that the proxy closes it and not we.
@@ -131,6 +132,7 @@ impl hyper::service::Service<Request<Incoming>> for Handler {
     type Future = Answering;
 
     fn call(&self, request: Request<Incoming>) -> Answering {
+        let request = Upload::of(request);
         if doors::is_door(request.uri().path()) {
             let response = doors::answer(&self.app, &request, self.peer);
             return Answering::Door(ready(Ok(response.map(Either::Left))));
