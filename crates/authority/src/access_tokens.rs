@@ -52,7 +52,9 @@ impl AccessTokenList {
 }
 
 fn too_wide(rows: u32) -> String {
-    format!("would look through more than {rows} tokens; narrow it by id or by time of creation")
+    format!(
+        "would look through more than {rows} tokens; narrow it by id or by time of creation, or simplify its patterns"
+    )
 }
 
 impl Authority {

@@ -1,7 +1,7 @@
 //! Pages of access tokens under a condition or in another order than that of creation. What a condition means is the
-//! domain's to say; here is only how few rows are looked at, and that they are not too many.
+//! domain's to say; here is only how few rows are looked at, and that they are not too many and not too costly.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use countersign_domain::access_token::AccessToken;
 use countersign_domain::access_token_filter::{Bounds, Reach};
@@ -12,14 +12,17 @@ use countersign_domain::time::Timestamp;
 use rusqlite::{Connection, params};
 
 use crate::apply::{find, handle_bytes};
+use crate::effort::Effort;
 use crate::failure::Failure;
 use crate::row;
 use crate::sql;
 
 /// Most tokens that a list looks through: so many take about 0.1 s.
 const MOST_LOOKED_AT: u32 = 100_000;
-/// Longest time that a list looks through them: what a condition costs for each token is up to the client.
-const LONGEST: Duration = Duration::from_secs(1);
+/// Most work for a list, and for each token besides: what a condition costs is up to the client. Usual ones cost a tenth
+/// of that; one that costs a hundred times as much is noticed before others have waited for it.
+const MOST_WORK: Duration = Duration::from_millis(10);
+const MOST_WORK_EACH: Duration = Duration::from_micros(10);
 
 /// Whether many rows may have to be looked at.
 pub(crate) fn is_wide(query: &AccessTokenQuery) -> bool {
@@ -49,9 +52,9 @@ fn of_handles(
         tokens.extend(find(connection, sql::FIND_ACCESS_TOKEN, key, row::access_token)?);
     }
     tokens.sort_unstable_by_key(|token| (token.created_at, token.handle));
-    let mut selection = Selection::new(query);
-    tokens.into_iter().for_each(|token| selection.offer(token));
-    Ok(selection.page())
+    let mut walk = Walk::begin(query);
+    tokens.into_iter().try_for_each(|token| walk.look_at(token))?;
+    Ok(walk.selection.page())
 }
 
 /// Looks at every live token of the account that was issued within these bounds.
@@ -65,16 +68,34 @@ fn of_time(
     let within = params![query.account.as_bytes(), from, to, query.live_at.as_micros()];
     let mut statement = connection.prepare_cached(sql::WALK_ACCESS_TOKENS)?;
     let mut rows = statement.query(within)?;
-    let mut selection = Selection::new(query);
-    let (begun, mut looked_at) = (Instant::now(), 0);
+    let mut walk = Walk::begin(query);
     while let Some(row) = rows.next()? {
-        if looked_at == MOST_LOOKED_AT || begun.elapsed() > LONGEST {
-            return Err(StoreError::SearchTooWide { rows: looked_at }.into());
-        }
-        looked_at += 1;
-        selection.offer(row::access_token(row)?);
+        walk.look_at(row::access_token(row)?)?;
     }
-    Ok(selection.page())
+    Ok(walk.selection.page())
+}
+
+/// Tokens that are looked at one by one, as long as that is not too much.
+struct Walk<'q> {
+    selection: Selection<'q>,
+    effort: Effort,
+    looked_at: u32,
+}
+
+impl<'q> Walk<'q> {
+    fn begin(query: &'q AccessTokenQuery) -> Self {
+        Self { selection: Selection::new(query), effort: Effort::begin(), looked_at: 0 }
+    }
+
+    fn look_at(&mut self, token: AccessToken) -> Result<(), StoreError> {
+        let most_work = MOST_WORK + MOST_WORK_EACH * self.looked_at;
+        if self.looked_at == MOST_LOOKED_AT || self.effort.exceeds(most_work) {
+            return Err(StoreError::SearchTooWide { rows: self.looked_at });
+        }
+        self.looked_at += 1;
+        self.selection.offer(token);
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -133,13 +154,22 @@ mod tests {
         assert_eq!(access_tokens(&connection, &by_id).unwrap().total, 1, "narrowed by id");
     }
 
-    /// A condition that costs much for each token runs out of time instead of rows.
+    /// A condition that costs much for each token is given up before many are looked at, however they are found.
     #[test]
-    fn so_long_and_no_longer() {
+    fn so_much_work_and_no_more() {
         let connection = with_tokens(MOST_LOOKED_AT, &[&*"ab".repeat(32); 8].join(" "));
         let costly = Pattern::regexp("(a|b)*a(a|b){40}c", Matching::default()).unwrap();
-        let one = || Condition::Scope(TextTest::Matches(costly.clone()));
-        let outcome = refused_at(&connection, &query(Condition::Any((0..64).map(|_| one()).collect())));
-        assert!(outcome.is_some_and(|rows| rows < MOST_LOOKED_AT), "{outcome:?}");
+        let costly = || {
+            let one = || Condition::Scope(TextTest::Matches(costly.clone()));
+            Condition::Any((0..64).map(|_| one()).collect())
+        };
+        let outcome = refused_at(&connection, &query(costly()));
+        assert!(outcome.is_some_and(|rows| rows < MOST_LOOKED_AT / 10), "{outcome:?}");
+
+        let id = |number| Condition::Text(TextProperty::Handle, TextTest::Equals(format!("{number:022}")));
+        let named = Condition::Any((0..500).map(id).collect());
+        assert_eq!(refused_at(&connection, &query(named.clone())), None);
+        let outcome = refused_at(&connection, &query(Condition::All(vec![named, costly()])));
+        assert!(outcome.is_some_and(|rows| rows < 500), "{outcome:?}");
     }
 }

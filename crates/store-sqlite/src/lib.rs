@@ -12,6 +12,7 @@ mod batch;
 mod checkpoint;
 mod chore;
 mod connection;
+mod effort;
 mod ended;
 mod failure;
 mod filtered;
