@@ -9,6 +9,8 @@ mod disk_full;
 #[cfg(test)]
 mod filters;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod leak;
 #[cfg(test)]
 mod limits;
@@ -53,6 +55,8 @@ mod proxy;
 mod random;
 #[cfg(test)]
 mod recipe;
+#[cfg(test)]
+mod request;
 #[cfg(test)]
 mod scene;
 #[cfg(test)]
