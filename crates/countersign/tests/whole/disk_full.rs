@@ -42,7 +42,7 @@ fn changes_stop_until_the_disk_is_well_again(fault: Fault) {
     changes_are_refused(&server, Some((&ledger.live_token(), &tenant)), &handle);
     // Nothing was done; lists, audit and doors answer as ever.
     ledger.check(address);
-    assert_eq!(ledger.done_in_doubt, 0, "refused with 503, and done all the same");
+    assert_eq!(ledger.done_in_doubt, 0, "refused with 503, and done all the same: {}", server.log());
 
     disk.heal();
     recovers(address);

@@ -44,11 +44,13 @@ impl Run {
         Ok(())
     }
 
+    /// Before the account agrees to one more.
     fn must_have_room(&self, account: usize) -> Outcome {
         let model = &self.model;
         let counts = |member: &&Member| {
             let owner = model.organizations[member.organization].owner;
-            member.account == account && !member.deleted && !model.is_gone(owner)
+            let is_agreed = member.consent == Consent::Given;
+            member.account == account && is_agreed && !member.deleted && !model.is_gone(owner)
         };
         let held = model.memberships.iter().filter(counts).count();
         must(held < ORGANIZATIONS as usize, "belongs to more organizations than it may")
@@ -114,11 +116,13 @@ impl Run {
         let is_ours = self.model.is_within(account, who.account);
         must(asks || is_ours, "a foreign account belongs without being asked")?;
         let consent = if asks { Consent::Asked } else { Consent::Given };
+        if !asks {
+            self.must_have_room(account)?;
+        }
         let known = self.model.memberships.iter_mut().find(|member| member.id == membership.id);
         if let Some(known) = known {
             known.consent = consent;
         } else {
-            self.must_have_room(account)?;
             self.must_have_seat(organization)?;
             let (id, disabled, deleted) = (membership.id, false, false);
             let member = Member { id, organization, account, consent, disabled, deleted };
@@ -170,6 +174,9 @@ impl Run {
         if matches!(step, MembershipStep::Accept | MembershipStep::Enable) {
             must(who.power.is_full(), "a restricted caller lets an account act")?;
             self.must_be_active(organization)?;
+        }
+        if step == MembershipStep::Accept && self.model.memberships[membership].consent != Consent::Given {
+            self.must_have_room(account)?;
         }
         let member = &mut self.model.memberships[membership];
         let done = match step {
