@@ -289,12 +289,14 @@ proptest! {
         expires in 0i64..1_000, grace in 0i64..1_000, now in 0i64..1_000,
     ) {
         let mut fact = Fact { enabled, expires_at: at(expires), ..fact() };
+        let mut overlaps = false;
         if let Some(previous) = &mut fact.previous {
             previous.expires_at = at(grace);
+            overlaps = previous.replaced_at < previous.expires_at;
         }
         let chain = chain([own, above]);
         let verdict = judge(&fact, &on(Some(&chain)), &presented(secret), &Demand::default(), &Circumstances::default(), at(now));
-        let secret_is_good = secret == SECRET || secret == OLD_SECRET && now < grace;
+        let secret_is_good = secret == SECRET || secret == OLD_SECRET && overlaps && now < grace;
         let should = secret_is_good && enabled && own && above && now < expires;
         prop_assert_eq!(matches!(verdict, Verdict::Granted(_)), should);
     }
