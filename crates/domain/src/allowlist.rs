@@ -17,12 +17,15 @@ pub trait Allowable: Display + Sized {
     /// That it names more than [`Allowable::MOST`].
     const TOO_MANY: Self::Invalid;
 
+    /// Reads one.
+    fn parse(text: &str) -> Result<Self, Self::Invalid>;
+
     /// Whether nothing that this allows is beyond `other`.
     fn within(&self, other: &Self) -> bool;
 }
 
 /// Everything, or what is named by a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Allowlist<T>(Option<Arc<[T]>>);
 
 impl<T> Default for Allowlist<T> {
@@ -46,6 +49,11 @@ impl<T: Allowable> Allowlist<T> {
         Ok(Self(Some(items.into())))
     }
 
+    /// Reads one of a list.
+    pub fn parse_one(text: &str) -> Result<T, T::Invalid> {
+        T::parse(text)
+    }
+
     /// The list as stated; `None` when none was.
     pub fn stated(&self) -> Option<&[T]> {
         self.0.as_deref()
@@ -55,6 +63,11 @@ impl<T: Allowable> Allowlist<T> {
     pub fn joined(&self) -> Option<String> {
         let list = self.stated()?;
         Some(list.iter().map(ToString::to_string).collect::<Vec<_>>().join(T::SEPARATOR))
+    }
+
+    /// The list of a [joined](Self::joined) text; the empty text is the empty list.
+    pub fn from_joined(text: &str) -> Result<Self, T::Invalid> {
+        Self::list(text.split_terminator(T::SEPARATOR).map(T::parse).collect::<Result<_, _>>()?)
     }
 
     /// Whether there is no list.

@@ -7,7 +7,7 @@ use crate::id::Handle;
 /// The access tokens from which a token stems, the oldest first and the one that minted it last. Tokens that had ended
 /// when it was minted are left out, so that a token that is replaced by its own offspring again and again does not
 /// grow a list. Empty for what no token minted: root tokens, and those of people who log in.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Lineage(Option<Arc<[Handle]>>);
 
 impl Lineage {
@@ -26,6 +26,18 @@ impl Lineage {
     /// The tokens, the oldest first.
     pub fn handles(&self) -> &[Handle] {
         self.0.as_deref().unwrap_or_default()
+    }
+
+    /// The tokens as a store keeps them: handles of equal length, one after the other; `None` when there are none.
+    pub fn to_bytes(&self) -> Option<Vec<u8>> {
+        let handles = self.0.as_deref()?;
+        Some(handles.iter().flat_map(|handle| handle.as_str().as_bytes()).copied().collect())
+    }
+
+    /// The reverse of [`Lineage::to_bytes`].
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let handles: Option<Vec<_>> = bytes.chunks(Handle::LEN).map(Handle::from_ascii).collect();
+        Self::of(&handles?)
     }
 
     /// The token that minted it.

@@ -29,15 +29,9 @@ impl Allowable for IpNet {
     type Invalid = InvalidNetwork;
     const TOO_MANY: InvalidNetwork = InvalidNetwork::TooMany;
 
-    fn within(&self, other: &Self) -> bool {
-        other.contains(self)
-    }
-}
-
-impl Networks {
     /// Reads a network in CIDR notation, or one address. A v4 network written as v4-mapped v6 is the v4 one, as such
     /// addresses are (design 2.4).
-    pub fn parse_one(text: &str) -> Result<IpNet, InvalidNetwork> {
+    fn parse(text: &str) -> Result<Self, InvalidNetwork> {
         let network = match text.parse::<IpAddr>() {
             Ok(address) => IpNet::from(address),
             Err(_) => text.parse::<IpNet>().map_err(|_| InvalidNetwork::Syntax)?,
@@ -48,6 +42,12 @@ impl Networks {
         Ok(canonical(network))
     }
 
+    fn within(&self, other: &Self) -> bool {
+        other.contains(self)
+    }
+}
+
+impl Networks {
     /// Whether the address is one of them.
     pub fn cover(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();

@@ -260,17 +260,16 @@ impl Allowable for OrganizationId {
     type Invalid = InvalidOrganization;
     const TOO_MANY: InvalidOrganization = InvalidOrganization::TooMany;
 
+    fn parse(text: &str) -> Result<Self, InvalidOrganization> {
+        text.parse().map_err(|_| InvalidOrganization::Syntax)
+    }
+
     fn within(&self, other: &Self) -> bool {
         self == other
     }
 }
 
 impl Organizations {
-    /// Reads one id.
-    pub fn parse_one(text: &str) -> Result<OrganizationId, InvalidOrganization> {
-        text.parse().map_err(|_| InvalidOrganization::Syntax)
-    }
-
     /// Whether the organization is not left out.
     pub fn cover(&self, organization: OrganizationId) -> bool {
         self.is_any(|one| *one == organization)

@@ -168,6 +168,10 @@ impl Allowable for Resource {
     type Invalid = InvalidResource;
     const TOO_MANY: InvalidResource = InvalidResource::TooMany;
 
+    fn parse(text: &str) -> Result<Self, InvalidResource> {
+        Self::parse(text)
+    }
+
     /// Exact.
     fn within(&self, other: &Self) -> bool {
         if other.method.is_some() && other.method != self.method {

@@ -9,7 +9,7 @@ use crate::scope::Scopes;
 
 /// What a credential may be used for, in which organizations, on which requests and from where. Each dimension that states nothing restricts
 /// nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Restrictions {
     /// What it may be used for.
     pub scopes: Scopes,
@@ -17,7 +17,7 @@ pub struct Restrictions {
     rare: Option<Arc<Rare>>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 struct Rare {
     organizations: Organizations,
     resources: Resources,

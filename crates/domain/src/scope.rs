@@ -71,7 +71,7 @@ impl fmt::Display for Scope {
 /// What a credential may be used for: everything its account may, or a list.
 ///
 /// The list is kept as it came, repeats included, because LoopBack's clients expect it back so.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Scopes(Option<Arc<[Scope]>>);
 
 impl Scopes {
@@ -98,6 +98,11 @@ impl Scopes {
     pub fn joined(&self) -> Option<String> {
         let list = self.stated()?;
         Some(list.iter().map(Scope::as_str).collect::<Vec<_>>().join(" "))
+    }
+
+    /// The list of a [joined](Self::joined) text; the empty text is the empty list.
+    pub fn from_joined(text: &str) -> Result<Self, InvalidScope> {
+        Self::list(text.split_terminator(' ').map(Scope::parse).collect::<Result<_, _>>()?)
     }
 
     /// Whether the credential is unscoped.

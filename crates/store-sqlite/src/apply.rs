@@ -6,7 +6,6 @@ use countersign_domain::access_token::{AccessToken, Sealed, Source};
 use countersign_domain::account::{AccountChain, AccountFact, Epoch};
 use countersign_domain::change::{Change, Guard, Mutation};
 use countersign_domain::id::{AccountId, ClientId, Handle, ServiceTokenId, TokenRef};
-use countersign_domain::lineage::Lineage;
 use countersign_domain::service_token::ServiceToken;
 use countersign_domain::store::{MOST_CUTS, Revision, StoreError, Version};
 use rusqlite::{Connection, Params, Row, params};
@@ -64,12 +63,6 @@ pub(crate) fn handle_bytes(handle: &Handle) -> &[u8] {
 
 fn optional_handle_bytes(handle: &Option<Handle>) -> Option<&[u8]> {
     handle.as_ref().map(handle_bytes)
-}
-
-/// Handles of equal length, one after the other; NULL where there are none.
-fn lineage_bytes(lineage: &Lineage) -> Option<Vec<u8>> {
-    let handles = lineage.handles();
-    (!handles.is_empty()).then(|| handles.iter().flat_map(handle_bytes).copied().collect())
 }
 
 /// SQLite's integers are signed. Versions and counts stay far below the end.
@@ -230,7 +223,7 @@ fn insert_service_token(connection: &Connection, token: &ServiceToken) -> Result
         token.created_at.as_micros(),
         token.updated_at.as_micros(),
         token.expires_at.as_micros(),
-        lineage_bytes(&token.lineage),
+        token.lineage.to_bytes(),
         signed(token.version.number()),
     ];
     insert(connection, sql::INSERT_SERVICE_TOKEN, values)?;
@@ -338,7 +331,7 @@ fn insert_access_token(connection: &Connection, token: &AccessToken) -> Result<V
         token.created_at.as_micros(),
         token.expires_at.as_micros(),
         token.source.as_str(),
-        lineage_bytes(&token.lineage),
+        token.lineage.to_bytes(),
         token.epoch.number(),
         token.sealed.as_ref().map(Sealed::as_bytes),
         signed(token.version.number()),

@@ -14,7 +14,7 @@ use countersign_domain::service_token::SecretVersion;
 use rusqlite::{Connection, Row};
 
 use crate::failure::Failure;
-use crate::row::{self, Cells, parse_lineage, parse_scopes};
+use crate::row::{self, Cells};
 use crate::sql;
 
 /// Most lists of each kind that are remembered while loading: about 100 bytes each, until it is over.
@@ -111,8 +111,8 @@ impl<V: Clone> Remembered<V> {
 
 impl Shared {
     fn restrictions(&mut self, cells: &mut Cells<'_>) -> Result<Restrictions, Failure> {
-        let scopes = cells
-            .scopes_with(|text| self.scopes.get(text.as_bytes(), || parse_scopes(text).ok_or(())).ok())?;
+        let scopes =
+            cells.scopes_with(|text| self.scopes.get(text.as_bytes(), || Scopes::from_joined(text)).ok())?;
         let mut others = cells.clone();
         let organizations = cells.optional_text("organizations")?;
         let resources = cells.optional_text("resources")?;
@@ -127,7 +127,7 @@ impl Shared {
     }
 
     fn lineage(&mut self, cells: &mut Cells<'_>) -> Result<Lineage, Failure> {
-        cells.lineage_with(|bytes| self.lineages.get(bytes, || parse_lineage(bytes).ok_or(())).ok())
+        cells.lineage_with(|bytes| self.lineages.get(bytes, || Lineage::from_bytes(bytes).ok_or(())).ok())
     }
 }
 

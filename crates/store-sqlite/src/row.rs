@@ -15,9 +15,9 @@ use countersign_domain::network::Networks;
 use countersign_domain::organization::{Consent, Membership, Organization, Organizations, Role};
 use countersign_domain::password::PasswordHash;
 use countersign_domain::profile::Profile;
-use countersign_domain::resource::{Resource, Resources};
+use countersign_domain::resource::Resources;
 use countersign_domain::restrictions::Restrictions;
-use countersign_domain::scope::{Scope, Scopes};
+use countersign_domain::scope::Scopes;
 use countersign_domain::secret::Digest;
 use countersign_domain::service_token::{CurrentSecret, PreviousSecret, SecretVersion, ServiceToken};
 use countersign_domain::store::{RootToken, StoreError, Version};
@@ -145,7 +145,7 @@ impl<'r> Cells<'r> {
     }
 
     pub(crate) fn lineage(&mut self) -> Result<Lineage, Failure> {
-        self.lineage_with(parse_lineage)
+        self.lineage_with(Lineage::from_bytes)
     }
 
     /// As [`Cells::lineage`]; `read` reads the cell.
@@ -207,7 +207,7 @@ impl<'r> Cells<'r> {
 
     /// The next four cells.
     pub(crate) fn restrictions(&mut self) -> Result<Restrictions, Failure> {
-        let scopes = self.scopes_with(parse_scopes)?;
+        let scopes = self.scopes_with(|text| Scopes::from_joined(text).ok())?;
         self.restrictions_but(scopes)
     }
 
@@ -221,9 +221,10 @@ impl<'r> Cells<'r> {
 
     /// The next three cells, for these scopes.
     pub(crate) fn restrictions_but(&mut self, scopes: Scopes) -> Result<Restrictions, Failure> {
-        let organizations = self.optional("organizations", |value| parse_organizations(text(value)?))?;
-        let resources = self.optional("resources", |value| parse_resources(text(value)?))?;
-        let allowed_ips = self.optional("allowed_ips", |value| parse_networks(text(value)?))?;
+        let organizations =
+            self.optional("organizations", |value| Organizations::from_joined(text(value)?).ok())?;
+        let resources = self.optional("resources", |value| Resources::from_joined(text(value)?).ok())?;
+        let allowed_ips = self.optional("allowed_ips", |value| Networks::from_joined(text(value)?).ok())?;
         Ok(Restrictions::new(
             scopes,
             organizations.unwrap_or(Organizations::ALL),
@@ -274,36 +275,6 @@ fn token(value: ValueRef<'_>) -> Option<TokenRef> {
         16 => bytes(value).map(|id| TokenRef::Service(ServiceTokenId::from_bytes(id))),
         _ => handle(value).map(TokenRef::Access),
     }
-}
-
-/// Scopes are kept joined by spaces, which no scope contains; the empty text is the empty list.
-pub(crate) fn parse_scopes(text: &str) -> Option<Scopes> {
-    let list: Result<Vec<_>, _> = text.split_terminator(' ').map(Scope::parse).collect();
-    Scopes::list(list.ok()?).ok()
-}
-
-/// Joined by spaces; the empty text is the empty list.
-fn parse_organizations(text: &str) -> Option<Organizations> {
-    let list: Result<Vec<_>, _> = text.split_terminator(' ').map(str::parse).collect();
-    Organizations::list(list.ok()?).ok()
-}
-
-/// Handles of equal length, one after the other.
-pub(crate) fn parse_lineage(bytes: &[u8]) -> Option<Lineage> {
-    let handles: Option<Vec<_>> = bytes.chunks(Handle::LEN).map(Handle::from_ascii).collect();
-    Lineage::of(&handles?)
-}
-
-/// One a line, which no pattern contains; the empty text is the empty list.
-fn parse_resources(text: &str) -> Option<Resources> {
-    let list: Result<Vec<_>, _> = text.split_terminator('\n').map(Resource::parse).collect();
-    Resources::list(list.ok()?).ok()
-}
-
-/// Joined by spaces; the empty text is the empty list.
-fn parse_networks(text: &str) -> Option<Networks> {
-    let list: Result<Vec<_>, _> = text.split_terminator(' ').map(Networks::parse_one).collect();
-    Networks::list(list.ok()?).ok()
 }
 
 /// The id in the first column, as the API prints it.
