@@ -24,10 +24,13 @@ const RANDOMNESS: &[&str] = &["rand", "rand_core", "getrandom", "fastrand"];
 
 const DOMAIN: &str = "countersign-domain";
 const STORE_SQLITE: &str = "countersign-store-sqlite";
+const STORE_POSTGRES: &str = "countersign-store-postgres";
 const STORE_CONFORMANCE: &str = "countersign-store-conformance";
 const AUTHORITY: &str = "countersign-authority";
 const SERVER: &str = "countersign-server";
-const EVERY_PART: &[&str] = &[AUTHORITY, DOMAIN, SERVER, STORE_CONFORMANCE, STORE_SQLITE];
+const POSTGRES_CLUSTER: &str = "countersign-postgres-cluster";
+const EVERY_PART: &[&str] =
+    &[AUTHORITY, DOMAIN, POSTGRES_CLUSTER, SERVER, STORE_CONFORMANCE, STORE_POSTGRES, STORE_SQLITE];
 
 /// A package that no list names is imported by nobody: the binary, xtask and bench.
 const RULES: &[Rule] = &[
@@ -39,6 +42,12 @@ const RULES: &[Rule] = &[
     },
     Rule {
         package: STORE_SQLITE,
+        ours: &[DOMAIN],
+        ours_in_tests: &[STORE_CONFORMANCE],
+        never: &[HTTP, RANDOMNESS],
+    },
+    Rule {
+        package: STORE_POSTGRES,
         ours: &[DOMAIN],
         ours_in_tests: &[STORE_CONFORMANCE],
         never: &[HTTP, RANDOMNESS],
@@ -62,6 +71,7 @@ const RULES: &[Rule] = &[
         ours_in_tests: &[STORE_CONFORMANCE],
         never: &[],
     },
+    Rule { package: POSTGRES_CLUSTER, ours: &[], ours_in_tests: &[], never: &[RUNTIMES, HTTP, SQL] },
     Rule { package: "xtask", ours: EVERY_PART, ours_in_tests: &[], never: &[] },
     Rule { package: "countersign-bench", ours: EVERY_PART, ours_in_tests: &[], never: &[] },
 ];

@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
+use countersign_postgres_cluster::{Cluster, URL_VARIABLE};
 
 use crate::suite::Stage;
 use crate::workspace::Workspace;
@@ -52,6 +53,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Run a throw-away PostgreSQL, as the tests do, until a line is read.
+    Postgres,
     /// Kill the server many more times than the tests do.
     Soak {
         /// How often.
@@ -78,9 +81,17 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Deny => check_dependencies(&workspace)?,
         Command::Sabotage { names } => sabotage::run(&workspace, &names)?,
         Command::Bench { arguments } => long::bench(&workspace, &arguments)?,
+        Command::Postgres => postgres()?,
         Command::Soak { kills } => long::soak(&workspace, kills)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn postgres() -> Result<()> {
+    let cluster = Cluster::start(&[])?;
+    println!("export {URL_VARIABLE}={}", cluster.url());
+    std::io::stdin().read_line(&mut String::new())?;
+    Ok(())
 }
 
 fn check_imports(workspace: &Workspace) -> Result<()> {

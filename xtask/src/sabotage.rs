@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use self::patch::Patch;
 use self::tree::Tree;
 use self::trial::{Answer, Trial};
-use crate::suite::Peers;
+use crate::suite::{Database, Peers};
 use crate::workspace::Workspace;
 
 /// Tries the patches named, all when none is.
@@ -28,7 +28,9 @@ pub(crate) fn run(workspace: &Workspace, names: &[String]) -> Result<()> {
     let logs = scratch.join("logs");
     fs::create_dir_all(&logs).with_context(|| logs.display().to_string())?;
     let peers = Peers::of(workspace);
-    let trial = Trial { tree: &tree, target: &scratch.join("target"), logs: &logs, peers: &peers };
+    let database = Database::start()?;
+    let target = scratch.join("target");
+    let trial = Trial { tree: &tree, target: &target, logs: &logs, peers: &peers, database: &database };
 
     check_unbroken(&trial, &patches)?;
     let mut rows = Vec::new();

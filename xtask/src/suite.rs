@@ -1,5 +1,6 @@
 //! `cargo xtask test`: the one command that decides whether a change is good.
 
+mod database;
 mod machine;
 mod peers;
 mod report;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
+pub(crate) use self::database::Database;
 pub(crate) use self::peers::Peers;
 use self::report::{Outcome, Report};
 use crate::tally::Tally;
@@ -96,6 +98,8 @@ fn run_tests(workspace: &Workspace, peers: &Peers, tally: &mut Tally) -> Result<
     let mut command = workspace.cargo();
     command.args(["test", "--release", "--workspace", "--no-fail-fast", "--locked"]).stdout(Stdio::piped());
     peers.tell(&mut command);
+    let database = Database::start()?;
+    database.tell(&mut command);
     let mut tests = command.spawn().context("cannot run cargo test")?;
     let output = tests.stdout.take().context("cargo test without output")?;
     *tally = Tally::follow(output, std::io::stdout())?;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::tree::Tree;
-use crate::suite::Peers;
+use crate::suite::{Database, Peers};
 use crate::tally::Tally;
 
 /// Longest run of one test: broken code may wait for ever.
@@ -26,6 +26,7 @@ pub(super) struct Trial<'a> {
     /// Where the output of each run is kept.
     pub(super) logs: &'a Path,
     pub(super) peers: &'a Peers,
+    pub(super) database: &'a Database,
 }
 
 /// What a run showed.
@@ -68,6 +69,7 @@ impl Trial<'_> {
         command.args(["test", "--release", "--locked"]).current_dir(self.tree.path());
         command.env("CARGO_TARGET_DIR", self.target).env("CARGO_TERM_COLOR", "never");
         self.peers.tell(&mut command);
+        self.database.tell(&mut command);
         command.stdout(log.try_clone()?).stderr(log);
         Ok(command)
     }

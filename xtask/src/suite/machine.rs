@@ -20,7 +20,7 @@ struct Need {
     purpose: &'static str,
 }
 
-const NEEDS: [Need; 8] = [
+const NEEDS: [Need; 9] = [
     Need { check: &["cc", "--version"], package: "gcc", purpose: "building SQLite and aws-lc" },
     Need { check: &["git", "--version"], package: "git", purpose: "applying the patches of tests/sabotage" },
     Need {
@@ -31,6 +31,11 @@ const NEEDS: [Need; 8] = [
     Need { check: &["nginx", "-v"], package: "nginx", purpose: "the door behind auth_request" },
     Need { check: &["caddy", "version"], package: "caddy", purpose: "the door behind forward_auth" },
     Need {
+        check: &["/usr/lib/postgresql/15/bin/postgres", "--version"],
+        package: "postgresql-15",
+        purpose: "the shared store",
+    },
+    Need {
         check: &["python3", "-c", "import ensurepip, venv"],
         package: "python3-venv",
         purpose: "the official Python SDK",
@@ -39,8 +44,8 @@ const NEEDS: [Need; 8] = [
     Need { check: &["npm", "--version"], package: "npm", purpose: "the official Node SDK" },
 ];
 
-/// Programs whose packages may start a daemon when they are installed.
-const DAEMONS: [&str; 2] = ["nginx", "caddy"];
+/// Packages that may start a daemon when they are installed, and its program.
+const DAEMONS: [(&str, &str); 3] = [("nginx", "nginx"), ("caddy", "caddy"), ("postgresql-15", "postgres")];
 
 /// Installs what is missing, as root from Debian's packages.
 ///
@@ -86,8 +91,8 @@ fn install(packages: &[&str]) -> Result<()> {
     apt(&["update", "-qq"])?;
     let quietly = ["install", "-qq", "-o", "Dpkg::Use-Pty=0", "--yes", "--no-install-recommends"];
     apt(&[&quietly, packages].concat())?;
-    for daemon in DAEMONS.into_iter().filter(|daemon| packages.contains(daemon)) {
-        end_all(daemon)?;
+    for (_, program) in DAEMONS.into_iter().filter(|(package, _)| packages.contains(package)) {
+        end_all(program)?;
     }
     match missing().first() {
         Some(need) => bail!("{} was installed, but {:?} still fails", need.package, need.check),

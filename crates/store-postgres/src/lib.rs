@@ -1,0 +1,30 @@
+//! The shared store: many nodes over one PostgreSQL.
+//!
+//! What is written together is one transaction; what a change was decided on is held until it ends ([`guard`]), so that
+//! nodes cannot decide past each other. Everything that one node writes goes through one lane ([`writer`]), in which
+//! changes that arrive together share a commit.
+
+mod access_tokens;
+mod accounts;
+mod apply;
+mod audit;
+mod ended;
+mod failure;
+mod filtered;
+mod guard;
+mod lists;
+mod load;
+mod migrate;
+mod options;
+mod organizations;
+mod row;
+mod service_tokens;
+mod session;
+mod sql;
+mod store;
+mod tally;
+mod usage;
+mod writer;
+
+pub use options::{OpenError, PostgresOptions};
+pub use store::PostgresStore;

@@ -1,0 +1,52 @@
+//! Migrations: forward only, each with the SHA-256 of its text, so that a database is never used by a program that was
+//! not made for it. Many nodes may start at once: one migrates, the others wait.
+
+use deadpool_postgres::ClientWrapper;
+use sha2::{Digest as _, Sha256};
+
+use crate::options::OpenError;
+
+/// One step of the schema. Numbers count from 1 without a gap; a released step is never changed.
+struct Migration {
+    number: i32,
+    sql: &'static str,
+}
+
+/// Every step.
+const ALL: &[Migration] = &[Migration { number: 1, sql: include_str!("../migrations/0001_everything.sql") }];
+
+const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (
+    number integer PRIMARY KEY,
+    checksum bytea NOT NULL CHECK (length(checksum) = 32)
+)";
+
+/// Held by the node that migrates. The number means nothing; nobody else uses it.
+const LOCK: i64 = 0x0063_6f75_6e74_6572;
+
+/// Brings the database to the last step, in one transaction.
+pub(crate) async fn migrate(client: &mut ClientWrapper) -> Result<(), OpenError> {
+    let transaction = client.transaction().await?;
+    transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
+    transaction.batch_execute(LEDGER).await?;
+    let row = transaction.query_one("SELECT coalesce(max(number), 0) FROM migrations", &[]).await?;
+    let (found, known) = (row.get::<_, i32>(0), ALL.last().map_or(0, |step| step.number));
+    if found > known {
+        return Err(OpenError::Newer { found, known });
+    }
+    for step in ALL {
+        let checksum: [u8; 32] = Sha256::digest(step.sql.as_bytes()).into();
+        let row = transaction
+            .query_opt("SELECT checksum FROM migrations WHERE number = $1", &[&step.number])
+            .await?;
+        match row.map(|row| row.get::<_, Vec<u8>>(0)) {
+            Some(applied) if applied == checksum => {}
+            Some(_) => return Err(OpenError::Changed { number: step.number }),
+            None => {
+                transaction.batch_execute(step.sql).await?;
+                let insert = "INSERT INTO migrations (number, checksum) VALUES ($1, $2)";
+                transaction.execute(insert, &[&step.number, &&checksum[..]]).await?;
+            }
+        }
+    }
+    Ok(transaction.commit().await?)
+}

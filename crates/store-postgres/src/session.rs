@@ -1,0 +1,153 @@
+//! Statements, each prepared once in its session.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use countersign_domain::id::AccountId;
+use countersign_domain::store::StoreError;
+use countersign_domain::time::Timestamp;
+use deadpool_postgres::{GenericClient, Transaction};
+use futures_util::{TryStreamExt as _, pin_mut};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use crate::failure::Failure;
+use crate::lists::count_expired_at;
+
+/// The values of a statement.
+pub(crate) type Values<'v> = &'v [&'v (dyn ToSql + Sync)];
+
+/// Runs a statement that gives no rows; gives how many rows it changed.
+pub(crate) async fn run(
+    client: &impl GenericClient,
+    sql: &str,
+    values: Values<'_>,
+) -> Result<u64, tokio_postgres::Error> {
+    let statement = client.prepare_cached(sql).await?;
+    client.execute(&statement, values).await
+}
+
+/// The one row of a statement, if there is one.
+pub(crate) async fn find<T>(
+    client: &impl GenericClient,
+    sql: &str,
+    values: Values<'_>,
+    read: impl FnOnce(&Row) -> Result<T, Failure>,
+) -> Result<Option<T>, Failure> {
+    let statement = client.prepare_cached(sql).await?;
+    client.query_opt(&statement, values).await?.as_ref().map(read).transpose()
+}
+
+/// Every row of a statement.
+pub(crate) async fn list<T>(
+    client: &impl GenericClient,
+    sql: &str,
+    values: Values<'_>,
+    read: impl Fn(&Row) -> Result<T, Failure>,
+) -> Result<Vec<T>, Failure> {
+    let statement = client.prepare_cached(sql).await?;
+    client.query(&statement, values).await?.iter().map(read).collect()
+}
+
+/// Reads the rows of a statement as they come, until `read` has enough and gives `false`.
+pub(crate) async fn each(
+    client: &impl GenericClient,
+    sql: &str,
+    values: Values<'_>,
+    mut read: impl FnMut(&Row) -> Result<bool, Failure>,
+) -> Result<(), Failure> {
+    let statement = client.prepare_cached(sql).await?;
+    let rows = client.query_raw(&statement, values.iter().copied()).await?;
+    pin_mut!(rows);
+    while let Some(row) = rows.try_next().await? {
+        if !read(&row)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// An open transaction. Dropped without a commit it is rolled back.
+pub(crate) struct Tx<'c> {
+    transaction: Transaction<'c>,
+    /// How many statements have written.
+    writes: AtomicUsize,
+}
+
+impl<'c> Tx<'c> {
+    pub(crate) fn new(transaction: Transaction<'c>) -> Self {
+        Self { transaction, writes: AtomicUsize::new(0) }
+    }
+
+    /// How many statements have written.
+    pub(crate) fn writes(&self) -> usize {
+        self.writes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) async fn commit(self) -> Result<(), tokio_postgres::Error> {
+        self.transaction.commit().await
+    }
+
+    pub(crate) async fn rollback(self) -> Result<(), tokio_postgres::Error> {
+        self.transaction.rollback().await
+    }
+
+    /// What comes after it can be undone apart from what came before.
+    pub(crate) async fn savepoint(&self) -> Result<(), tokio_postgres::Error> {
+        self.transaction.batch_execute("SAVEPOINT change").await
+    }
+
+    pub(crate) async fn release(&self) -> Result<(), tokio_postgres::Error> {
+        self.transaction.batch_execute("RELEASE change").await
+    }
+
+    pub(crate) async fn undo(&self) -> Result<(), tokio_postgres::Error> {
+        self.transaction.batch_execute("ROLLBACK TO change; RELEASE change").await
+    }
+
+    /// As [`run`].
+    pub(crate) async fn run(&self, sql: &str, values: Values<'_>) -> Result<u64, tokio_postgres::Error> {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        run(&self.transaction, sql, values).await
+    }
+
+    /// Inserts a row with a key of its own; the statement does nothing where there is one.
+    pub(crate) async fn insert(&self, sql: &str, values: Values<'_>) -> Result<(), Failure> {
+        match run(&self.transaction, sql, values).await? {
+            0 => Err(StoreError::Duplicate.into()),
+            _ => {
+                self.writes.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
+        }
+    }
+
+    /// As [`find`].
+    pub(crate) async fn find<T>(
+        &self,
+        sql: &str,
+        values: Values<'_>,
+        read: impl FnOnce(&Row) -> Result<T, Failure>,
+    ) -> Result<Option<T>, Failure> {
+        find(&self.transaction, sql, values, read).await
+    }
+
+    /// Whether a statement gives a row.
+    pub(crate) async fn exists(&self, sql: &str, values: Values<'_>) -> Result<bool, Failure> {
+        Ok(self.find(sql, values, |_| Ok(())).await?.is_some())
+    }
+
+    /// As [`list`].
+    pub(crate) async fn list<T>(
+        &self,
+        sql: &str,
+        values: Values<'_>,
+        read: impl Fn(&Row) -> Result<T, Failure>,
+    ) -> Result<Vec<T>, Failure> {
+        list(&self.transaction, sql, values, read).await
+    }
+
+    /// How many access tokens of the account have expired at `now`.
+    pub(crate) async fn count_expired(&self, account: AccountId, now: Timestamp) -> Result<i64, Failure> {
+        count_expired_at(&self.transaction, account, now).await
+    }
+}

@@ -1,0 +1,255 @@
+//! The store as the rest of the program sees it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use countersign_domain::access_token::AccessToken;
+use countersign_domain::account::Account;
+use countersign_domain::change::{Change, FactChange};
+use countersign_domain::email::Email;
+use countersign_domain::fact::CredentialKey;
+use countersign_domain::id::{AccountId, Handle, MembershipId, OrganizationId, ServiceTokenId, TokenRef};
+use countersign_domain::organization::{Membership, Organization};
+use countersign_domain::service_token::{SecretVersion, ServiceToken};
+use countersign_domain::store::{
+    AccessTokenQuery, AccountQuery, AuditPage, AuditQuery, ChangeSink, MembershipQuery, OrganizationQuery,
+    Page, Revision, RootToken, ServiceTokenQuery, Store, StoreError, SweptEnded, TokenUsage,
+};
+use countersign_domain::time::Timestamp;
+use countersign_domain::usage::{Usage, UsageBatch};
+use deadpool_postgres::{Object, Pool, Transaction};
+use tokio::sync::{mpsc, oneshot};
+use tokio_postgres::{IsolationLevel, Row};
+
+use crate::accounts::uuid;
+use crate::failure::{Failure, unavailable};
+use crate::options::{OpenError, PostgresOptions};
+use crate::row::{self, Cells};
+use crate::session::{Values, find};
+use crate::writer::{Lane, Write};
+use crate::{audit, ended, lists, load, migrate, sql, usage};
+
+/// The shared store, as one node uses it.
+pub struct PostgresStore {
+    pool: Pool,
+    lane: Arc<Lane>,
+    writes: mpsc::Sender<Write>,
+}
+
+impl PostgresStore {
+    /// Opens the store, brings its schema to the last step, and publishes to `sink` what this node commits.
+    pub async fn open(options: PostgresOptions, sink: Arc<dyn ChangeSink>) -> Result<Self, OpenError> {
+        let pool = options.pool()?;
+        let mut client = pool.get().await.map_err(|error| OpenError::Unreachable(error.into()))?;
+        migrate::migrate(&mut client).await?;
+        for statement in sql::ALL {
+            client.prepare_cached(statement).await?;
+        }
+        drop(client);
+        let lane = Arc::new(Lane::new(pool.clone(), sink));
+        let (writes, waiting) = mpsc::channel(options.queue);
+        tokio::spawn(Arc::clone(&lane).run(waiting));
+        Ok(Self { pool, lane, writes })
+    }
+
+    async fn client(&self) -> Result<Object, StoreError> {
+        self.pool.get().await.map_err(unavailable)
+    }
+
+    async fn find<T>(
+        &self,
+        sql: &str,
+        values: Values<'_>,
+        read: impl FnOnce(&Row) -> Result<T, Failure>,
+    ) -> Result<Option<T>, StoreError> {
+        let client = self.client().await?;
+        Ok(find(&client, sql, values, read).await?)
+    }
+}
+
+/// A transaction that sees one moment. It only reads, so that it makes no difference how it ends.
+async fn one_moment(client: &mut Object) -> Result<Transaction<'_>, StoreError> {
+    let transaction =
+        client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
+    transaction.start().await.map_err(unavailable)
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn apply(&self, change: Change) -> Result<Revision, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.writes.try_send(Write { change, reply }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => StoreError::Busy,
+            mpsc::error::TrySendError::Closed(_) => unavailable("the store is closed"),
+        })?;
+        answer.await.map_err(|_| unavailable("the store is closed"))?
+    }
+
+    async fn load_facts(&self, mut visit: Box<dyn FnMut(FactChange) + Send>) -> Result<Revision, StoreError> {
+        let _resting = self.lane.rest().await;
+        let mut client = self.client().await?;
+        Ok(load::facts(&one_moment(&mut client).await?, &mut visit).await?)
+    }
+
+    async fn load_used_secrets(
+        &self,
+        mut visit: Box<dyn FnMut(CredentialKey, SecretVersion) + Send>,
+    ) -> Result<(), StoreError> {
+        let client = self.client().await?;
+        Ok(load::used_secrets(&client, &mut visit).await?)
+    }
+
+    async fn find_account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
+        self.find(sql::FIND_ACCOUNT, &[&uuid(id.as_bytes())], row::account).await
+    }
+
+    async fn find_root_account(&self) -> Result<Option<Account>, StoreError> {
+        self.find(sql::FIND_ROOT_ACCOUNT, &[], row::account).await
+    }
+
+    async fn find_account_by_email(&self, email: &Email) -> Result<Option<Account>, StoreError> {
+        self.find(sql::FIND_ACCOUNT_BY_EMAIL, &[&email.as_str()], row::account).await
+    }
+
+    async fn list_accounts(&self, query: AccountQuery) -> Result<Page<Account>, StoreError> {
+        let mut client = self.client().await?;
+        Ok(lists::accounts(&one_moment(&mut client).await?, &query).await?)
+    }
+
+    async fn find_organization(&self, id: OrganizationId) -> Result<Option<Organization>, StoreError> {
+        self.find(sql::FIND_ORGANIZATION, &[&uuid(id.as_bytes())], row::organization).await
+    }
+
+    async fn list_organizations(&self, query: OrganizationQuery) -> Result<Page<Organization>, StoreError> {
+        let mut client = self.client().await?;
+        Ok(lists::organizations(&one_moment(&mut client).await?, &query).await?)
+    }
+
+    async fn find_membership(&self, id: MembershipId) -> Result<Option<Membership>, StoreError> {
+        self.find(sql::FIND_MEMBERSHIP, &[&uuid(id.as_bytes())], row::membership).await
+    }
+
+    async fn find_membership_of(
+        &self,
+        organization: OrganizationId,
+        account: AccountId,
+    ) -> Result<Option<Membership>, StoreError> {
+        self.find(
+            sql::FIND_MEMBERSHIP_OF,
+            &[&uuid(account.as_bytes()), &uuid(organization.as_bytes())],
+            row::membership,
+        )
+        .await
+    }
+
+    async fn list_memberships(&self, query: MembershipQuery) -> Result<Page<Membership>, StoreError> {
+        let mut client = self.client().await?;
+        Ok(lists::memberships(&one_moment(&mut client).await?, &query).await?)
+    }
+
+    async fn sweep_ended(&self, limit: u32) -> Result<SweptEnded, StoreError> {
+        let mut turn = self.lane.take_turn().await?;
+        let tx = turn.begin().await?;
+        let (swept, gone) = ended::sweep(&tx, limit).await?;
+        self.lane.finish(tx, gone).await?;
+        Ok(swept)
+    }
+
+    async fn find_root_token(&self) -> Result<Option<RootToken>, StoreError> {
+        self.find(sql::FIND_ROOT_TOKEN, &[], row::root_token).await
+    }
+
+    async fn find_service_token_with_uses(
+        &self,
+        account: AccountId,
+        id: ServiceTokenId,
+    ) -> Result<Option<(ServiceToken, Vec<Usage>)>, StoreError> {
+        let mut client = self.client().await?;
+        let moment = one_moment(&mut client).await?;
+        let token = find(
+            &moment,
+            sql::FIND_SERVICE_TOKEN,
+            &[&uuid(id.as_bytes()), &uuid(account.as_bytes())],
+            row::service_token,
+        )
+        .await?;
+        let Some(token) = token else { return Ok(None) };
+        let uses = usage::list_uses(&moment, &[TokenRef::Service(id)]).await?;
+        Ok(Some((token, uses)))
+    }
+
+    async fn list_service_tokens(&self, query: ServiceTokenQuery) -> Result<Page<ServiceToken>, StoreError> {
+        let mut client = self.client().await?;
+        Ok(lists::service_tokens(&one_moment(&mut client).await?, &query).await?)
+    }
+
+    async fn find_access_token(
+        &self,
+        account: AccountId,
+        handle: Handle,
+    ) -> Result<Option<AccessToken>, StoreError> {
+        self.find(sql::FIND_ACCESS_TOKEN, &[&handle.as_str(), &uuid(account.as_bytes())], row::access_token)
+            .await
+    }
+
+    async fn list_access_tokens(&self, query: AccessTokenQuery) -> Result<Page<AccessToken>, StoreError> {
+        let mut client = self.client().await?;
+        Ok(lists::access_tokens(&one_moment(&mut client).await?, &query).await?)
+    }
+
+    async fn sweep_access_tokens(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        let mut turn = self.lane.take_turn().await?;
+        let tx = turn.begin().await?;
+        let (swept, gone) = ended::sweep_expired(&tx, before, limit).await?;
+        self.lane.finish(tx, gone).await?;
+        Ok(swept)
+    }
+
+    async fn record_usage(&self, batch: UsageBatch) -> Result<(), StoreError> {
+        let mut turn = self.lane.take_turn().await?;
+        let tx = turn.begin().await?;
+        let done = usage::record(&tx, &batch).await?;
+        self.lane.finish(tx, Vec::new()).await?;
+        Ok(done)
+    }
+
+    async fn find_usage(&self, token: TokenRef) -> Result<TokenUsage, StoreError> {
+        let mut client = self.client().await?;
+        Ok(usage::find(&one_moment(&mut client).await?, token).await?)
+    }
+
+    async fn list_uses(&self, tokens: Vec<TokenRef>) -> Result<Vec<Usage>, StoreError> {
+        let client = self.client().await?;
+        Ok(usage::list_uses(&client, &tokens).await?)
+    }
+
+    async fn sweep_refusals(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        let mut turn = self.lane.take_turn().await?;
+        let tx = turn.begin().await?;
+        let done = usage::sweep_refusals(&tx, before, limit).await?;
+        self.lane.finish(tx, Vec::new()).await?;
+        Ok(done)
+    }
+
+    async fn list_audit(&self, query: AuditQuery) -> Result<AuditPage, StoreError> {
+        let client = self.client().await?;
+        Ok(audit::list(&client, &query).await?)
+    }
+
+    async fn sweep_audit(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        let mut turn = self.lane.take_turn().await?;
+        let tx = turn.begin().await?;
+        let done = audit::sweep(&tx, before, limit).await?;
+        self.lane.finish(tx, Vec::new()).await?;
+        Ok(done)
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        let is_standby =
+            self.find(sql::PROBE, &[], |row| Cells::of(row, "server").plain("is_standby")).await?;
+        match is_standby {
+            Some(true) => Err(unavailable("the database is a standby, which takes no changes")),
+            _ => Ok(()),
+        }
+    }
+}

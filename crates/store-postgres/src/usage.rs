@@ -1,0 +1,96 @@
+//! Uses and refusals. They are bookkeeping: written beside the changes, and never to a token's row. Nodes add to the
+//! same rows; each statement adds, so that none overwrites another's.
+
+use countersign_domain::id::TokenRef;
+use countersign_domain::store::TokenUsage;
+use countersign_domain::time::Timestamp;
+use countersign_domain::usage::{Refusals, Usage, UsageBatch};
+use deadpool_postgres::GenericClient;
+
+use crate::apply::signed;
+use crate::failure::Failure;
+use crate::row;
+use crate::session::{Tx, list};
+use crate::sql;
+
+/// Adds a batch to what is known. What concerns a token that is gone is dropped, so that a late batch leaves no
+/// orphans. In the order of keys: two nodes that add to the same rows take them in one order.
+pub(crate) async fn record(tx: &Tx<'_>, batch: &UsageBatch) -> Result<(), Failure> {
+    let mut uses: Vec<&Usage> = batch.uses.iter().collect();
+    uses.sort_unstable_by_key(|usage| (usage.token, usage.secret_version));
+    for usage in uses {
+        add_use(tx, usage).await?;
+    }
+    let mut refusals: Vec<&Refusals> = batch.refusals.iter().collect();
+    refusals.sort_unstable_by_key(|refusals| (refusals.token, refusals.minute, refusals.reason.as_str()));
+    for refusals in refusals {
+        add_refusals(tx, refusals).await?;
+    }
+    Ok(())
+}
+
+/// All but the newest secrets are forgotten, be it this one.
+async fn add_use(tx: &Tx<'_>, usage: &Usage) -> Result<(), Failure> {
+    let token = usage.token.to_string();
+    tx.run(
+        sql::ADD_USE,
+        &[
+            &token,
+            &i64::from(usage.secret_version),
+            &signed(usage.count),
+            &usage.first_at.as_micros(),
+            &usage.last_at.as_micros(),
+            &usage.address,
+            &&*usage.user_agent,
+            &usage.door.as_str(),
+        ],
+    )
+    .await?;
+    tx.run(sql::FORGET_USES, &[&token, &i64::from(Usage::KEPT_SECRETS)]).await?;
+    Ok(())
+}
+
+async fn add_refusals(tx: &Tx<'_>, refusals: &Refusals) -> Result<(), Failure> {
+    tx.run(
+        sql::ADD_REFUSALS,
+        &[
+            &refusals.token.to_string(),
+            &refusals.minute.as_micros(),
+            &refusals.reason.as_str(),
+            &signed(refusals.count),
+            &refusals.address,
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Forgets everything about a token that is gone.
+pub(crate) async fn forget(tx: &Tx<'_>, token: TokenRef) -> Result<(), Failure> {
+    let token = token.to_string();
+    tx.run(sql::DELETE_USES, &[&token]).await?;
+    tx.run(sql::DELETE_REFUSALS, &[&token]).await?;
+    Ok(())
+}
+
+/// Forgets refusals of minutes before this one, the oldest first; gives how many.
+pub(crate) async fn sweep_refusals(tx: &Tx<'_>, before: Timestamp, limit: u32) -> Result<u32, Failure> {
+    let swept = tx.run(sql::SWEEP_REFUSALS, &[&before.as_micros(), &i64::from(limit)]).await?;
+    Ok(u32::try_from(swept).unwrap_or(u32::MAX))
+}
+
+/// Everything about one token.
+pub(crate) async fn find(client: &impl GenericClient, token: TokenRef) -> Result<TokenUsage, Failure> {
+    let uses = list_uses(client, &[token]).await?;
+    let refusals = list(client, sql::LIST_REFUSALS, &[&token.to_string()], row::refusals).await?;
+    Ok(TokenUsage { uses, refusals })
+}
+
+/// The uses of these tokens' secrets, the newest secret first.
+pub(crate) async fn list_uses(
+    client: &impl GenericClient,
+    tokens: &[TokenRef],
+) -> Result<Vec<Usage>, Failure> {
+    let tokens: Vec<String> = tokens.iter().map(ToString::to_string).collect();
+    list(client, sql::LIST_USES, &[&tokens], row::usage).await
+}

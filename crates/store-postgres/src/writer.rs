@@ -1,0 +1,300 @@
+//! The lane of a node: everything it writes, one transaction after the other. Changes that arrive together share one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_domain::change::{Change, FactChange, Guard, Mutation};
+use countersign_domain::store::{ChangeSink, Revision, StoreError};
+use deadpool_postgres::{Object, Pool};
+use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
+
+use crate::apply;
+use crate::audit;
+use crate::failure::{Failure, concerns_one_statement, is_duplicate, is_lost_race, unavailable};
+use crate::guard;
+use crate::session::Tx;
+use crate::tally::Tally;
+
+/// Most changes of a transaction.
+const MOST_CHANGES: usize = 64;
+/// How often a transaction that lost against another one is tried again.
+const RACES: u32 = 5;
+/// How often, and with which pauses, it is asked what became of a commit whose connection broke.
+const INQUIRIES: u32 = 20;
+const BETWEEN_INQUIRIES: Duration = Duration::from_millis(250);
+
+/// A change and where its answer goes.
+pub(crate) struct Write {
+    pub(crate) change: Change,
+    pub(crate) reply: oneshot::Sender<Applied>,
+}
+
+/// What became of a change.
+pub(crate) type Applied = Result<Revision, StoreError>;
+
+/// How each change of a transaction is kept apart from the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Apart {
+    /// Not at all: a change makes its checks before it writes, so what is refused has written nothing.
+    ByChecks,
+    /// By a savepoint, which undoes what a change wrote before it failed.
+    BySavepoints,
+}
+
+/// One transaction at a time.
+pub(crate) struct Lane {
+    pool: Pool,
+    sink: Arc<dyn ChangeSink>,
+    /// Held from the first statement of a transaction until what it means was published: in the order of revisions.
+    turn: Mutex<()>,
+}
+
+impl Lane {
+    pub(crate) fn new(pool: Pool, sink: Arc<dyn ChangeSink>) -> Self {
+        Self { pool, sink, turn: Mutex::new(()) }
+    }
+
+    /// Writes what comes, until nobody is left who could send something.
+    pub(crate) async fn run(self: Arc<Self>, mut writes: mpsc::Receiver<Write>) {
+        let mut batch = Vec::with_capacity(MOST_CHANGES);
+        while writes.recv_many(&mut batch, MOST_CHANGES).await > 0 {
+            self.write(std::mem::take(&mut batch)).await;
+        }
+    }
+
+    async fn write(&self, writes: Vec<Write>) {
+        let (changes, replies): (Vec<_>, Vec<_>) =
+            writes.into_iter().map(|write| (write.change, write.reply)).unzip();
+        let _turn = self.turn.lock().await;
+        let results = match self.commit(&changes).await {
+            Ok(results) => results,
+            Err(failure) => {
+                let why = chain(&StoreError::from(failure));
+                tracing::error!(error = %why, "changes were not written");
+                changes.iter().map(|_| Err(unavailable(why.clone()))).collect()
+            }
+        };
+        for (change, result) in changes.iter().zip(&results) {
+            if let Ok(revision) = result {
+                self.sink.publish(*revision, change.mutation.fact_changes());
+            }
+        }
+        for (reply, result) in replies.into_iter().zip(results) {
+            // Whoever asked may have gone away.
+            let _ = reply.send(result);
+        }
+    }
+
+    /// Makes the accepted ones of these changes durable; gives what became of each. `Err`: nothing of them is there.
+    async fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>, Failure> {
+        let mut apart = Apart::ByChecks;
+        for _ in 0..RACES {
+            match self.attempt(changes, apart).await {
+                Ok(Some(results)) => return Ok(results),
+                // One of the changes spoiled all.
+                Ok(None) => apart = Apart::BySavepoints,
+                Err(Failure::Postgres(error)) if is_lost_race(&error) => {}
+                Err(Failure::Postgres(error))
+                    if concerns_one_statement(&error) && apart == Apart::ByChecks =>
+                {
+                    apart = Apart::BySavepoints;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(unavailable("other transactions were always first").into())
+    }
+
+    /// `None`: one of the changes spoiled all, and nothing of them is there.
+    async fn attempt(&self, changes: &[Change], apart: Apart) -> Result<Option<Vec<Applied>>, Failure> {
+        let mut client = self.client().await?;
+        let mut batch = Batch::new(Tx::new(client.transaction().await?), apart);
+        let mut results = Vec::with_capacity(changes.len());
+        for change in changes {
+            results.push(batch.apply(change).await?);
+            if batch.is_spoiled {
+                batch.tx.rollback().await?;
+                return Ok(None);
+            }
+        }
+        let Batch { tx, tally, .. } = batch;
+        tally.enter(&tx).await?;
+        let Err(error) = tx.commit().await else { return Ok(Some(results)) };
+        if error.code().is_some() {
+            // An answer: it was not committed.
+            return Err(error.into());
+        }
+        // The connection broke: nothing is known yet.
+        self.find_out(changes, results, &error).await.map(Some)
+    }
+
+    /// What became of a transaction whose commit was not answered: all of its changes are there, or none.
+    async fn find_out(
+        &self,
+        changes: &[Change],
+        results: Vec<Applied>,
+        error: &tokio_postgres::Error,
+    ) -> Result<Vec<Applied>, Failure> {
+        let accepted = changes.iter().zip(&results).find(|(_, result)| result.is_ok());
+        let Some((change, _)) = accepted else { return Ok(results) };
+        tracing::error!(error = %chain(error), "a commit was not answered; finding out what became of it");
+        for _ in 0..INQUIRIES {
+            tokio::time::sleep(BETWEEN_INQUIRIES).await;
+            match self.has(change).await {
+                Ok(true) => return Ok(results),
+                Ok(false) => return Err(unavailable("the connection broke before the commit").into()),
+                Err(error) => tracing::error!(error = %StoreError::from(error), "cannot find out yet"),
+            }
+        }
+        Ok(results.into_iter().map(|result| result.and_then(|_| Err(in_doubt()))).collect())
+    }
+
+    /// Whether the change is there. It is written once more, in a transaction that is undone: the database lets one of
+    /// both have its id, and makes this one wait for the other while that is still being committed.
+    async fn has(&self, change: &Change) -> Result<bool, Failure> {
+        let mut client = self.client().await?;
+        let tx = Tx::new(client.transaction().await?);
+        let revision = apply::next_revision(&tx).await?;
+        match audit::insert(&tx, revision, &change.audit).await {
+            Ok(()) => Ok(false),
+            Err(Failure::Postgres(error)) if is_duplicate(&error) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// For work that is no change, in a transaction of its own.
+    pub(crate) async fn take_turn(&self) -> Result<Turn<'_>, Failure> {
+        Ok(Turn { _turn: self.turn.lock().await, client: self.client().await? })
+    }
+
+    /// Makes such work durable, and publishes what it means for the doors.
+    pub(crate) async fn finish(&self, tx: Tx<'_>, facts: Vec<FactChange>) -> Result<(), Failure> {
+        if facts.is_empty() {
+            return Ok(tx.commit().await?);
+        }
+        let revision = apply::next_revision(&tx).await?;
+        tx.commit().await?;
+        self.sink.publish(revision, facts);
+        Ok(())
+    }
+
+    pub(crate) async fn client(&self) -> Result<Object, Failure> {
+        Ok(self.pool.get().await.map_err(unavailable)?)
+    }
+
+    /// Nobody of this node writes meanwhile.
+    pub(crate) async fn rest(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+}
+
+/// Nobody else of this node writes meanwhile.
+pub(crate) struct Turn<'l> {
+    _turn: MutexGuard<'l, ()>,
+    client: Object,
+}
+
+impl Turn<'_> {
+    pub(crate) async fn begin(&mut self) -> Result<Tx<'_>, Failure> {
+        Ok(Tx::new(self.client.transaction().await?))
+    }
+}
+
+/// A transaction that is being filled.
+struct Batch<'c> {
+    tx: Tx<'c>,
+    apart: Apart,
+    tally: Tally,
+    /// The guard that was last found to hold; what it looked at is held. Most changes of a batch are of one caller.
+    good_guard: Option<Guard>,
+    /// A part of a change that failed is written: nothing of this transaction may stay.
+    is_spoiled: bool,
+}
+
+impl<'c> Batch<'c> {
+    fn new(tx: Tx<'c>, apart: Apart) -> Self {
+        Self { tx, apart, tally: Tally::default(), good_guard: None, is_spoiled: false }
+    }
+
+    /// Applies a change, or leaves the transaction as it was. An `Err` of the outer kind ends the transaction.
+    async fn apply(&mut self, change: &Change) -> Result<Applied, Failure> {
+        match self.apart {
+            Apart::ByChecks => {
+                let before = self.tx.writes();
+                let applied = refusal(self.write(change).await)?;
+                self.is_spoiled |= applied.is_err() && self.tx.writes() != before;
+                Ok(applied)
+            }
+            Apart::BySavepoints => {
+                let tally = self.tally.clone();
+                self.tx.savepoint().await?;
+                let written = match self.write(change).await {
+                    Err(Failure::Postgres(error)) if concerns_one_statement(&error) => {
+                        tracing::error!(error = %chain(&error), change = %change.audit.id, "a change cannot be written");
+                        Err(unavailable(error).into())
+                    }
+                    other => other,
+                };
+                let applied = refusal(written)?;
+                if applied.is_ok() {
+                    self.tx.release().await?;
+                } else {
+                    self.tx.undo().await?;
+                    // What was held since the savepoint is let go.
+                    (self.tally, self.good_guard) = (tally, None);
+                }
+                Ok(applied)
+            }
+        }
+    }
+
+    async fn write(&mut self, change: &Change) -> Result<Revision, Failure> {
+        if self.good_guard != Some(change.guard) {
+            guard::check(&self.tx, change.guard).await?;
+            self.good_guard = Some(change.guard);
+        }
+        let revision = apply::write(&self.tx, change, &mut self.tally).await?;
+        if ends_guards(&change.mutation) {
+            self.good_guard = None;
+        }
+        Ok(revision)
+    }
+}
+
+/// Whether a token or an account is another one after it, so that what was found of a guard may hold no longer.
+const fn ends_guards(mutation: &Mutation) -> bool {
+    match mutation {
+        Mutation::IssueServiceToken { .. }
+        | Mutation::ReplaceServiceToken { .. }
+        | Mutation::RevokeServiceToken { .. }
+        | Mutation::IssueAccessToken { .. }
+        | Mutation::CreateOrganization { .. }
+        | Mutation::ReplaceOrganization { .. }
+        | Mutation::CreateMembership { .. }
+        | Mutation::ReplaceMembership { .. }
+        | Mutation::DeleteMembership { .. } => false,
+        Mutation::CreateAccount { .. }
+        | Mutation::ReplaceAccount { .. }
+        | Mutation::RevokeAccessToken { .. }
+        | Mutation::SetRootToken { .. } => true,
+    }
+}
+
+/// A refusal as an answer; a failure of the database ends the transaction.
+fn refusal(written: Result<Revision, Failure>) -> Result<Applied, Failure> {
+    match written {
+        Ok(revision) => Ok(Ok(revision)),
+        Err(Failure::Refused(refusal)) => Ok(Err(refusal)),
+        Err(failure) => Err(failure),
+    }
+}
+
+fn in_doubt() -> StoreError {
+    StoreError::InDoubt("the commit was not answered, and the database cannot be asked".into())
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
