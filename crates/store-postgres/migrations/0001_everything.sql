@@ -204,3 +204,16 @@ CREATE TABLE refusals (
 );
 
 CREATE INDEX refusals_by_minute ON refusals (minute);
+
+-- What means something for the doors: which facts were changed, by which transaction. Nodes read what they have not seen,
+-- and the facts as they are then. Positions are in the order of a node's changes.
+CREATE TABLE feed (
+    position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    transaction xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    kind text NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    -- Of a credential that is gone: its row is, too.
+    version bigint
+);
+
+CREATE INDEX feed_by_transaction ON feed (transaction);

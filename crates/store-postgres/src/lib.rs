@@ -10,6 +10,7 @@ mod apply;
 mod audit;
 mod ended;
 mod failure;
+mod feed;
 mod filtered;
 mod guard;
 mod lists;

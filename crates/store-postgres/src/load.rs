@@ -7,7 +7,6 @@ use countersign_domain::change::FactChange;
 use countersign_domain::fact::{CredentialKey, Fact};
 use countersign_domain::id::TokenRef;
 use countersign_domain::lineage::Lineage;
-use countersign_domain::organization::OrganizationFact;
 use countersign_domain::restrictions::Restrictions;
 use countersign_domain::service_token::SecretVersion;
 use countersign_domain::store::Revision;
@@ -15,6 +14,7 @@ use deadpool_postgres::GenericClient;
 
 use crate::apply::read_revision;
 use crate::failure::Failure;
+use crate::feed::organization_fact;
 use crate::row::{self, Cells};
 use crate::session::{each, find};
 use crate::sql;
@@ -36,15 +36,7 @@ pub(crate) async fn facts(
     each(client, sql::LOAD_ACCOUNTS, &[], |row| visit_all(FactChange::Account(row::account_fact(row)?)))
         .await?;
     each(client, sql::LOAD_ORGANIZATIONS, &[], |row| {
-        let mut cells = Cells::of(row, "organizations");
-        let (id, owner) = (cells.organization_id("id")?, cells.account_id("owner")?);
-        let active = cells.plain("active")?;
-        visit_all(FactChange::Organization(OrganizationFact {
-            id,
-            owner,
-            active,
-            version: cells.version("version")?,
-        }))
+        visit_all(FactChange::Organization(organization_fact(row)?))
     })
     .await?;
     each(client, sql::LOAD_MEMBERSHIPS, &[], |row| {

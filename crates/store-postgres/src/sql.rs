@@ -337,5 +337,21 @@ statements! {
         "DELETE FROM refusals WHERE (token, minute, reason) IN \
          (SELECT token, minute, reason FROM refusals WHERE minute < $1 \
           ORDER BY minute, token, reason LIMIT $2)";
+    SNAPSHOT = "SELECT pg_current_snapshot()::text";
+    LEAVE_CHANGES =
+        "INSERT INTO feed (kind, key, version) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])";
+    LIST_CHANGES =
+        "SELECT kind, key, version FROM feed \
+         WHERE transaction >= $1::text::xid8 OR transaction = ANY($2::text[]::xid8[]) ORDER BY position";
+    /// In the order asked for.
+    LIST_ACCOUNT_FACTS =
+        "SELECT accounts.id, parent, enabled, deleted, epoch, version \
+         FROM unnest($1::uuid[]) WITH ORDINALITY AS asked (id, place) JOIN accounts ON accounts.id = asked.id \
+         ORDER BY place";
+    LIST_ORGANIZATION_FACTS = "SELECT id, owner, active, version FROM organizations WHERE id = ANY($1)";
+    LIST_MEMBERSHIPS_OF_IDS =
+        concat!("SELECT ", membership_columns!(), " FROM memberships WHERE id = ANY($1)");
+    LIST_ACCESS_TOKENS_OF_ALL =
+        concat!("SELECT ", access_token_columns!(), " FROM access_tokens WHERE handle = ANY($1)");
     PROBE = "SELECT pg_is_in_recovery()";
 }

@@ -17,16 +17,17 @@ use countersign_domain::store::{
 };
 use countersign_domain::time::Timestamp;
 use countersign_domain::usage::{Usage, UsageBatch};
-use deadpool_postgres::{Object, Pool, Transaction};
+use deadpool_postgres::{Object, Pool};
 use tokio::sync::{mpsc, oneshot};
-use tokio_postgres::{IsolationLevel, Row};
+use tokio_postgres::Row;
 
 use crate::accounts::uuid;
 use crate::failure::{Failure, unavailable};
+use crate::feed::Cursor;
 use crate::options::{OpenError, PostgresOptions};
 use crate::row::{self, Cells};
 use crate::session::{Values, find};
-use crate::writer::{Lane, Write};
+use crate::writer::{Lane, Write, one_moment};
 use crate::{audit, ended, lists, load, migrate, sql, usage};
 
 /// The shared store, as one node uses it.
@@ -49,7 +50,13 @@ impl PostgresStore {
         let lane = Arc::new(Lane::new(pool.clone(), sink));
         let (writes, waiting) = mpsc::channel(options.queue);
         tokio::spawn(Arc::clone(&lane).run(waiting));
+        tokio::spawn(Lane::keep_following(Arc::downgrade(&lane)));
         Ok(Self { pool, lane, writes })
+    }
+
+    /// Publishes now what other nodes have changed, without waiting for the next time that is looked.
+    pub async fn follow(&self) -> Result<(), StoreError> {
+        Ok(self.lane.follow().await?)
     }
 
     async fn client(&self) -> Result<Object, StoreError> {
@@ -67,13 +74,6 @@ impl PostgresStore {
     }
 }
 
-/// A transaction that sees one moment. It only reads, so that it makes no difference how it ends.
-async fn one_moment(client: &mut Object) -> Result<Transaction<'_>, StoreError> {
-    let transaction =
-        client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
-    transaction.start().await.map_err(unavailable)
-}
-
 #[async_trait]
 impl Store for PostgresStore {
     async fn apply(&self, change: Change) -> Result<Revision, StoreError> {
@@ -86,9 +86,13 @@ impl Store for PostgresStore {
     }
 
     async fn load_facts(&self, mut visit: Box<dyn FnMut(FactChange) + Send>) -> Result<Revision, StoreError> {
-        let _resting = self.lane.rest().await;
+        let mut turn = self.lane.rest().await;
         let mut client = self.client().await?;
-        Ok(load::facts(&one_moment(&mut client).await?, &mut visit).await?)
+        let moment = one_moment(&mut client).await?;
+        let cursor = Cursor::now(&moment).await?;
+        let revision = load::facts(&moment, &mut visit).await?;
+        *turn = Some(cursor);
+        Ok(revision)
     }
 
     async fn load_used_secrets(

@@ -1,18 +1,21 @@
 //! The lane of a node: everything it writes, one transaction after the other. Changes that arrive together share one.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use countersign_domain::change::{Change, FactChange, Guard, Mutation};
 use countersign_domain::store::{ChangeSink, Revision, StoreError};
-use deadpool_postgres::{Object, Pool};
+use deadpool_postgres::{Object, Pool, Transaction};
 use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
+use tokio_postgres::IsolationLevel;
 
 use crate::apply;
 use crate::audit;
 use crate::failure::{Failure, concerns_one_statement, is_duplicate, is_lost_race, unavailable};
+use crate::feed::{self, Cursor};
 use crate::guard;
-use crate::session::Tx;
+use crate::session::{Tx, find};
+use crate::sql;
 use crate::tally::Tally;
 
 /// Most changes of a transaction.
@@ -22,6 +25,8 @@ const RACES: u32 = 5;
 /// How often, and with which pauses, it is asked what became of a commit whose connection broke.
 const INQUIRIES: u32 = 20;
 const BETWEEN_INQUIRIES: Duration = Duration::from_millis(250);
+/// How long a node waits before it looks again what others have changed.
+const BETWEEN_POLLS: Duration = Duration::from_millis(250);
 
 /// A change and where its answer goes.
 pub(crate) struct Write {
@@ -45,13 +50,15 @@ enum Apart {
 pub(crate) struct Lane {
     pool: Pool,
     sink: Arc<dyn ChangeSink>,
-    /// Held from the first statement of a transaction until what it means was published: in the order of revisions.
-    turn: Mutex<()>,
+    /// Where the node stands in the feed; `None` before everything was loaded. Held from the first statement of a
+    /// transaction until what it means was published: so that is in the order of revisions, and what the feed says is
+    /// never older than what was published before.
+    turn: Mutex<Option<Cursor>>,
 }
 
 impl Lane {
     pub(crate) fn new(pool: Pool, sink: Arc<dyn ChangeSink>) -> Self {
-        Self { pool, sink, turn: Mutex::new(()) }
+        Self { pool, sink, turn: Mutex::new(None) }
     }
 
     /// Writes what comes, until nobody is left who could send something.
@@ -119,6 +126,7 @@ impl Lane {
         }
         let Batch { tx, tally, .. } = batch;
         tally.enter(&tx).await?;
+        feed::leave(&tx, &accepted_facts(changes, &results)).await?;
         let Err(error) = tx.commit().await else { return Ok(Some(results)) };
         if error.code().is_some() {
             // An answer: it was not committed.
@@ -173,9 +181,37 @@ impl Lane {
             return Ok(tx.commit().await?);
         }
         let revision = apply::next_revision(&tx).await?;
+        feed::leave(&tx, &facts).await?;
         tx.commit().await?;
         self.sink.publish(revision, facts);
         Ok(())
+    }
+
+    /// Publishes what other nodes have changed since the last time, and what this one has, once more. Does nothing before
+    /// everything was loaded.
+    pub(crate) async fn follow(&self) -> Result<(), Failure> {
+        let mut turn = self.turn.lock().await;
+        let Some(cursor) = turn.as_mut() else { return Ok(()) };
+        let mut client = self.client().await?;
+        let moment = one_moment(&mut client).await?;
+        let (now, changes) = feed::read_since(&moment, cursor).await?;
+        if !changes.is_empty() {
+            let revision = find(&moment, sql::LAST_REVISION, &[], apply::read_revision).await?;
+            self.sink.publish(revision.unwrap_or(Revision(0)), changes);
+        }
+        *cursor = now;
+        Ok(())
+    }
+
+    /// Follows until the store is gone.
+    pub(crate) async fn keep_following(lane: Weak<Self>) {
+        loop {
+            tokio::time::sleep(BETWEEN_POLLS).await;
+            let Some(lane) = lane.upgrade() else { return };
+            if let Err(failure) = lane.follow().await {
+                tracing::error!(error = %chain(&StoreError::from(failure)), "what other nodes change is not known");
+            }
+        }
     }
 
     pub(crate) async fn client(&self) -> Result<Object, Failure> {
@@ -183,14 +219,14 @@ impl Lane {
     }
 
     /// Nobody of this node writes meanwhile.
-    pub(crate) async fn rest(&self) -> MutexGuard<'_, ()> {
+    pub(crate) async fn rest(&self) -> MutexGuard<'_, Option<Cursor>> {
         self.turn.lock().await
     }
 }
 
 /// Nobody else of this node writes meanwhile.
 pub(crate) struct Turn<'l> {
-    _turn: MutexGuard<'l, ()>,
+    _turn: MutexGuard<'l, Option<Cursor>>,
     client: Object,
 }
 
@@ -278,6 +314,19 @@ const fn ends_guards(mutation: &Mutation) -> bool {
         | Mutation::RevokeAccessToken { .. }
         | Mutation::SetRootToken { .. } => true,
     }
+}
+
+/// What the accepted ones of these changes mean for the doors.
+fn accepted_facts(changes: &[Change], results: &[Applied]) -> Vec<FactChange> {
+    let accepted = changes.iter().zip(results).filter(|(_, result)| result.is_ok());
+    accepted.flat_map(|(change, _)| change.mutation.fact_changes()).collect()
+}
+
+/// A transaction that sees one moment. It only reads, so that it makes no difference how it ends.
+pub(crate) async fn one_moment(client: &mut Object) -> Result<Transaction<'_>, Failure> {
+    let transaction =
+        client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
+    Ok(transaction.start().await?)
 }
 
 /// A refusal as an answer; a failure of the database ends the transaction.

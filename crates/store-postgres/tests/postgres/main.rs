@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
+mod following;
 mod nodes;
 
 /// What the stores of this process are called in the database.
