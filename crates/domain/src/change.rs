@@ -208,6 +208,26 @@ pub enum FactChange {
 }
 
 impl Mutation {
+    /// Whether an access token or an account is another one after it, so that what was found of a guard before may hold
+    /// no longer.
+    pub const fn touches_guards(&self) -> bool {
+        match self {
+            Self::IssueServiceToken { .. }
+            | Self::ReplaceServiceToken { .. }
+            | Self::RevokeServiceToken { .. }
+            | Self::IssueAccessToken { .. }
+            | Self::CreateOrganization { .. }
+            | Self::ReplaceOrganization { .. }
+            | Self::CreateMembership { .. }
+            | Self::ReplaceMembership { .. }
+            | Self::DeleteMembership { .. } => false,
+            Self::CreateAccount { .. }
+            | Self::ReplaceAccount { .. }
+            | Self::RevokeAccessToken { .. }
+            | Self::SetRootToken { .. } => true,
+        }
+    }
+
     /// What the mutation means for the doors, in order.
     pub fn fact_changes(&self) -> Vec<FactChange> {
         let gone = |key, last: Version| FactChange::CredentialGone { key, version: last.next() };

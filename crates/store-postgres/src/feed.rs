@@ -8,10 +8,11 @@
 
 use std::collections::BTreeSet;
 
+use countersign_domain::account::AccountFact;
 use countersign_domain::change::FactChange;
 use countersign_domain::fact::{Bearer, CredentialKey};
 use countersign_domain::id::{AccountId, ClientId, Handle, MembershipId, OrganizationId};
-use countersign_domain::organization::OrganizationFact;
+use countersign_domain::organization::{MembershipFact, OrganizationFact};
 use countersign_domain::store::{StoreError, Version};
 use deadpool_postgres::GenericClient;
 use tokio_postgres::Row;
@@ -148,8 +149,40 @@ pub(crate) async fn read_since(
     // Before the accounts that were there: a token of an epoch to come is accepted, one of an epoch that is over is not.
     changes.extend(read.credentials().await?);
     changes.extend(read.accounts(false).await?);
-    changes.extend(read.gone()?);
+    // What was read is there, whatever was said of it before. A cut was not read: it is healed after it was made.
+    let there: BTreeSet<Subject> = changes.iter().map(Subject::of).collect();
+    let is_gone = |change: &FactChange| {
+        matches!(change, FactChange::CutHealed(_)) || !there.contains(&Subject::of(change))
+    };
+    changes.extend(read.gone()?.into_iter().filter(is_gone));
     Ok((now, changes))
+}
+
+/// What a change is about.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Subject {
+    Credential(CredentialKey),
+    Account(AccountId),
+    Organization(OrganizationId),
+    Membership(MembershipId),
+    Cut(Handle),
+}
+
+impl Subject {
+    fn of(change: &FactChange) -> Self {
+        match change {
+            FactChange::Credential(fact) => Self::Credential(fact.key()),
+            FactChange::CredentialGone { key, .. } => Self::Credential(*key),
+            FactChange::Account(AccountFact { id, .. }) | FactChange::AccountGone(id) => Self::Account(*id),
+            FactChange::Organization(OrganizationFact { id, .. }) | FactChange::OrganizationGone(id) => {
+                Self::Organization(*id)
+            }
+            FactChange::Membership(MembershipFact { id, .. }) | FactChange::MembershipGone { id, .. } => {
+                Self::Membership(*id)
+            }
+            FactChange::Cut(handle) | FactChange::CutHealed(handle) => Self::Cut(*handle),
+        }
+    }
 }
 
 struct Reading<'r, C> {
@@ -214,7 +247,7 @@ impl<C: GenericClient> Reading<'_, C> {
         self.of_kind("cut").map(|entry| Ok(FactChange::Cut(entry.handle()?))).collect()
     }
 
-    /// What is no more; accounts last.
+    /// What was said to be no more; accounts last.
     fn gone(&self) -> Result<Vec<FactChange>, Failure> {
         let mut gone = Vec::new();
         for entry in self.entries {

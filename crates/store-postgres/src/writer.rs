@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use countersign_domain::change::{Change, FactChange, Guard, Mutation};
+use countersign_domain::change::{Change, FactChange, Guard};
 use countersign_domain::store::{ChangeSink, Revision, StoreError};
 use deadpool_postgres::{Object, Pool, Transaction};
 use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
@@ -290,29 +290,10 @@ impl<'c> Batch<'c> {
             self.good_guard = Some(change.guard);
         }
         let revision = apply::write(&self.tx, change, &mut self.tally).await?;
-        if ends_guards(&change.mutation) {
+        if change.mutation.touches_guards() {
             self.good_guard = None;
         }
         Ok(revision)
-    }
-}
-
-/// Whether a token or an account is another one after it, so that what was found of a guard may hold no longer.
-const fn ends_guards(mutation: &Mutation) -> bool {
-    match mutation {
-        Mutation::IssueServiceToken { .. }
-        | Mutation::ReplaceServiceToken { .. }
-        | Mutation::RevokeServiceToken { .. }
-        | Mutation::IssueAccessToken { .. }
-        | Mutation::CreateOrganization { .. }
-        | Mutation::ReplaceOrganization { .. }
-        | Mutation::CreateMembership { .. }
-        | Mutation::ReplaceMembership { .. }
-        | Mutation::DeleteMembership { .. } => false,
-        Mutation::CreateAccount { .. }
-        | Mutation::ReplaceAccount { .. }
-        | Mutation::RevokeAccessToken { .. }
-        | Mutation::SetRootToken { .. } => true,
     }
 }
 

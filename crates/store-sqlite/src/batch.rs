@@ -1,6 +1,6 @@
 //! Many changes in one transaction, each wholly in it or not at all.
 
-use countersign_domain::change::{Change, Guard, Mutation};
+use countersign_domain::change::{Change, Guard};
 use countersign_domain::store::{Revision, StoreError};
 use rusqlite::Connection;
 
@@ -111,24 +111,9 @@ impl<'c> Batch<'c> {
         for shift in shifts {
             self.tally.add(shift);
         }
-        match &change.mutation {
-            Mutation::IssueServiceToken { .. }
-            | Mutation::ReplaceServiceToken { .. }
-            | Mutation::RevokeServiceToken { .. }
-            | Mutation::IssueAccessToken { .. }
-            | Mutation::CreateOrganization { .. }
-            | Mutation::ReplaceOrganization { .. }
-            | Mutation::CreateMembership { .. }
-            | Mutation::ReplaceMembership { .. }
-            | Mutation::DeleteMembership { .. } => {}
-            // An access token ended or an account is another: what was known of them may be so no longer.
-            Mutation::CreateAccount { .. }
-            | Mutation::ReplaceAccount { .. }
-            | Mutation::RevokeAccessToken { .. }
-            | Mutation::SetRootToken { .. } => {
-                self.good_guard = None;
-                self.tally.forget_stored();
-            }
+        if change.mutation.touches_guards() {
+            self.good_guard = None;
+            self.tally.forget_stored();
         }
     }
 
