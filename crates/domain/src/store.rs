@@ -333,7 +333,7 @@ pub trait Store: Send + Sync + 'static {
         account: AccountId,
     ) -> Result<Option<Membership>, StoreError>;
 
-    /// A page of the memberships of an organization (promise 8).
+    /// A page of the memberships of an organization or of an account (promise 8).
     async fn list_memberships(&self, query: MembershipQuery) -> Result<Page<Membership>, StoreError>;
 
     /// Removes what has ended by a mark; about `limit` rows a turn (promise 17).

@@ -81,21 +81,17 @@ fn entry(change: &FactChange) -> (&'static str, String, Option<Version>) {
         FactChange::CredentialGone { key: CredentialKey::Handle(handle), version } => {
             ("access_token_gone", handle.to_string(), Some(*version))
         }
-        FactChange::Account(fact) => ("account", hyphenated(fact.id.as_bytes()), Some(fact.version)),
-        FactChange::AccountGone(id) => ("account_gone", hyphenated(id.as_bytes()), None),
-        FactChange::Organization(fact) => ("organization", hyphenated(fact.id.as_bytes()), None),
-        FactChange::OrganizationGone(id) => ("organization_gone", hyphenated(id.as_bytes()), None),
-        FactChange::Membership(fact) => ("membership", hyphenated(fact.id.as_bytes()), None),
+        FactChange::Account(fact) => ("account", uuid(fact.id.as_bytes()).to_string(), Some(fact.version)),
+        FactChange::AccountGone(id) => ("account_gone", uuid(id.as_bytes()).to_string(), None),
+        FactChange::Organization(fact) => ("organization", uuid(fact.id.as_bytes()).to_string(), None),
+        FactChange::OrganizationGone(id) => ("organization_gone", uuid(id.as_bytes()).to_string(), None),
+        FactChange::Membership(fact) => ("membership", uuid(fact.id.as_bytes()).to_string(), None),
         FactChange::MembershipGone { id, version } => {
-            ("membership_gone", hyphenated(id.as_bytes()), Some(*version))
+            ("membership_gone", uuid(id.as_bytes()).to_string(), Some(*version))
         }
         FactChange::Cut(handle) => ("cut", handle.to_string(), None),
         FactChange::CutHealed(handle) => ("cut_healed", handle.to_string(), None),
     }
-}
-
-fn hyphenated(id: &[u8; 16]) -> String {
-    uuid(id).to_string()
 }
 
 /// What was left in the feed, as it is read.

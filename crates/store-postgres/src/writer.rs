@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use countersign_domain::change::{Change, FactChange, Guard};
+use countersign_domain::error::causes;
 use countersign_domain::store::{ChangeSink, Revision, StoreError};
 use deadpool_postgres::{Object, Pool, Transaction};
 use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
@@ -76,7 +77,7 @@ impl Lane {
         let results = match self.commit(&changes).await {
             Ok(results) => results,
             Err(failure) => {
-                let why = chain(&StoreError::from(failure));
+                let why = causes(&StoreError::from(failure));
                 tracing::error!(error = %why, "changes were not written");
                 changes.iter().map(|_| Err(unavailable(why.clone()))).collect()
             }
@@ -145,7 +146,7 @@ impl Lane {
     ) -> Result<Vec<Applied>, Failure> {
         let accepted = changes.iter().zip(&results).find(|(_, result)| result.is_ok());
         let Some((change, _)) = accepted else { return Ok(results) };
-        tracing::error!(error = %chain(error), "a commit was not answered; finding out what became of it");
+        tracing::error!(error = %causes(error), "a commit was not answered; finding out what became of it");
         for _ in 0..INQUIRIES {
             tokio::time::sleep(BETWEEN_INQUIRIES).await;
             match self.has(change).await {
@@ -209,7 +210,7 @@ impl Lane {
             tokio::time::sleep(BETWEEN_POLLS).await;
             let Some(lane) = lane.upgrade() else { return };
             if let Err(failure) = lane.follow().await {
-                tracing::error!(error = %chain(&StoreError::from(failure)), "what other nodes change is not known");
+                tracing::error!(error = %causes(&StoreError::from(failure)), "what other nodes change is not known");
             }
         }
     }
@@ -266,7 +267,7 @@ impl<'c> Batch<'c> {
                 self.tx.savepoint().await?;
                 let written = match self.write(change).await {
                     Err(Failure::Postgres(error)) if concerns_one_statement(&error) => {
-                        tracing::error!(error = %chain(&error), change = %change.audit.id, "a change cannot be written");
+                        tracing::error!(error = %causes(&error), change = %change.audit.id, "a change cannot be written");
                         Err(unavailable(error).into())
                     }
                     other => other,
@@ -321,10 +322,4 @@ fn refusal(written: Result<Revision, Failure>) -> Result<Applied, Failure> {
 
 fn in_doubt() -> StoreError {
     StoreError::InDoubt("the commit was not answered, and the database cannot be asked".into())
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
