@@ -1,14 +1,15 @@
 //! Changes of access tokens.
 
-use countersign_domain::access_token::{AccessToken, Sealed, Source};
+use countersign_domain::access_token::{AccessToken, Source};
 use countersign_domain::account::Epoch;
 use countersign_domain::change::AccessTokenLimits;
 use countersign_domain::id::{AccountId, Handle, TokenRef};
 use countersign_domain::store::{MOST_CUTS, StoreError, Version};
 
-use crate::accounts::{hold, uuid};
-use crate::apply::{check_version, signed};
+use crate::accounts::uuid;
+use crate::apply::check_version;
 use crate::failure::Failure;
+use crate::issued::Issued;
 use crate::row::{self, Cells};
 use crate::session::Tx;
 use crate::sql;
@@ -19,17 +20,37 @@ fn one(by: i64) -> Counts {
     Counts { access_tokens: by, ..Counts::default() }
 }
 
-pub(crate) async fn issue(
+pub(crate) async fn issue<'b>(
     tx: &Tx<'_>,
-    token: &AccessToken,
+    token: &'b AccessToken,
     limits: AccessTokenLimits,
     tally: &mut Tally,
+    issued: &mut Issued<'b>,
 ) -> Result<(), Failure> {
-    let epoch = hold(tx, token.account).await?;
-    tally.check_room_for_access_token(tx, token.account, limits.all, token.created_at).await?;
-    check_room_for_login(tx, token, limits.of_logins).await?;
+    let epoch = tally.hold(tx, token.account).await?;
+    check_room(tx, token, limits.all, tally, issued).await?;
+    check_room_for_login(tx, token, limits.of_logins, issued).await?;
     check_epoch(epoch, token.epoch)?;
-    store(tx, token, tally).await
+    store(token, tally, issued);
+    Ok(())
+}
+
+/// Expired tokens wait to be swept; as many as the limit are no part of what an account holds.
+async fn check_room(
+    tx: &Tx<'_>,
+    token: &AccessToken,
+    limit: u32,
+    tally: &mut Tally,
+    issued: &mut Issued<'_>,
+) -> Result<(), Failure> {
+    let held = tally.counts(tx, token.account).await?.access_tokens;
+    let most = i64::from(limit);
+    if held < most {
+        return Ok(());
+    }
+    issued.write(tx).await?;
+    let expired = tx.count_expired(token.account, token.created_at).await?;
+    if held - expired.min(most) < most { Ok(()) } else { Err(StoreError::LimitReached { limit }.into()) }
 }
 
 /// What is made for another epoch would not be accepted.
@@ -38,10 +59,16 @@ fn check_epoch(stored: Epoch, epoch: Epoch) -> Result<(), StoreError> {
 }
 
 /// Tokens from logging in have a limit of their own, of which those that have expired are no part.
-async fn check_room_for_login(tx: &Tx<'_>, token: &AccessToken, limit: u32) -> Result<(), Failure> {
+async fn check_room_for_login(
+    tx: &Tx<'_>,
+    token: &AccessToken,
+    limit: u32,
+    issued: &mut Issued<'_>,
+) -> Result<(), Failure> {
     if token.source != Source::Login {
         return Ok(());
     }
+    issued.write(tx).await?;
     let (account, now) = (uuid(token.account.as_bytes()), token.created_at.as_micros());
     let held = count(tx, sql::COUNT_LOGINS, &[&account, &now]).await?;
     if held < i64::from(limit) { Ok(()) } else { Err(StoreError::LimitReached { limit }.into()) }
@@ -52,31 +79,9 @@ async fn count(tx: &Tx<'_>, sql: &str, values: crate::session::Values<'_>) -> Re
     Ok(tx.find(sql, values, read).await?.unwrap_or(0))
 }
 
-async fn store(tx: &Tx<'_>, token: &AccessToken, tally: &mut Tally) -> Result<(), Failure> {
-    tx.insert(
-        sql::INSERT_ACCESS_TOKEN,
-        &[
-            &token.handle.as_str(),
-            &&token.digest.as_bytes()[..],
-            &uuid(token.account.as_bytes()),
-            &token.name.as_ref().map(|name| name.as_str()),
-            &token.ttl.as_number(),
-            &token.restrictions.scopes.joined(),
-            &token.restrictions.organizations().joined(),
-            &token.restrictions.resources().joined(),
-            &token.restrictions.allowed_ips().joined(),
-            &token.created_at.as_micros(),
-            &token.expires_at.as_micros(),
-            &token.source.as_str(),
-            &token.lineage.to_bytes(),
-            &i64::from(token.epoch.number()),
-            &token.sealed.as_ref().map(Sealed::as_bytes),
-            &signed(token.version.number()),
-        ],
-    )
-    .await?;
+fn store<'b>(token: &'b AccessToken, tally: &mut Tally, issued: &mut Issued<'b>) {
+    issued.add_access_token(token);
     tally.add(token.account, one(1));
-    Ok(())
 }
 
 /// Takes the row of an access token that is to be ended; gives its account and version.
@@ -125,14 +130,15 @@ pub(crate) async fn remove(
     Ok(true)
 }
 
-pub(crate) async fn set_root(
+pub(crate) async fn set_root<'b>(
     tx: &Tx<'_>,
-    token: &AccessToken,
+    token: &'b AccessToken,
     retire: Option<(Handle, Version)>,
     tally: &mut Tally,
+    issued: &mut Issued<'b>,
 ) -> Result<(), Failure> {
     tx.run(sql::TAKE_ROOT_TOKENS, &[]).await?;
-    check_epoch(hold(tx, token.account).await?, token.epoch)?;
+    check_epoch(tally.hold(tx, token.account).await?, token.epoch)?;
     let handle = token.handle.as_str();
     if tx.exists(sql::ROOT_TOKEN_WAS_SET, &[&handle]).await?
         || tx.exists(sql::ACCESS_TOKEN_EXISTS, &[&handle]).await?
@@ -151,5 +157,6 @@ pub(crate) async fn set_root(
         remove(tx, account, handle, tally).await?;
     }
     tx.run(sql::INSERT_ROOT_TOKEN, &[&handle]).await?;
-    store(tx, token, tally).await
+    store(token, tally, issued);
+    Ok(())
 }

@@ -2,14 +2,14 @@
 //! remove the account meanwhile.
 
 use countersign_domain::access_token::AccessToken;
-use countersign_domain::account::{Account, AccountState, Epoch};
+use countersign_domain::account::{Account, AccountState};
 use countersign_domain::id::AccountId;
 use countersign_domain::store::{StoreError, Version};
 use uuid::Uuid;
 
 use crate::apply::{check_version, signed};
 use crate::failure::Failure;
-use crate::row::{self, Cells};
+use crate::row;
 use crate::session::Tx;
 use crate::sql;
 use crate::tally::{Counts, Tally};
@@ -19,11 +19,9 @@ pub(crate) fn uuid(id: &[u8; 16]) -> Uuid {
     Uuid::from_bytes(*id)
 }
 
-/// The epoch of an account, which stays as it is until the transaction ends; `NotFound` without the account.
-pub(crate) async fn hold(tx: &Tx<'_>, account: AccountId) -> Result<Epoch, Failure> {
-    let read = |row: &_| Cells::of(row, "accounts").epoch();
-    let epoch = tx.find(sql::HOLD_ACCOUNT, &[&uuid(account.as_bytes())], read).await?;
-    Ok(epoch.ok_or(StoreError::NotFound)?)
+/// Ids of accounts, in their order.
+pub(crate) fn uuids<'a>(accounts: impl IntoIterator<Item = &'a AccountId>) -> Vec<Uuid> {
+    accounts.into_iter().map(|account| uuid(account.as_bytes())).collect()
 }
 
 pub(crate) async fn create(
@@ -33,7 +31,7 @@ pub(crate) async fn create(
     tally: &mut Tally,
 ) -> Result<(), Failure> {
     if let Some(parent) = account.parent {
-        hold(tx, parent).await?;
+        tally.hold(tx, parent).await?;
         tally.check_room(tx, parent, limit, |counts| counts.children).await?;
     }
     let id = uuid(account.id.as_bytes());

@@ -1,9 +1,10 @@
-//! One change inside an open transaction: its guard, its mutation, its audit record.
+//! Changes inside an open transaction: their mutations, their audit records.
 
 use countersign_domain::change::{Change, Mutation};
 use countersign_domain::store::{Revision, StoreError, Version};
 
 use crate::failure::Failure;
+use crate::issued::Issued;
 use crate::session::Tx;
 use crate::tally::Tally;
 use crate::{access_tokens, accounts, audit, organizations, service_tokens, sql};
@@ -19,24 +20,39 @@ pub(crate) fn check_version(version: Version, expected: Version) -> Result<(), S
 
 /// Takes the next place in the order of changes.
 pub(crate) async fn next_revision(tx: &Tx<'_>) -> Result<Revision, Failure> {
-    let revision = tx.find(sql::NEXT_REVISION, &[], read_revision).await?;
+    let revision = next_revisions(tx, 1).await?.first().copied();
     Ok(revision.unwrap_or(Revision(0)))
+}
+
+/// Takes the next places, one for each of so many changes.
+async fn next_revisions(tx: &Tx<'_>, count: usize) -> Result<Vec<Revision>, Failure> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    tx.list(sql::NEXT_REVISIONS, &[&i64::try_from(count).unwrap_or(i64::MAX)], read_revision).await
 }
 
 pub(crate) fn read_revision(row: &tokio_postgres::Row) -> Result<Revision, Failure> {
     crate::row::Cells::of(row, "revisions").number("revision").map(Revision)
 }
 
-/// Writes a change whose guard holds. It is refused before its first write where that can be; one that fails later leaves
-/// parts behind, which the caller undoes.
-pub(crate) async fn write(tx: &Tx<'_>, change: &Change, tally: &mut Tally) -> Result<Revision, Failure> {
-    mutate(tx, &change.mutation, tally).await?;
-    let revision = next_revision(tx).await?;
-    audit::insert(tx, revision, &change.audit).await?;
-    Ok(revision)
+/// Writes the audit records of changes, which take the next places in their order; gives these.
+pub(crate) async fn record(tx: &Tx<'_>, changes: &[&Change]) -> Result<Vec<Revision>, Failure> {
+    let revisions = next_revisions(tx, changes.len()).await?;
+    let entries = changes.iter().map(|change| &change.audit);
+    let records: Vec<_> = revisions.iter().copied().zip(entries).collect();
+    audit::insert(tx, &records).await?;
+    Ok(revisions)
 }
 
-async fn mutate(tx: &Tx<'_>, mutation: &Mutation, tally: &mut Tally) -> Result<(), Failure> {
+/// Writes a mutation whose guard holds, but for the tokens that it issues. It is refused before its first write where that
+/// can be; one that fails later leaves parts behind, which the caller undoes.
+pub(crate) async fn mutate<'b>(
+    tx: &Tx<'_>,
+    mutation: &'b Mutation,
+    tally: &mut Tally,
+    issued: &mut Issued<'b>,
+) -> Result<(), Failure> {
     match mutation {
         Mutation::CreateAccount { account, limit } => accounts::create(tx, account, *limit, tally).await,
         Mutation::ReplaceAccount { expected, account, keep } => {
@@ -57,17 +73,17 @@ async fn mutate(tx: &Tx<'_>, mutation: &Mutation, tally: &mut Tally) -> Result<(
         Mutation::DeleteMembership { id, expected } => {
             organizations::delete_membership(tx, *id, *expected, tally).await
         }
-        Mutation::IssueServiceToken { token, limit } => service_tokens::issue(tx, token, *limit, tally).await,
+        Mutation::IssueServiceToken { token, limit } => service_tokens::issue(tx, token, *limit, tally, issued).await,
         Mutation::ReplaceServiceToken { expected, token } => {
             service_tokens::replace(tx, token, *expected).await
         }
         Mutation::RevokeServiceToken { account, id, client_id, expected } => {
             service_tokens::revoke(tx, *account, *id, *client_id, *expected, tally).await
         }
-        Mutation::IssueAccessToken { token, limits } => access_tokens::issue(tx, token, *limits, tally).await,
+        Mutation::IssueAccessToken { token, limits } => access_tokens::issue(tx, token, *limits, tally, issued).await,
         Mutation::RevokeAccessToken { account, handle, expected, descendants } => {
             access_tokens::revoke(tx, *account, *handle, *expected, *descendants, tally).await
         }
-        Mutation::SetRootToken { token, retire } => access_tokens::set_root(tx, token, *retire, tally).await,
+        Mutation::SetRootToken { token, retire } => access_tokens::set_root(tx, token, *retire, tally, issued).await,
     }
 }

@@ -1,11 +1,16 @@
 //! The audit: one record a change, its revision the key.
 
+use std::pin::Pin;
+
 use countersign_domain::audit::{Action, Actor, AuditEntry, AuditRecord, FieldChange, Origin, Subject};
 use countersign_domain::id::{AccountId, ChangeId};
 use countersign_domain::store::{AuditPage, AuditQuery, Revision};
 use countersign_domain::time::Timestamp;
 use deadpool_postgres::GenericClient;
+use futures_util::pin_mut;
 use tokio_postgres::Row;
+use tokio_postgres::binary_copy::BinaryCopyInWriter;
+use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::accounts::uuid;
@@ -15,8 +20,43 @@ use crate::row::Cells;
 use crate::session::{Tx, list as rows};
 use crate::sql;
 
-/// Writes the record of a change.
-pub(crate) async fn insert(tx: &Tx<'_>, revision: Revision, entry: &AuditEntry) -> Result<(), Failure> {
+/// In the order of the columns.
+const RECORD: &[Type] = &[
+    Type::INT8,
+    Type::UUID,
+    Type::INT8,
+    Type::UUID,
+    Type::TEXT,
+    Type::TEXT,
+    Type::UUID,
+    Type::UUID,
+    Type::TEXT,
+    Type::INET,
+    Type::TEXT,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+];
+
+/// Writes the records of changes.
+pub(crate) async fn insert(tx: &Tx<'_>, records: &[(Revision, &AuditEntry)]) -> Result<(), Failure> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    let copy = tx.copy(sql::COPY_AUDIT, RECORD).await?;
+    pin_mut!(copy);
+    for (revision, entry) in records {
+        copy_record(copy.as_mut(), *revision, entry).await?;
+    }
+    copy.finish().await?;
+    Ok(())
+}
+
+async fn copy_record(
+    copy: Pin<&mut BinaryCopyInWriter>,
+    revision: Revision,
+    entry: &AuditEntry,
+) -> Result<(), Failure> {
     let id = |account: &AccountId| uuid(account.as_bytes());
     let (actor_account, actor_handle) = match &entry.actor {
         Actor::Token { account, handle } => (Some(id(account)), Some(handle.as_str())),
@@ -29,25 +69,22 @@ pub(crate) async fn insert(tx: &Tx<'_>, revision: Revision, entry: &AuditEntry) 
     let fields: Vec<&str> = entry.changes.iter().map(|change| &*change.field).collect();
     let befores: Vec<Option<&str>> = entry.changes.iter().map(|change| change.from.as_deref()).collect();
     let afters: Vec<Option<&str>> = entry.changes.iter().map(|change| change.to.as_deref()).collect();
-    tx.run(
-        sql::INSERT_AUDIT,
-        &[
-            &signed(revision.0),
-            &uuid(entry.id.as_bytes()),
-            &entry.at.as_micros(),
-            &actor_account,
-            &actor_handle,
-            &entry.action.as_str(),
-            &id(&entry.account),
-            &subject_account,
-            &token,
-            &entry.origin.address,
-            &entry.origin.request_id.as_deref(),
-            &fields,
-            &befores,
-            &afters,
-        ],
-    )
+    copy.write(&[
+        &signed(revision.0),
+        &uuid(entry.id.as_bytes()),
+        &entry.at.as_micros(),
+        &actor_account,
+        &actor_handle,
+        &entry.action.as_str(),
+        &id(&entry.account),
+        &subject_account,
+        &token,
+        &entry.origin.address,
+        &entry.origin.request_id.as_deref(),
+        &fields,
+        &befores,
+        &afters,
+    ])
     .await?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use countersign_domain::organization::{Membership, Organization};
 use countersign_domain::store::{StoreError, Version};
 use uuid::Uuid;
 
-use crate::accounts::{hold, uuid};
+use crate::accounts::uuid;
 use crate::apply::{check_version, signed};
 use crate::failure::Failure;
 use crate::row::{self, Cells};
@@ -21,7 +21,7 @@ pub(crate) async fn create(
     limit: u32,
     tally: &mut Tally,
 ) -> Result<(), Failure> {
-    hold(tx, organization.owner).await?;
+    tally.hold(tx, organization.owner).await?;
     tally.check_room(tx, organization.owner, limit, |counts| counts.memberships).await?;
     tx.insert(
         sql::INSERT_ORGANIZATION,
@@ -87,7 +87,7 @@ pub(crate) async fn create_membership(
     limits: MembershipLimits,
     tally: &mut Tally,
 ) -> Result<(), Failure> {
-    hold(tx, membership.account).await?;
+    tally.hold(tx, membership.account).await?;
     if membership.is_agreed() {
         let agreed = |counts: Counts| counts.memberships;
         tally.check_room(tx, membership.account, limits.of_account, agreed).await?;
@@ -146,7 +146,7 @@ pub(crate) async fn replace_membership(
     check_version(stored.version, expected)?;
     let by = i64::from(membership.is_agreed()) - i64::from(stored.is_agreed());
     if by > 0 {
-        hold(tx, membership.account).await?;
+        tally.hold(tx, membership.account).await?;
         tally.check_room(tx, membership.account, limit, |counts| counts.memberships).await?;
     }
     tx.run(

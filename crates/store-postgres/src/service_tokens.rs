@@ -4,9 +4,10 @@ use countersign_domain::id::{AccountId, ClientId, ServiceTokenId, TokenRef};
 use countersign_domain::service_token::ServiceToken;
 use countersign_domain::store::{StoreError, Version};
 
-use crate::accounts::{hold, uuid};
+use crate::accounts::uuid;
 use crate::apply::{check_version, signed};
 use crate::failure::Failure;
+use crate::issued::Issued;
 use crate::row::Cells;
 use crate::session::Tx;
 use crate::sql;
@@ -17,45 +18,16 @@ fn one(by: i64) -> Counts {
     Counts { service_tokens: by, ..Counts::default() }
 }
 
-pub(crate) async fn issue(
+pub(crate) async fn issue<'b>(
     tx: &Tx<'_>,
-    token: &ServiceToken,
+    token: &'b ServiceToken,
     limit: u32,
     tally: &mut Tally,
+    issued: &mut Issued<'b>,
 ) -> Result<(), Failure> {
-    hold(tx, token.account).await?;
+    tally.hold(tx, token.account).await?;
     tally.check_room(tx, token.account, limit, |counts| counts.service_tokens).await?;
-    let previous = token.previous.as_ref();
-    tx.insert(
-        sql::INSERT_SERVICE_TOKEN,
-        &[
-            &uuid(token.id.as_bytes()),
-            &uuid(token.account.as_bytes()),
-            &uuid(token.client_id.as_bytes()),
-            &token.name.as_str(),
-            &token.lifetime.as_str(),
-            &token.enabled,
-            &token.restrictions.scopes.joined(),
-            &token.restrictions.organizations().joined(),
-            &token.restrictions.resources().joined(),
-            &token.restrictions.allowed_ips().joined(),
-            &i64::from(token.current.version),
-            &&token.current.digest.as_bytes()[..],
-            &token.current.created_at.as_micros(),
-            &token.current.rotated_by.as_ref().map(|handle| handle.as_str()),
-            &previous.map(|previous| i64::from(previous.version)),
-            &previous.map(|previous| &previous.digest.as_bytes()[..]),
-            &previous.map(|previous| previous.created_at.as_micros()),
-            &previous.map(|previous| previous.replaced_at.as_micros()),
-            &previous.map(|previous| previous.expires_at.as_micros()),
-            &token.created_at.as_micros(),
-            &token.updated_at.as_micros(),
-            &token.expires_at.as_micros(),
-            &token.lineage.to_bytes(),
-            &signed(token.version.number()),
-        ],
-    )
-    .await?;
+    issued.add_service_token(token);
     tally.add(token.account, one(1));
     Ok(())
 }

@@ -8,7 +8,8 @@ use countersign_domain::time::Timestamp;
 use deadpool_postgres::{GenericClient, Transaction};
 use futures_util::{TryStreamExt as _, pin_mut};
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::binary_copy::BinaryCopyInWriter;
+use tokio_postgres::types::{ToSql, Type};
 
 use crate::failure::Failure;
 use crate::lists::count_expired_at;
@@ -119,6 +120,16 @@ impl<'c> Tx<'c> {
                 Ok(())
             }
         }
+    }
+
+    /// Begins to copy rows of these types. All are there when it is finished, or none.
+    pub(crate) async fn copy(
+        &self,
+        sql: &str,
+        types: &[Type],
+    ) -> Result<BinaryCopyInWriter, tokio_postgres::Error> {
+        let statement = self.transaction.prepare_cached(sql).await?;
+        Ok(BinaryCopyInWriter::new(self.transaction.copy_in(&statement).await?, types))
     }
 
     /// As [`find`].

@@ -73,26 +73,36 @@ macro_rules! token_is_held {
     };
 }
 
+// What is held or taken is looked up row by row, in the order asked for (a subquery that locks is not merged with what it
+// is joined with): so no plan that was made while a table was small reads through it when it is large.
 statements! {
-    /// The account and those above it, in no order; none of them changes until the transaction ends. Who stands below
+    /// The accounts and those above them, in no order; none of them changes until the transaction ends. Who stands below
     /// whom never does.
-    HOLD_CHAIN = concat!(
-        "WITH RECURSIVE chain (id, above, level) AS ( \
-             SELECT id, parent, 0 FROM accounts WHERE id = $1 \
-             UNION ALL \
-             SELECT accounts.id, accounts.parent, level + 1 \
-             FROM chain JOIN accounts ON accounts.id = chain.above WHERE level < 16) \
-         SELECT ", account_fact_columns!(), " FROM accounts WHERE id IN (SELECT id FROM chain) FOR SHARE"
+    HOLD_CHAINS = concat!(
+        "WITH RECURSIVE chain (id, above) AS ( \
+             SELECT id, parent FROM accounts WHERE id = ANY($1) \
+             UNION \
+             SELECT accounts.id, accounts.parent FROM chain JOIN accounts ON accounts.id = chain.above) \
+         SELECT found.* FROM chain CROSS JOIN LATERAL \
+             (SELECT ", account_fact_columns!(), " FROM accounts WHERE id = chain.id FOR SHARE) AS found"
     );
-    HOLD_CALLER = "SELECT account, version, epoch, lineage FROM access_tokens WHERE handle = $1 FOR SHARE";
-    HOLD_ANCESTORS = "SELECT handle FROM access_tokens WHERE handle = ANY($1) ORDER BY handle FOR SHARE";
-    IS_ANY_CUT = "SELECT 1 FROM cuts WHERE handle = ANY($1) LIMIT 1";
+    HOLD_CALLERS =
+        "SELECT found.* FROM unnest($1::text[]) AS asked (handle) CROSS JOIN LATERAL \
+         (SELECT handle, account, version, epoch, lineage FROM access_tokens WHERE handle = asked.handle FOR SHARE) \
+         AS found";
+    HOLD_ANCESTORS =
+        "SELECT found.* FROM unnest($1::text[]) AS asked (handle) CROSS JOIN LATERAL \
+         (SELECT handle FROM access_tokens WHERE handle = asked.handle FOR SHARE) AS found";
+    LIST_CUTS_OF = "SELECT handle FROM cuts WHERE handle = ANY($1)";
 
-    HOLD_ACCOUNT = "SELECT epoch FROM accounts WHERE id = $1 AND deleted = 0 FOR SHARE";
+    HOLD_ACCOUNTS =
+        "SELECT found.* FROM unnest($1::uuid[]) AS asked (id) CROSS JOIN LATERAL \
+         (SELECT id, epoch FROM accounts WHERE id = asked.id AND deleted = 0 FOR SHARE) AS found";
     TAKE_ACCOUNT = concat!("SELECT ", account_fact_columns!(), " FROM accounts WHERE id = $1 FOR UPDATE");
     TAKE_COUNTS =
-        "SELECT service_tokens, access_tokens, children, memberships FROM account_counts WHERE account = $1 \
-         FOR UPDATE";
+        "SELECT found.* FROM unnest($1::uuid[]) AS asked (account) CROSS JOIN LATERAL \
+         (SELECT service_tokens, access_tokens, children, memberships, account FROM account_counts \
+          WHERE account = asked.account FOR UPDATE) AS found";
     ADD_COUNTS =
         "UPDATE account_counts SET service_tokens = service_tokens + $2, access_tokens = access_tokens + $3, \
          children = children + $4, memberships = memberships + $5 WHERE account = $1";
@@ -172,11 +182,7 @@ statements! {
     COUNT_MEMBERSHIPS_OF_ACCOUNT = "SELECT count(*) FROM memberships WHERE account = $1";
     LOAD_MEMBERSHIPS = concat!("SELECT ", membership_columns!(), " FROM memberships");
 
-    INSERT_SERVICE_TOKEN = concat!(
-        "INSERT INTO service_tokens (", service_token_columns!(), ") VALUES \
-         ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, \
-          $24) ON CONFLICT DO NOTHING"
-    );
+    COPY_SERVICE_TOKENS = concat!("COPY service_tokens (", service_token_columns!(), ") FROM STDIN BINARY");
     TAKE_SERVICE_TOKEN = "SELECT account, client_id, version FROM service_tokens WHERE id = $1 FOR UPDATE";
     UPDATE_SERVICE_TOKEN =
         "UPDATE service_tokens SET name = $2, lifetime = $3, enabled = $4, scopes = $5, organizations = $6, \
@@ -205,10 +211,7 @@ statements! {
     );
     LOAD_SERVICE_TOKENS = concat!("SELECT ", service_token_columns!(), " FROM service_tokens");
 
-    INSERT_ACCESS_TOKEN = concat!(
-        "INSERT INTO access_tokens (", access_token_columns!(), ") VALUES \
-         ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT DO NOTHING"
-    );
+    COPY_ACCESS_TOKENS = concat!("COPY access_tokens (", access_token_columns!(), ") FROM STDIN BINARY");
     TAKE_ACCESS_TOKEN = "SELECT account, version FROM access_tokens WHERE handle = $1 FOR UPDATE";
     DELETE_ACCESS_TOKEN = "DELETE FROM access_tokens WHERE handle = $1";
     COUNT_EXPIRED_ACCESS_TOKENS =
@@ -289,12 +292,9 @@ statements! {
         "SELECT handle, account, version, epoch, created_at FROM access_tokens \
          WHERE account = $1 AND (created_at, handle) > ($2, $3) ORDER BY created_at, handle LIMIT $4";
 
-    NEXT_REVISION = "SELECT nextval('revisions')";
+    NEXT_REVISIONS = "SELECT nextval('revisions') FROM generate_series(1, $1::bigint)";
     LAST_REVISION = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM revisions";
-    INSERT_AUDIT = concat!(
-        "INSERT INTO audit (", audit_columns!(), ") VALUES \
-         ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
-    );
+    COPY_AUDIT = concat!("COPY audit (", audit_columns!(), ") FROM STDIN BINARY");
     LIST_AUDIT = concat!(
         "SELECT ", audit_columns!(), " FROM audit \
          WHERE revision < $1 AND ($2::uuid IS NULL OR account = $2) AND ($3::text IS NULL OR token = $3) \

@@ -1,13 +1,16 @@
-//! What a transaction adds to the counts of accounts: kept in memory while it lasts and entered once before its commit,
-//! so that 64 tokens for one account are one update of its row and not 64.
+//! What a transaction knows of accounts. That they are there, and of which epoch: it holds their rows. How many of each
+//! they have: it takes their counts when they first matter, keeps in memory what it adds, and enters that once before its
+//! commit, so that 64 tokens for one account are one update of its counts and not 64.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use countersign_domain::account::Epoch;
 use countersign_domain::id::AccountId;
 use countersign_domain::store::StoreError;
-use countersign_domain::time::Timestamp;
+use futures_util::future::{try_join, try_join_all};
+use tokio_postgres::Row;
 
-use crate::accounts::uuid;
+use crate::accounts::{uuid, uuids};
 use crate::failure::Failure;
 use crate::row::Cells;
 use crate::session::Tx;
@@ -23,8 +26,11 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    pub(crate) fn read(row: &tokio_postgres::Row) -> Result<Self, Failure> {
-        let mut cells = Cells::of(row, "account_counts");
+    pub(crate) fn read(row: &Row) -> Result<Self, Failure> {
+        Self::next_of(&mut Cells::of(row, "account_counts"))
+    }
+
+    fn next_of(cells: &mut Cells<'_>) -> Result<Self, Failure> {
         Ok(Self {
             service_tokens: cells.plain("service_tokens")?,
             access_tokens: cells.plain("access_tokens")?,
@@ -43,16 +49,50 @@ impl Counts {
     }
 }
 
-/// The counts of a transaction.
+/// The accounts of a transaction.
 #[derive(Default, Clone)]
 pub(crate) struct Tally {
-    /// As they are stored; read and taken when an account first matters, so that no other node changes them.
+    /// Those that are held and not deleted.
+    held: BTreeMap<AccountId, Epoch>,
+    /// As they are stored; taken, so that no other node changes them.
     stored: BTreeMap<AccountId, Counts>,
     added: BTreeMap<AccountId, Counts>,
 }
 
 impl Tally {
-    /// Refuses when the account may not have one more. The account must be held: `NotFound` without its counts.
+    /// Holds accounts and takes their counts, of those that are there, in two round trips and in the order of accounts.
+    pub(crate) async fn expect(
+        &mut self,
+        tx: &Tx<'_>,
+        accounts: &BTreeSet<AccountId>,
+    ) -> Result<(), Failure> {
+        let held = uuids(accounts.iter().filter(|account| !self.held.contains_key(account)));
+        let taken = uuids(accounts.iter().filter(|account| !self.stored.contains_key(account)));
+        let (held, taken) = try_join(hold(tx, &held), take(tx, &taken)).await?;
+        self.held.extend(held);
+        self.stored.extend(taken);
+        Ok(())
+    }
+
+    /// The epoch of an account, which stays as it is until the transaction ends; `NotFound` without the account.
+    pub(crate) async fn hold(&mut self, tx: &Tx<'_>, account: AccountId) -> Result<Epoch, Failure> {
+        if !self.held.contains_key(&account) {
+            self.held.extend(hold(tx, &uuids([&account])).await?);
+        }
+        Ok(self.held.get(&account).copied().ok_or(StoreError::NotFound)?)
+    }
+
+    /// How many of each an account has, with what the transaction adds. The account must be held: `NotFound` without its
+    /// counts.
+    pub(crate) async fn counts(&mut self, tx: &Tx<'_>, account: AccountId) -> Result<Counts, Failure> {
+        if !self.stored.contains_key(&account) {
+            self.stored.extend(take(tx, &uuids([&account])).await?);
+        }
+        let stored = self.stored.get(&account).copied().ok_or(StoreError::NotFound)?;
+        Ok(stored.plus(self.added.get(&account).copied().unwrap_or_default()))
+    }
+
+    /// Refuses when the account may not have one more.
     pub(crate) async fn check_room(
         &mut self,
         tx: &Tx<'_>,
@@ -60,38 +100,8 @@ impl Tally {
         limit: u32,
         which: impl Fn(Counts) -> i64,
     ) -> Result<(), Failure> {
-        let held = which(self.held(tx, account).await?);
-        if held < i64::from(limit) { Ok(()) } else { Err(StoreError::LimitReached { limit }.into()) }
-    }
-
-    /// Refuses when the account may not have one more access token at `now`. Expired ones wait to be swept; as many as
-    /// the limit are no part of it.
-    pub(crate) async fn check_room_for_access_token(
-        &mut self,
-        tx: &Tx<'_>,
-        account: AccountId,
-        limit: u32,
-        now: Timestamp,
-    ) -> Result<(), Failure> {
-        let (held, most) = (self.held(tx, account).await?.access_tokens, i64::from(limit));
-        if held < most || held - tx.count_expired(account, now).await?.min(most) < most {
-            return Ok(());
-        }
-        Err(StoreError::LimitReached { limit }.into())
-    }
-
-    async fn held(&mut self, tx: &Tx<'_>, account: AccountId) -> Result<Counts, Failure> {
-        let stored = match self.stored.get(&account) {
-            Some(known) => *known,
-            None => {
-                let id = uuid(account.as_bytes());
-                let found = tx.find(sql::TAKE_COUNTS, &[&id], Counts::read).await?;
-                let found = found.ok_or(StoreError::NotFound)?;
-                self.stored.insert(account, found);
-                found
-            }
-        };
-        Ok(stored.plus(self.added.get(&account).copied().unwrap_or_default()))
+        let counted = which(self.counts(tx, account).await?);
+        if counted < i64::from(limit) { Ok(()) } else { Err(StoreError::LimitReached { limit }.into()) }
     }
 
     /// Remembers what was done.
@@ -100,22 +110,52 @@ impl Tally {
         *added = added.plus(counts);
     }
 
+    /// Forgets which accounts are there, and of which epoch: the transaction has changed one.
+    pub(crate) fn look_again(&mut self) {
+        self.held.clear();
+    }
+
     /// Forgets an account that is gone.
     pub(crate) fn forget(&mut self, account: AccountId) {
+        self.held.remove(&account);
         self.stored.remove(&account);
         self.added.remove(&account);
     }
 
     /// Writes everything remembered, in the order of accounts: two nodes that take the same rows take them in one order.
     pub(crate) async fn enter(self, tx: &Tx<'_>) -> Result<(), Failure> {
-        for (account, added) in self.added {
-            if added == Counts::default() {
-                continue;
-            }
-            let Counts { service_tokens, access_tokens, children, memberships } = added;
-            let id = uuid(account.as_bytes());
-            tx.run(sql::ADD_COUNTS, &[&id, &service_tokens, &access_tokens, &children, &memberships]).await?;
-        }
+        let added = self.added.into_iter().filter(|(_, counts)| *counts != Counts::default());
+        try_join_all(added.map(|(account, counts)| add(tx, account, counts))).await?;
         Ok(())
     }
+}
+
+async fn hold(tx: &Tx<'_>, accounts: &[uuid::Uuid]) -> Result<Vec<(AccountId, Epoch)>, Failure> {
+    if accounts.is_empty() {
+        return Ok(Vec::new());
+    }
+    tx.list(sql::HOLD_ACCOUNTS, &[&accounts], |row| {
+        let mut cells = Cells::of(row, "accounts");
+        Ok((cells.account_id("id")?, cells.epoch()?))
+    })
+    .await
+}
+
+async fn take(tx: &Tx<'_>, accounts: &[uuid::Uuid]) -> Result<Vec<(AccountId, Counts)>, Failure> {
+    if accounts.is_empty() {
+        return Ok(Vec::new());
+    }
+    tx.list(sql::TAKE_COUNTS, &[&accounts], |row| {
+        let mut cells = Cells::of(row, "account_counts");
+        let counts = Counts::next_of(&mut cells)?;
+        Ok((cells.account_id("account")?, counts))
+    })
+    .await
+}
+
+async fn add(tx: &Tx<'_>, account: AccountId, counts: Counts) -> Result<(), Failure> {
+    let Counts { service_tokens, access_tokens, children, memberships } = counts;
+    let id = uuid(account.as_bytes());
+    tx.run(sql::ADD_COUNTS, &[&id, &service_tokens, &access_tokens, &children, &memberships]).await?;
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use countersign_domain::change::{Change, FactChange, Guard};
+use countersign_domain::change::{Change, FactChange};
 use countersign_domain::error::causes;
 use countersign_domain::store::{ChangeSink, Revision, StoreError};
 use deadpool_postgres::{Object, Pool, Transaction};
@@ -12,12 +12,11 @@ use tokio_postgres::IsolationLevel;
 
 use crate::apply;
 use crate::audit;
+use crate::batch;
 use crate::failure::{Failure, concerns_one_statement, is_duplicate, is_lost_race, unavailable};
 use crate::feed::{self, Cursor};
-use crate::guard;
 use crate::session::{Tx, find};
 use crate::sql;
-use crate::tally::Tally;
 
 /// Most changes of a transaction.
 const MOST_CHANGES: usize = 64;
@@ -41,9 +40,9 @@ pub(crate) type Applied = Result<Revision, StoreError>;
 /// How each change of a transaction is kept apart from the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Apart {
-    /// Not at all: a change makes its checks before it writes, so what is refused has written nothing.
+    /// Not at all: see [`batch::write_together`].
     ByChecks,
-    /// By a savepoint, which undoes what a change wrote before it failed.
+    /// By a savepoint each: see [`batch::write_apart`].
     BySavepoints,
 }
 
@@ -116,18 +115,15 @@ impl Lane {
     /// `None`: one of the changes spoiled all, and nothing of them is there.
     async fn attempt(&self, changes: &[Change], apart: Apart) -> Result<Option<Vec<Applied>>, Failure> {
         let mut client = self.client().await?;
-        let mut batch = Batch::new(Tx::new(client.transaction().await?), apart);
-        let mut results = Vec::with_capacity(changes.len());
-        for change in changes {
-            results.push(batch.apply(change).await?);
-            if batch.is_spoiled {
-                batch.tx.rollback().await?;
-                return Ok(None);
-            }
-        }
-        let Batch { tx, tally, .. } = batch;
-        tally.enter(&tx).await?;
-        feed::leave(&tx, &accepted_facts(changes, &results)).await?;
+        let tx = Tx::new(client.transaction().await?);
+        let results = match apart {
+            Apart::ByChecks => batch::write_together(&tx, changes).await?,
+            Apart::BySavepoints => Some(batch::write_apart(&tx, changes).await?),
+        };
+        let Some(results) = results else {
+            tx.rollback().await?;
+            return Ok(None);
+        };
         let Err(error) = tx.commit().await else { return Ok(Some(results)) };
         if error.code().is_some() {
             // An answer: it was not committed.
@@ -164,7 +160,7 @@ impl Lane {
         let mut client = self.client().await?;
         let tx = Tx::new(client.transaction().await?);
         let revision = apply::next_revision(&tx).await?;
-        match audit::insert(&tx, revision, &change.audit).await {
+        match audit::insert(&tx, &[(revision, &change.audit)]).await {
             Ok(()) => Ok(false),
             Err(Failure::Postgres(error)) if is_duplicate(&error) => Ok(true),
             Err(error) => Err(error),
@@ -237,87 +233,11 @@ impl Turn<'_> {
     }
 }
 
-/// A transaction that is being filled.
-struct Batch<'c> {
-    tx: Tx<'c>,
-    apart: Apart,
-    tally: Tally,
-    /// The guard that was last found to hold; what it looked at is held. Most changes of a batch are of one caller.
-    good_guard: Option<Guard>,
-    /// A part of a change that failed is written: nothing of this transaction may stay.
-    is_spoiled: bool,
-}
-
-impl<'c> Batch<'c> {
-    fn new(tx: Tx<'c>, apart: Apart) -> Self {
-        Self { tx, apart, tally: Tally::default(), good_guard: None, is_spoiled: false }
-    }
-
-    /// Applies a change, or leaves the transaction as it was. An `Err` of the outer kind ends the transaction.
-    async fn apply(&mut self, change: &Change) -> Result<Applied, Failure> {
-        match self.apart {
-            Apart::ByChecks => {
-                let before = self.tx.writes();
-                let applied = refusal(self.write(change).await)?;
-                self.is_spoiled |= applied.is_err() && self.tx.writes() != before;
-                Ok(applied)
-            }
-            Apart::BySavepoints => {
-                let tally = self.tally.clone();
-                self.tx.savepoint().await?;
-                let written = match self.write(change).await {
-                    Err(Failure::Postgres(error)) if concerns_one_statement(&error) => {
-                        tracing::error!(error = %causes(&error), change = %change.audit.id, "a change cannot be written");
-                        Err(unavailable(error).into())
-                    }
-                    other => other,
-                };
-                let applied = refusal(written)?;
-                if applied.is_ok() {
-                    self.tx.release().await?;
-                } else {
-                    self.tx.undo().await?;
-                    // What was held since the savepoint is let go.
-                    (self.tally, self.good_guard) = (tally, None);
-                }
-                Ok(applied)
-            }
-        }
-    }
-
-    async fn write(&mut self, change: &Change) -> Result<Revision, Failure> {
-        if self.good_guard != Some(change.guard) {
-            guard::check(&self.tx, change.guard).await?;
-            self.good_guard = Some(change.guard);
-        }
-        let revision = apply::write(&self.tx, change, &mut self.tally).await?;
-        if change.mutation.touches_guards() {
-            self.good_guard = None;
-        }
-        Ok(revision)
-    }
-}
-
-/// What the accepted ones of these changes mean for the doors.
-fn accepted_facts(changes: &[Change], results: &[Applied]) -> Vec<FactChange> {
-    let accepted = changes.iter().zip(results).filter(|(_, result)| result.is_ok());
-    accepted.flat_map(|(change, _)| change.mutation.fact_changes()).collect()
-}
-
 /// A transaction that sees one moment. It only reads, so that it makes no difference how it ends.
 pub(crate) async fn one_moment(client: &mut Object) -> Result<Transaction<'_>, Failure> {
     let transaction =
         client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
     Ok(transaction.start().await?)
-}
-
-/// A refusal as an answer; a failure of the database ends the transaction.
-fn refusal(written: Result<Revision, Failure>) -> Result<Applied, Failure> {
-    match written {
-        Ok(revision) => Ok(Ok(revision)),
-        Err(Failure::Refused(refusal)) => Ok(Err(refusal)),
-        Err(failure) => Err(failure),
-    }
 }
 
 fn in_doubt() -> StoreError {
