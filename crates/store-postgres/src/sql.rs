@@ -80,27 +80,27 @@ statements! {
     /// whom never does.
     HOLD_CHAINS = concat!(
         "WITH RECURSIVE chain (id, above) AS ( \
-             SELECT id, parent FROM accounts WHERE id = ANY($1) \
+             SELECT id, parent FROM accounts WHERE id = ANY((SELECT $1::uuid[])::uuid[]) \
              UNION \
              SELECT accounts.id, accounts.parent FROM chain JOIN accounts ON accounts.id = chain.above) \
          SELECT found.* FROM chain CROSS JOIN LATERAL \
              (SELECT ", account_fact_columns!(), " FROM accounts WHERE id = chain.id FOR SHARE) AS found"
     );
     HOLD_CALLERS =
-        "SELECT found.* FROM unnest($1::text[]) AS asked (handle) CROSS JOIN LATERAL \
+        "SELECT found.* FROM unnest((SELECT $1::text[])) AS asked (handle) CROSS JOIN LATERAL \
          (SELECT handle, account, version, epoch, lineage FROM access_tokens WHERE handle = asked.handle FOR SHARE) \
          AS found";
     HOLD_ANCESTORS =
-        "SELECT found.* FROM unnest($1::text[]) AS asked (handle) CROSS JOIN LATERAL \
+        "SELECT found.* FROM unnest((SELECT $1::text[])) AS asked (handle) CROSS JOIN LATERAL \
          (SELECT handle FROM access_tokens WHERE handle = asked.handle FOR SHARE) AS found";
-    LIST_CUTS_OF = "SELECT handle FROM cuts WHERE handle = ANY($1)";
+    LIST_CUTS_OF = "SELECT handle FROM cuts WHERE handle = ANY((SELECT $1::text[])::text[])";
 
     HOLD_ACCOUNTS =
-        "SELECT found.* FROM unnest($1::uuid[]) AS asked (id) CROSS JOIN LATERAL \
+        "SELECT found.* FROM unnest((SELECT $1::uuid[])) AS asked (id) CROSS JOIN LATERAL \
          (SELECT id, epoch FROM accounts WHERE id = asked.id AND deleted = 0 FOR SHARE) AS found";
     TAKE_ACCOUNT = concat!("SELECT ", account_fact_columns!(), " FROM accounts WHERE id = $1 FOR UPDATE");
     TAKE_COUNTS =
-        "SELECT found.* FROM unnest($1::uuid[]) AS asked (account) CROSS JOIN LATERAL \
+        "SELECT found.* FROM unnest((SELECT $1::uuid[])) AS asked (account) CROSS JOIN LATERAL \
          (SELECT service_tokens, access_tokens, children, memberships, account FROM account_counts \
           WHERE account = asked.account FOR UPDATE) AS found";
     ADD_COUNTS =
@@ -292,7 +292,7 @@ statements! {
         "SELECT handle, account, version, epoch, created_at FROM access_tokens \
          WHERE account = $1 AND (created_at, handle) > ($2, $3) ORDER BY created_at, handle LIMIT $4";
 
-    NEXT_REVISIONS = "SELECT nextval('revisions') FROM generate_series(1, $1::bigint)";
+    NEXT_REVISIONS = "SELECT nextval('revisions') FROM generate_series(1, (SELECT $1::bigint))";
     LAST_REVISION = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM revisions";
     COPY_AUDIT = concat!("COPY audit (", audit_columns!(), ") FROM STDIN BINARY");
     LIST_AUDIT = concat!(
@@ -339,7 +339,7 @@ statements! {
           ORDER BY minute, token, reason LIMIT $2)";
     SNAPSHOT = "SELECT pg_current_snapshot()::text";
     LEAVE_CHANGES =
-        "INSERT INTO feed (kind, key, version) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])";
+        "INSERT INTO feed (kind, key, version) SELECT * FROM unnest((SELECT $1::text[]), (SELECT $2::text[]), (SELECT $3::bigint[]))";
     LIST_CHANGES =
         "SELECT kind, key, version FROM feed \
          WHERE transaction >= $1::text::xid8 OR transaction = ANY($2::text[]::xid8[]) ORDER BY position";
