@@ -23,30 +23,53 @@ use countersign_domain::store::{SharedStore, StoreError, Version};
 use countersign_domain::time::Timestamp;
 use countersign_domain::usage::{Door, Refusals, Usage, UsageBatch};
 use countersign_domain::verdict::Reason;
+use futures_util::future::join_all;
 
 use super::{ACCOUNTS, Flaw, GuardBy, How, Step, TOKENS, Token, dump, tenancy};
 use crate::doubles::{RecordingSink, SeededEntropy};
 use crate::model::ModelStore;
 use crate::world::{Made, Make, audit_entry, must};
 
+/// Most changes that are asked for at once.
+const TOGETHER: usize = 12;
+
 /// Does the steps on the model and on the store that `make` makes. Panics where they differ: in an answer, in what was
 /// published, or in anything that can be read afterwards. Gives the store, for what a test has to do with it yet.
 pub async fn duel(steps: &[Step], make: Make<'_>) -> Made {
+    duel_by(1, steps, make).await
+}
+
+/// As [`duel`], but the store is asked for many changes at once, in their order: it may write them together, and what
+/// becomes of them must be the same.
+pub async fn duel_together(steps: &[Step], make: Make<'_>) -> Made {
+    duel_by(TOGETHER, steps, make).await
+}
+
+async fn duel_by(most: usize, steps: &[Step], make: Make<'_>) -> Made {
     let (model_sink, other_sink) = (Arc::new(RecordingSink::default()), Arc::new(RecordingSink::default()));
     let model: SharedStore = Arc::new(ModelStore::new(model_sink.clone()));
     let made = make(other_sink.clone());
     let mut director = Director { model: Arc::clone(&model), entropy: SeededEntropy::new(3), seconds: 0 };
-    for step in steps {
+    let (mut asked, mut expected) = (Vec::new(), Vec::new());
+    for (index, step) in steps.iter().enumerate() {
         let operation = director.prepare(step).await;
-        let expected = perform(&model, operation.clone()).await;
-        let found = perform(&made.store, operation.clone()).await;
-        assert_eq!(found, expected, "the answer to {operation:#?}");
-        let (mut found, mut expected) = (other_sink.take(), model_sink.take());
-        if matches!(operation, Operation::SweepEnded) {
-            // In which order things go that have ended already is for the store.
-            found.iter_mut().chain(&mut expected).for_each(|(_, facts)| sort(facts));
+        expected.push(perform(&model, operation.clone()).await);
+        asked.push(operation);
+        let is_followed = steps.get(index + 1).is_some_and(Step::is_change) && step.is_change();
+        if is_followed && asked.len() < most {
+            continue;
         }
-        assert_eq!(found, expected, "what was published by {operation:#?}");
+        // All are sent in their order before the first is waited for.
+        let found = join_all(asked.iter().cloned().map(|operation| perform(&made.store, operation))).await;
+        assert_eq!(found, expected, "the answers to {asked:#?}");
+        let (mut found, mut expected_facts) = (other_sink.take(), model_sink.take());
+        if matches!(step, Step::SweepEnded) {
+            // In which order things go that have ended already is for the store.
+            found.iter_mut().chain(&mut expected_facts).for_each(|(_, facts)| sort(facts));
+        }
+        assert_eq!(found, expected_facts, "what was published by {asked:#?}");
+        asked.clear();
+        expected.clear();
     }
     assert_eq!(dump(&made.store).await, dump(&model).await, "what is stored in the end");
     made

@@ -10,7 +10,7 @@ mod tenancy;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-pub use duel::duel;
+pub use duel::{duel, duel_together};
 pub use dump::{Dump, dump};
 pub use tenancy::Tenancy;
 
@@ -134,6 +134,20 @@ pub enum Step {
         /// At most.
         limit: u8,
     },
+}
+
+impl Step {
+    /// Whether it is a change, and no sweep or bookkeeping.
+    const fn is_change(&self) -> bool {
+        !matches!(
+            self,
+            Self::SweepEnded
+                | Self::Record { .. }
+                | Self::SweepAccess { .. }
+                | Self::SweepRefusals { .. }
+                | Self::SweepAudit { .. }
+        )
+    }
 }
 
 /// In whose name a change is made.

@@ -95,4 +95,11 @@ proptest! {
             drop(store);
         });
     }
+
+    /// The same, when many changes share a transaction.
+    #[test]
+    fn together_as_one_by_one(steps in ops::steps(60)) {
+        let runtime = must(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build());
+        runtime.block_on(async { drop(ops::duel_together(&steps, &make).await) });
+    }
 }

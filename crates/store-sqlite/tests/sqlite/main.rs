@@ -44,4 +44,11 @@ proptest! {
             assert_eq!(ops::dump(&(again as _)).await, before, "after it was opened again");
         });
     }
+
+    /// The same, when many changes share a transaction.
+    #[test]
+    fn together_as_one_by_one(steps in ops::steps(60)) {
+        let runtime = must(tokio::runtime::Builder::new_multi_thread().worker_threads(1).build());
+        runtime.block_on(async { drop(ops::duel_together(&steps, &make).await) });
+    }
 }
