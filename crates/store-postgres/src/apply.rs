@@ -73,17 +73,23 @@ pub(crate) async fn mutate<'b>(
         Mutation::DeleteMembership { id, expected } => {
             organizations::delete_membership(tx, *id, *expected, tally).await
         }
-        Mutation::IssueServiceToken { token, limit } => service_tokens::issue(tx, token, *limit, tally, issued).await,
+        Mutation::IssueServiceToken { token, limit } => {
+            service_tokens::issue(tx, token, *limit, tally, issued).await
+        }
         Mutation::ReplaceServiceToken { expected, token } => {
             service_tokens::replace(tx, token, *expected).await
         }
         Mutation::RevokeServiceToken { account, id, client_id, expected } => {
             service_tokens::revoke(tx, *account, *id, *client_id, *expected, tally).await
         }
-        Mutation::IssueAccessToken { token, limits } => access_tokens::issue(tx, token, *limits, tally, issued).await,
+        Mutation::IssueAccessToken { token, limits } => {
+            access_tokens::issue(tx, token, *limits, tally, issued).await
+        }
         Mutation::RevokeAccessToken { account, handle, expected, descendants } => {
             access_tokens::revoke(tx, *account, *handle, *expected, *descendants, tally).await
         }
-        Mutation::SetRootToken { token, retire } => access_tokens::set_root(tx, token, *retire, tally, issued).await,
+        Mutation::SetRootToken { token, retire } => {
+            access_tokens::set_root(tx, token, *retire, tally, issued).await
+        }
     }
 }

@@ -21,10 +21,7 @@ use crate::{apply, feed, guard};
 /// Writes the accepted ones of these changes; gives what became of each. A change makes its checks before it writes, so
 /// what is refused has written nothing. `None`: one of them failed after it wrote something, and nothing of this
 /// transaction may stay.
-pub(crate) async fn write_together(
-    tx: &Tx<'_>,
-    changes: &[Change],
-) -> Result<Option<Vec<Applied>>, Failure> {
+pub(crate) async fn write_together(tx: &Tx<'_>, changes: &[Change]) -> Result<Option<Vec<Applied>>, Failure> {
     let mut batch = Batch::new(tx);
     let mut accepted = Vec::with_capacity(changes.len());
     // What touches guards ends a run: what was looked at before may be otherwise after it.

@@ -53,7 +53,7 @@ fn credential(token: &ServiceToken) -> FactChange {
 }
 
 /// A session of somebody else in the same database.
-async fn somebody(schema: &Schema) -> Client {
+pub(super) async fn somebody(schema: &Schema) -> Client {
     let (client, connection) = must(tokio_postgres::connect(&schema.url, NoTls).await);
     tokio::spawn(connection);
     must(client.batch_execute(&format!("SET search_path = {}", schema.name)).await);

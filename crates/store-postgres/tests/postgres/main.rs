@@ -14,6 +14,7 @@ use tokio::task::block_in_place;
 
 mod following;
 mod nodes;
+mod together;
 
 /// What the stores of this process are called in the database.
 static NUMBER: AtomicU32 = AtomicU32::new(0);
