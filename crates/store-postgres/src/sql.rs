@@ -73,16 +73,19 @@ macro_rules! token_is_held {
     };
 }
 
-// What is held or taken is looked up row by row, in the order asked for (a subquery that locks is not merged with what it
-// is joined with): so no plan that was made while a table was small reads through it when it is large.
+// What is held or taken is looked up row by row, in the order asked for: a subquery that locks, or has a limit, is not
+// merged with what it is joined with. So no plan that was made while a table was small reads through it when it is large.
+// `(SELECT $1)` hides from the planner how long an array is; where it knows that one is short, it plans anew each time.
 statements! {
     /// The accounts and those above them, in no order; none of them changes until the transaction ends. Who stands below
     /// whom never does.
     HOLD_CHAINS = concat!(
         "WITH RECURSIVE chain (id, above) AS ( \
-             SELECT id, parent FROM accounts WHERE id = ANY((SELECT $1::uuid[])::uuid[]) \
+             SELECT own.* FROM unnest((SELECT $1::uuid[])) AS asked (id) CROSS JOIN LATERAL \
+                 (SELECT id, parent FROM accounts WHERE id = asked.id LIMIT 1) AS own \
              UNION \
-             SELECT accounts.id, accounts.parent FROM chain JOIN accounts ON accounts.id = chain.above) \
+             SELECT above.* FROM chain CROSS JOIN LATERAL \
+                 (SELECT id, parent FROM accounts WHERE id = chain.above LIMIT 1) AS above) \
          SELECT found.* FROM chain CROSS JOIN LATERAL \
              (SELECT ", account_fact_columns!(), " FROM accounts WHERE id = chain.id FOR SHARE) AS found"
     );
@@ -339,7 +342,7 @@ statements! {
           ORDER BY minute, token, reason LIMIT $2)";
     SNAPSHOT = "SELECT pg_current_snapshot()::text";
     LEAVE_CHANGES =
-        "INSERT INTO feed (kind, key, version) SELECT * FROM unnest((SELECT $1::text[]), (SELECT $2::text[]), (SELECT $3::bigint[]))";
+        "INSERT INTO feed (kind, key, version) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])";
     LIST_CHANGES =
         "SELECT kind, key, version FROM feed \
          WHERE transaction >= $1::text::xid8 OR transaction = ANY($2::text[]::xid8[]) ORDER BY position";
