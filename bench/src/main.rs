@@ -64,6 +64,21 @@ enum Command {
         #[arg(long)]
         seconds: f64,
     },
+    /// Inserts rows durably into a PostgreSQL with pgbench, one to a commit
+    ReferencePgbench {
+        /// Where it is
+        #[arg(long)]
+        url: String,
+        /// Its first process
+        #[arg(long)]
+        postgres: u32,
+        /// How long before anything is counted
+        #[arg(long, default_value_t = 0.0)]
+        warm_up: f64,
+        /// How long
+        #[arg(long)]
+        seconds: f64,
+    },
     /// Inserts rows durably into a new SQLite database
     ReferenceSqlite {
         /// The database's file
@@ -95,6 +110,10 @@ fn main() -> Result<ExitCode> {
         Command::ReferenceArgon2 { warm_up, seconds } => {
             let [warm_up, measured] = [warm_up, seconds].map(Duration::from_secs_f64);
             answer(&reference::argon2::hash(credentials::PASSWORD, warm_up, measured)?)?;
+        }
+        Command::ReferencePgbench { url, postgres, warm_up, seconds } => {
+            let [warm_up, measured] = [warm_up, seconds].map(Duration::from_secs_f64);
+            answer(&reference::pgbench::insert(&url, postgres, warm_up, measured)?)?;
         }
         Command::ReferenceSqlite { database, per_commit, warm_up, seconds } => {
             let [warm_up, measured] = [warm_up, seconds].map(Duration::from_secs_f64);

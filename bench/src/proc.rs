@@ -1,5 +1,6 @@
 //! What the kernel says of processes and cores, read from `/proc`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -57,32 +58,53 @@ pub(crate) fn cpu_micros(pid: u32) -> Result<u64> {
     Ok(stat.own_ticks * TICK_MICROS)
 }
 
-/// CPU time that all programs but this one and its children have used since boot, in microseconds.
+/// CPU time that this process and all that stem from it have used, in microseconds.
+pub(crate) fn tree_cpu_micros(pid: u32) -> Result<u64> {
+    Ok(Processes::now()?.ticks(|processes, one| processes.stems_from(one, pid)) * TICK_MICROS)
+}
+
+/// CPU time that all programs but this one and what stems from it have used since boot, in microseconds.
 ///
 /// A process counts with the children that it has waited for, so nothing is lost when one ends, and the difference of
 /// two calls is exactly what was used between them. Threads of the kernel are no programs.
 pub(crate) fn others_cpu_micros() -> Result<u64> {
-    let this = std::process::id();
-    let mut ticks = 0;
-    for entry in fs::read_dir("/proc")? {
-        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
-            continue;
-        };
-        // It may be gone by now.
-        let Ok(text) = fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
-        let stat = Stat::parse(&text).with_context(|| format!("/proc/{pid}/stat cannot be read"))?;
-        if is_other(pid, stat.parent, this) {
-            ticks += stat.own_ticks + stat.children_ticks;
-        }
-    }
-    Ok(ticks * TICK_MICROS)
-}
-
-/// Whether a process is neither `this` nor the kernel's nor a child of either.
-fn is_other(pid: u32, parent: u32, this: u32) -> bool {
     /// `kthreadd`, the parent of all threads of the kernel.
     const KERNEL: u32 = 2;
-    ![this, KERNEL].iter().any(|ours| pid == *ours || parent == *ours)
+    let ours = [std::process::id(), KERNEL];
+    let is_other = |processes: &Processes, one| !ours.iter().any(|root| processes.stems_from(one, *root));
+    Ok(Processes::now()?.ticks(is_other) * TICK_MICROS)
+}
+
+/// Every process.
+struct Processes(BTreeMap<u32, Stat>);
+
+impl Processes {
+    fn now() -> Result<Self> {
+        let mut processes = BTreeMap::new();
+        for entry in fs::read_dir("/proc")? {
+            let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+                continue;
+            };
+            // It may be gone by now.
+            let Ok(text) = fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
+            let stat = Stat::parse(&text).with_context(|| format!("/proc/{pid}/stat cannot be read"))?;
+            processes.insert(pid, stat);
+        }
+        Ok(Self(processes))
+    }
+
+    /// Whether a process is `root`, or a child of it, or of a child of it, and so on.
+    fn stems_from(&self, pid: u32, root: u32) -> bool {
+        let parent = |pid: &u32| self.0.get(pid).map(|stat| stat.parent);
+        // What ended meanwhile may have left a circle.
+        std::iter::successors(Some(pid), parent).take(100).any(|pid| pid == root)
+    }
+
+    /// What these have used, with the children that they have waited for.
+    fn ticks(&self, which: impl Fn(&Self, u32) -> bool) -> u64 {
+        let chosen = self.0.iter().filter(|(pid, _)| which(self, **pid));
+        chosen.map(|(_, stat)| stat.own_ticks + stat.children_ticks).sum()
+    }
 }
 
 /// What we read of `/proc/<pid>/stat`.
@@ -165,14 +187,19 @@ mod tests {
     #[test]
     fn others_are_neither_this_program_nor_its_children_nor_the_kernel() -> Result<()> {
         let this = std::process::id();
-        let mut child = std::process::Command::new("sleep").arg("60").spawn()?;
-        let stat = read(format!("/proc/{}/stat", child.id()));
-        child.kill()?;
+        let mut child = std::process::Command::new("sh").args(["-c", "sleep 60 & wait"]).spawn()?;
+        let grandchild = loop {
+            let processes = Processes::now()?;
+            if let Some((pid, _)) = processes.0.iter().find(|(_, stat)| stat.parent == child.id()) {
+                break *pid;
+            }
+        };
+        let processes = Processes::now()?;
+        assert!(processes.stems_from(grandchild, this) && processes.stems_from(this, this));
+        assert!(!processes.stems_from(1, this) && !processes.stems_from(this, grandchild));
+        std::process::Command::new("kill").arg(grandchild.to_string()).status()?;
         child.wait()?;
-        let parent = Stat::parse(&stat?).context("no parent")?.parent;
-        assert!(!is_other(child.id(), parent, this) && !is_other(this, 1, this));
-        assert!(!is_other(2, 0, this) && !is_other(77, 2, this), "threads of the kernel");
-        assert!(is_other(1, 0, this) && others_cpu_micros()? > 0);
+        assert!(others_cpu_micros()? > 0);
         Ok(())
     }
 

@@ -43,9 +43,9 @@ pub(crate) fn run(plan: &Plan) -> Result<Report> {
     engine.connect(plan.address, &plan.lanes)?;
 
     engine.send_until(window.start)?;
-    let before = Sample::take(plan.server)?;
+    let before = Sample::take(plan)?;
     engine.send_until(window.end)?;
-    let after = Sample::take(plan.server)?;
+    let after = Sample::take(plan)?;
     engine.drain(window.end.min(after.at))?;
     engine.report(&before, &after, window)
 }
@@ -182,12 +182,13 @@ struct Sample {
 
 impl Sample {
     /// A server that is gone has used nothing.
-    fn take(server: Option<u32>) -> Result<Self> {
-        let of_server = |read: fn(u32) -> Result<u64>| server.and_then(|pid| read(pid).ok()).unwrap_or(0);
+    fn take(plan: &Plan) -> Result<Self> {
+        let of =
+            |pid: Option<u32>, read: fn(u32) -> Result<u64>| pid.and_then(|pid| read(pid).ok()).unwrap_or(0);
         Ok(Self {
             at: Instant::now(),
-            server_cpu_us: of_server(proc::cpu_micros),
-            server_file_reads: of_server(proc::file_reads),
+            server_cpu_us: of(plan.server, proc::cpu_micros) + of(plan.database, proc::tree_cpu_micros),
+            server_file_reads: of(plan.server, proc::file_reads),
             generator_cpu_us: proc::cpu_micros(std::process::id())?,
             machine: proc::Machine::now()?,
         })
@@ -229,6 +230,7 @@ mod tests {
         Plan {
             address,
             server: None,
+            database: None,
             warm_up_ms: 0,
             measured_ms: 20_000,
             until_closed: false,

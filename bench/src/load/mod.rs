@@ -29,6 +29,9 @@ pub(crate) struct Plan {
     pub(crate) address: SocketAddr,
     /// Its process, whose CPU time is taken at both ends of the measured time.
     pub(crate) server: Option<u32>,
+    /// The process of its database, if that is another one. What it uses counts as the server's.
+    #[serde(default)]
+    pub(crate) database: Option<u32>,
     /// How long it runs before anything is counted.
     pub(crate) warm_up_ms: u64,
     /// How long it is measured. It ends earlier when no lane has anything left to send.

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 
 use super::countersign::{Countersign, Setting};
+use super::database::DatabaseAddress;
 use super::goals::Metric;
 use super::job::{Job, Work};
 use super::ledger::Ledger;
@@ -199,6 +200,7 @@ impl Bench {
         Plan {
             address,
             server: Some(pid),
+            database: None,
             warm_up_ms: self.scale.warm_up.as_millis() as u64,
             measured_ms: self.scale.measured.as_millis() as u64,
             until_closed: false,
@@ -245,6 +247,7 @@ impl Bench {
             Work::Load(plan) => self.start_load(plan)?,
             Work::Insert { per_commit, environment } => self.start_insert(*per_commit, environment)?,
             Work::Hash => self.start_hash()?,
+            Work::Pgbench(database) => self.start_pgbench(database)?,
         };
         self.taken(&job.label, Running { child, others: Meter::start(&idle)? })
     }
@@ -327,6 +330,14 @@ impl Bench {
     fn start_hash(&self) -> Result<Child> {
         let mut command = on_core(SERVER_CORE, &self.this);
         command.arg("reference-argon2");
+        self.start_reference(command)
+    }
+
+    /// The server is pinned already; this is its generator.
+    fn start_pgbench(&self, database: &DatabaseAddress) -> Result<Child> {
+        let mut command = on_core(GENERATOR_CORE, &self.this);
+        command.arg("reference-pgbench").arg("--url").arg(&database.url);
+        command.arg("--postgres").arg(database.pid.to_string());
         self.start_reference(command)
     }
 

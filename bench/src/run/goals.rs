@@ -47,6 +47,8 @@ pub(crate) enum Metric {
     StartWithTokens,
     StartEmpty,
     LostCreates,
+    SharedCreateRate,
+    SharedCreateCpu,
 }
 
 /// What a number must be.
@@ -96,7 +98,7 @@ pub(crate) struct Goal {
 
 impl Metric {
     /// All, in the order of the table.
-    pub(crate) const ALL: [Self; 42] = [
+    pub(crate) const ALL: [Self; 44] = [
         Self::VerifyCpu,
         Self::VerifyRate,
         Self::VerifyRateToMap,
@@ -139,6 +141,8 @@ impl Metric {
         Self::StartWithTokens,
         Self::StartEmpty,
         Self::LostCreates,
+        Self::SharedCreateRate,
+        Self::SharedCreateCpu,
     ];
 
     /// Its goals.
@@ -211,6 +215,12 @@ impl Metric {
             }
             Self::StartEmpty => ("S2", "start to first answer, empty", Seconds, most(0.3), most(0.05)),
             Self::LostCreates => ("S3", "answered creates lost by kill -9", Count, most(0.0), most(0.0)),
+            Self::SharedCreateRate => {
+                ("P2", "create over PostgreSQL: req/s, x pgbench", Ratio, least(0.7), least(1.0))
+            }
+            Self::SharedCreateCpu => {
+                ("P2", "the same: CPU/req with PostgreSQL's, x pgbench", Ratio, most(1.4), most(1.0))
+            }
         };
         Goal { row, what, unit, must, near, worst: self.holds_always() }
     }
@@ -307,8 +317,8 @@ mod tests {
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), Metric::ALL.len());
-        assert_eq!(all.last(), Some(&Metric::LostCreates));
-        assert_eq!(all.len(), Metric::LostCreates as usize + 1);
+        assert_eq!(all.last(), Some(&Metric::SharedCreateCpu));
+        assert_eq!(all.len(), Metric::SharedCreateCpu as usize + 1);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What is taken, and taken again when it was disturbed.
 
+use super::database::DatabaseAddress;
 use crate::load::Plan;
 
 /// A run, before it is taken.
@@ -25,6 +26,8 @@ pub(super) enum Work {
     },
     /// The bare hash.
     Hash,
+    /// pgbench inserts.
+    Pgbench(DatabaseAddress),
 }
 
 impl Job {
@@ -37,13 +40,18 @@ impl Job {
     pub(super) fn server(&self) -> Option<u32> {
         match &self.work {
             Work::Load(plan) => plan.server,
-            Work::Insert { .. } | Work::Hash => None,
+            Work::Insert { .. } | Work::Hash | Work::Pgbench(_) => None,
         }
     }
 
     /// The bare store inserts, so many rows to a commit, with this environment.
     pub(crate) fn insert(label: &str, per_commit: u32, environment: Vec<(&'static str, String)>) -> Self {
         Self { label: label.into(), work: Work::Insert { per_commit, environment } }
+    }
+
+    /// pgbench inserts rows, one to a commit, on as many connections as a server is sent its requests on.
+    pub(crate) fn pgbench(label: &str, database: DatabaseAddress) -> Self {
+        Self { label: label.into(), work: Work::Pgbench(database) }
     }
 
     /// Passwords are hashed, and nothing else.

@@ -2,6 +2,7 @@
 
 mod bench;
 mod countersign;
+mod database;
 mod goals;
 mod job;
 mod ledger;

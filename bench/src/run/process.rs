@@ -6,6 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// Where servers run, and the references of what they do.
 pub(crate) const SERVER_CORE: usize = 0;
@@ -29,6 +30,17 @@ pub(crate) fn on_core(core: usize, program: &Path) -> Command {
     command.args(["setpriv", "--pdeathsig", "KILL", "taskset", "-c"]);
     command.arg(core.to_string()).arg(program).stdin(Stdio::null());
     command
+}
+
+/// Does `work` on one core, and starts on it whatever that starts.
+pub(crate) fn pinned<T>(core: usize, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let before = sched_getaffinity(None)?;
+    let mut one = CpuSet::new();
+    one.set(core);
+    sched_setaffinity(None, &one)?;
+    let done = work();
+    sched_setaffinity(None, &before)?;
+    done
 }
 
 impl Pinned {

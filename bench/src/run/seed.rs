@@ -78,6 +78,7 @@ pub(crate) fn create(
     let plan = Plan {
         address: server.address,
         server: Some(server.pid()),
+        database: None,
         warm_up_ms: 0,
         measured_ms: PATIENCE.as_millis() as u64,
         until_closed: false,

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 pub const URL_VARIABLE: &str = "COUNTERSIGN_TEST_DATABASE_URL";
 
 /// Where Debian has the programs of the version that is tested.
-const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
+pub const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
 /// Who owns the database.
 const USER: &str = "countersign";
 /// Longest time for a server to start or to stop.
@@ -71,6 +71,11 @@ impl Cluster {
     /// Where it is reached.
     pub fn url(&self) -> String {
         format!("postgres://{USER}@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// The process that all of its others stem from; `None` while it is stopped.
+    pub fn pid(&self) -> Option<u32> {
+        self.running.as_ref().map(Child::id)
     }
 
     /// Starts it again, on the same port.

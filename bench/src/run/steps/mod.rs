@@ -4,6 +4,7 @@ mod access;
 mod faults;
 mod list;
 mod mixed;
+mod shared;
 mod size;
 mod tenancy;
 mod verify;
@@ -35,6 +36,7 @@ pub(crate) enum Row {
     L2,
     L3,
     L4,
+    P2,
     R1,
     R2,
     S1,
@@ -77,6 +79,8 @@ pub(crate) enum Step {
     Revoke,
     /// S3.
     Kill,
+    /// P2.
+    CreateShared,
 }
 
 impl Row {
@@ -98,13 +102,14 @@ impl Row {
             Self::W3 => Step::Rotate,
             Self::W4 => Step::Revoke,
             Self::S3 => Step::Kill,
+            Self::P2 => Step::CreateShared,
         }
     }
 }
 
 impl Step {
     /// All, in the order in which a round takes them: what others are compared with comes before them.
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Empty,
         Self::Verify,
         Self::FixedRate,
@@ -121,6 +126,7 @@ impl Step {
         Self::Rotate,
         Self::Revoke,
         Self::Kill,
+        Self::CreateShared,
     ];
 
     /// Those that fill these rows; all when none is named.
@@ -148,6 +154,7 @@ impl Step {
             Self::Rotate => "rotate (W3)",
             Self::Revoke => "revoke, then verify (W4)",
             Self::Kill => "kill -9 while creating (S3)",
+            Self::CreateShared => "create over PostgreSQL (P2)",
         }
     }
 
@@ -170,6 +177,7 @@ impl Step {
             Self::Rotate => write::rotate(bench),
             Self::Revoke => faults::revoke(bench),
             Self::Kill => faults::kill(bench),
+            Self::CreateShared => shared::create(bench),
         }
     }
 }
