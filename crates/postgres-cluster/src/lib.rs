@@ -1,8 +1,10 @@
 //! PostgreSQL servers for tests: on loopback, on a free port, in a temporary directory, thrown away afterwards.
 
-use std::fs;
+mod pgbouncer;
+
+use std::fs::{self, Permissions};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,6 +14,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, getuid, kill_process};
 use tempfile::TempDir;
+
+pub use pgbouncer::{PgBouncer, PoolMode};
 
 /// The variable that names an existing server for tests: one to which they may do anything.
 pub const URL_VARIABLE: &str = "COUNTERSIGN_TEST_DATABASE_URL";
@@ -43,11 +47,14 @@ pub struct Cluster {
 impl Cluster {
     /// An empty server with these settings, `name=value` each, that is ready to serve.
     pub fn start(settings: &[&str]) -> Result<Self> {
-        let directory = tempfile::Builder::new().prefix("countersign-postgres-").tempdir()?;
-        if let Some((user, group)) = other_user()? {
-            chown(directory.path(), Some(user), Some(group))?;
-        }
-        let data = directory.path().join("data");
+        let mut cluster = Self::prepare(settings)?;
+        cluster.resume()?;
+        Ok(cluster)
+    }
+
+    /// As [`Cluster::start`], but not running yet.
+    pub fn prepare(settings: &[&str]) -> Result<Self> {
+        let cluster = Self::without_data(settings)?;
         let init = program("initdb")?
             .args([
                 "--auth=trust",
@@ -58,14 +65,58 @@ impl Cluster {
                 USER,
                 "--pgdata",
             ])
-            .arg(&data)
+            .arg(cluster.data())
             .output()
             .context("cannot run initdb")?;
         ensure!(init.status.success(), "initdb: {}", String::from_utf8_lossy(&init.stderr));
-        let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        let mut cluster = Self { directory, port: free_port()?, settings, running: None };
-        cluster.resume()?;
         Ok(cluster)
+    }
+
+    /// A standby that follows this server, and is ready to be read.
+    pub fn standby(&self, settings: &[&str]) -> Result<Self> {
+        let mut standby = Self::without_data(settings)?;
+        let copy = program("pg_basebackup")?
+            .args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--dbname"])
+            .arg(self.url())
+            .arg("--pgdata")
+            .arg(standby.data())
+            .output()
+            .context("cannot run pg_basebackup")?;
+        ensure!(copy.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&copy.stderr));
+        standby.resume()?;
+        Ok(standby)
+    }
+
+    /// Makes a standby a server of its own, and waits until it is.
+    pub fn promote(&self) -> Result<()> {
+        let promotion =
+            program("pg_ctl")?.args(["promote", "--wait", "--pgdata"]).arg(self.data()).output()?;
+        ensure!(promotion.status.success(), "pg_ctl promote: {}", String::from_utf8_lossy(&promotion.stderr));
+        Ok(())
+    }
+
+    /// Writes a file of the data directory that only the server can read, such as `pg_hba.conf`.
+    pub fn put(&self, name: &str, content: &str) -> Result<()> {
+        let path = self.data().join(name);
+        fs::write(&path, content)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+        own(&path)
+    }
+
+    fn without_data(settings: &[&str]) -> Result<Self> {
+        let directory = tempfile::Builder::new().prefix("countersign-postgres-").tempdir()?;
+        own(directory.path())?;
+        let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        Ok(Self { directory, port: free_port()?, settings, running: None })
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// On which port of 127.0.0.1 it is reached.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Where it is reached.
@@ -82,7 +133,7 @@ impl Cluster {
     pub fn resume(&mut self) -> Result<()> {
         let log = fs::File::create(self.log())?;
         let mut command = program("postgres")?;
-        command.arg("-D").arg(self.directory.path().join("data")).arg("-p").arg(self.port.to_string());
+        command.arg("-D").arg(self.data()).arg("-p").arg(self.port.to_string());
         for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200"] {
             command.args(["-c", setting]);
         }
@@ -113,21 +164,14 @@ impl Cluster {
 
     /// Stops it and waits for its end.
     pub fn stop(&mut self, how: Stop) -> Result<()> {
-        let Some(mut server) = self.running.take() else { return Ok(()) };
-        let signal = match how {
-            Stop::Fast => Signal::INT,
-            Stop::Immediate => Signal::QUIT,
-        };
-        let id = i32::try_from(server.id()).ok().and_then(Pid::from_raw).context("no process id")?;
-        kill_process(id, signal)?;
-        let since = Instant::now();
-        while server.try_wait()?.is_none() {
-            if since.elapsed() > PATIENCE {
-                server.kill()?;
-            }
-            sleep(Duration::from_millis(10));
-        }
-        Ok(())
+        let Some(server) = self.running.take() else { return Ok(()) };
+        end(
+            server,
+            match how {
+                Stop::Fast => Signal::INT,
+                Stop::Immediate => Signal::QUIT,
+            },
+        )
     }
 
     fn log(&self) -> PathBuf {
@@ -146,10 +190,29 @@ impl Drop for Cluster {
     }
 }
 
-/// A program of PostgreSQL, run by a user who may: it refuses to be run by root.
+/// Sends a signal to a server, and waits for its end.
+fn end(mut server: Child, signal: Signal) -> Result<()> {
+    let id = i32::try_from(server.id()).ok().and_then(Pid::from_raw).context("no process id")?;
+    kill_process(id, signal)?;
+    let since = Instant::now();
+    while server.try_wait()?.is_none() {
+        if since.elapsed() > PATIENCE {
+            server.kill()?;
+        }
+        sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+/// A program of PostgreSQL.
 fn program(name: &str) -> Result<Command> {
     let path = Path::new(PROGRAMS).join(name);
     ensure!(path.exists(), "{} is missing: install postgresql-15", path.display());
+    as_other_user(&path)
+}
+
+/// A program that refuses to be run by root, run by a user who may.
+fn as_other_user(path: &Path) -> Result<Command> {
     let mut command = Command::new(path);
     if let Some((user, group)) = other_user()? {
         command.uid(user).gid(group);
@@ -157,6 +220,14 @@ fn program(name: &str) -> Result<Command> {
     // Where it may be: the current directory may be closed to that user.
     command.current_dir("/");
     Ok(command)
+}
+
+/// Gives a file to the user who runs the server.
+fn own(path: &Path) -> Result<()> {
+    if let Some((user, group)) = other_user()? {
+        chown(path, Some(user), Some(group))?;
+    }
+    Ok(())
 }
 
 /// Whom Debian's package made for it, when this is run by root.

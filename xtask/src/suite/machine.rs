@@ -20,7 +20,7 @@ struct Need {
     purpose: &'static str,
 }
 
-const NEEDS: [Need; 9] = [
+const NEEDS: [Need; 10] = [
     Need { check: &["cc", "--version"], package: "gcc", purpose: "building SQLite and aws-lc" },
     Need { check: &["git", "--version"], package: "git", purpose: "applying the patches of tests/sabotage" },
     Need {
@@ -36,6 +36,11 @@ const NEEDS: [Need; 9] = [
         purpose: "the shared store",
     },
     Need {
+        check: &["pgbouncer", "--version"],
+        package: "pgbouncer",
+        purpose: "the shared store behind a pooler",
+    },
+    Need {
         check: &["python3", "-c", "import ensurepip, venv"],
         package: "python3-venv",
         purpose: "the official Python SDK",
@@ -45,7 +50,8 @@ const NEEDS: [Need; 9] = [
 ];
 
 /// Packages that may start a daemon when they are installed, and its program.
-const DAEMONS: [(&str, &str); 3] = [("nginx", "nginx"), ("caddy", "caddy"), ("postgresql-15", "postgres")];
+const DAEMONS: [(&str, &str); 4] =
+    [("nginx", "nginx"), ("caddy", "caddy"), ("postgresql-15", "postgres"), ("pgbouncer", "pgbouncer")];
 
 /// Installs what is missing, as root from Debian's packages.
 ///
