@@ -49,7 +49,7 @@ const RULES: &[Rule] = &[
     Rule {
         package: STORE_POSTGRES,
         ours: &[DOMAIN],
-        ours_in_tests: &[STORE_CONFORMANCE],
+        ours_in_tests: &[POSTGRES_CLUSTER, STORE_CONFORMANCE],
         never: &[HTTP, RANDOMNESS],
     },
     Rule { package: STORE_CONFORMANCE, ours: &[DOMAIN], ours_in_tests: &[], never: &[HTTP, SQL] },

@@ -1,24 +1,20 @@
-//! How the store is reached.
+//! How the store is opened, and why it cannot be.
 
-use std::time::Duration;
+use countersign_domain::store::StoreError;
+use deadpool_postgres::Pool;
+use tokio_postgres::error::SqlState;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
-use tokio_postgres::NoTls;
-
-/// Longest time for a statement; what takes longer is given up.
-const STATEMENT_TIMEOUT: &str = "10s";
-/// Longest time to wait for a row that somebody else holds.
-const LOCK_TIMEOUT: &str = "3s";
-/// Longest time for a transaction of ours in which nothing happens: a node that stands still must not hold others up.
-const IDLE_TIMEOUT: &str = "5s";
-/// Longest time to wait for a free connection, or for a new one.
-const PATIENCE: Duration = Duration::from_secs(3);
+use crate::address::Address;
+use crate::connect::Connector;
+use crate::pool;
+use crate::pooler;
+use crate::refusal::ConnectError;
 
 /// Where the database is and how many connections it may have.
 #[derive(Debug, Clone)]
 pub struct PostgresOptions {
-    /// `postgres://user@host/database`, or `key=value` pairs.
-    pub url: String,
+    /// Where the database is.
+    pub address: Address,
     /// Most connections of this node.
     pub connections: usize,
     /// Most changes that wait to be written; one more is `Busy`.
@@ -27,38 +23,43 @@ pub struct PostgresOptions {
 
 impl PostgresOptions {
     /// For a database at this address.
-    pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), connections: 16, queue: 4096 }
+    pub fn new(address: Address) -> Self {
+        Self { address, connections: 16, queue: 4096 }
     }
 
-    pub(crate) fn pool(&self) -> Result<Pool, OpenError> {
-        let mut config: tokio_postgres::Config = self.url.parse()?;
-        // Those of the address come last, so that they win.
-        let settings = format!(
-            "-c statement_timeout={STATEMENT_TIMEOUT} -c lock_timeout={LOCK_TIMEOUT} \
-             -c idle_in_transaction_session_timeout={IDLE_TIMEOUT} {}",
-            config.get_options().unwrap_or_default()
-        );
-        config.application_name("countersign").options(&settings).connect_timeout(PATIENCE);
-        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(config, NoTls, recycling);
-        let pool = Pool::builder(manager)
-            .max_size(self.connections)
-            .wait_timeout(Some(PATIENCE))
-            .create_timeout(Some(PATIENCE))
-            .recycle_timeout(Some(PATIENCE))
-            .runtime(Runtime::Tokio1)
-            .build();
-        pool.map_err(|error| OpenError::Unreachable(error.into()))
+    pub(crate) async fn connect(&self) -> Result<Pool, OpenError> {
+        let connector = Connector::new(self.address.clone());
+        pooler::refuse(&connector).await?;
+        pool::pool(&connector, self.connections)
     }
 }
 
-/// Why a store cannot be opened.
+/// Why a store cannot be opened: a line that names what is wrong and what helps.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// No answer, or a refusal.
+    /// No host gives a session.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// A pooler mixes up sessions.
+    #[error(
+        "the database is behind a pooler that gives each transaction another session: set pool_mode = session for it, or \
+         connect to PostgreSQL itself"
+    )]
+    TransactionPooling,
+    /// The user has too few rights.
+    #[error(
+        "the user of the database may not do what is needed ({said}): let it own the database, or GRANT it CREATE and USAGE on its schema"
+    )]
+    NotAllowed {
+        /// In PostgreSQL's words.
+        said: String,
+    },
+    /// It was reached, and then failed.
     #[error("the database cannot be used")]
-    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// There is no runtime with timers.
+    #[error("the store needs a runtime with timers")]
+    NoRuntime,
     /// It was used by a newer program.
     #[error("the database is of step {found} and this program knows {known}: use a newer program")]
     Newer {
@@ -77,6 +78,17 @@ pub enum OpenError {
 
 impl From<tokio_postgres::Error> for OpenError {
     fn from(error: tokio_postgres::Error) -> Self {
-        Self::Unreachable(error.into())
+        match error.as_db_error() {
+            Some(answer) if *answer.code() == SqlState::INSUFFICIENT_PRIVILEGE => {
+                Self::NotAllowed { said: answer.message().to_owned() }
+            }
+            _ => Self::Failed(error.into()),
+        }
+    }
+}
+
+impl From<StoreError> for OpenError {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.into())
     }
 }

@@ -28,7 +28,7 @@ use crate::options::{OpenError, PostgresOptions};
 use crate::row::{self, Cells};
 use crate::session::{Values, find};
 use crate::writer::{Lane, Write, one_moment};
-use crate::{audit, ended, lists, load, migrate, sql, usage};
+use crate::{audit, ended, lists, load, migrate, pool, sql, usage};
 
 /// The shared store, as one node uses it.
 pub struct PostgresStore {
@@ -40,8 +40,8 @@ pub struct PostgresStore {
 impl PostgresStore {
     /// Opens the store, brings its schema to the last step, and publishes to `sink` what this node commits.
     pub async fn open(options: PostgresOptions, sink: Arc<dyn ChangeSink>) -> Result<Self, OpenError> {
-        let pool = options.pool()?;
-        let mut client = pool.get().await.map_err(|error| OpenError::Unreachable(error.into()))?;
+        let pool = options.connect().await?;
+        let mut client = pool::lend(&pool).await?;
         migrate::migrate(&mut client).await?;
         for statement in sql::ALL {
             client.prepare_cached(statement).await?;
@@ -60,7 +60,7 @@ impl PostgresStore {
     }
 
     async fn client(&self) -> Result<Object, StoreError> {
-        self.pool.get().await.map_err(unavailable)
+        pool::lend(&self.pool).await
     }
 
     async fn find<T>(

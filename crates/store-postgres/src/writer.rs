@@ -15,6 +15,7 @@ use crate::audit;
 use crate::batch;
 use crate::failure::{Failure, concerns_one_statement, is_duplicate, is_lost_race, unavailable};
 use crate::feed::{self, Cursor};
+use crate::pool;
 use crate::session::{Tx, find};
 use crate::sql;
 
@@ -212,7 +213,7 @@ impl Lane {
     }
 
     pub(crate) async fn client(&self) -> Result<Object, Failure> {
-        Ok(self.pool.get().await.map_err(unavailable)?)
+        Ok(pool::lend(&self.pool).await?)
     }
 
     /// Nobody of this node writes meanwhile.

@@ -14,6 +14,7 @@ use tokio::task::block_in_place;
 
 mod following;
 mod nodes;
+mod sessions;
 mod together;
 
 /// What the stores of this process are called in the database.
@@ -49,7 +50,7 @@ impl Schema {
     fn options(&self) -> PostgresOptions {
         let separator = if self.url.contains('?') { '&' } else { '?' };
         let url = format!("{}{separator}options=-c%20search_path%3D{}", self.url, self.name);
-        PostgresOptions { connections: 4, ..PostgresOptions::new(url) }
+        PostgresOptions { connections: 4, ..PostgresOptions::new(must(url.parse())) }
     }
 }
 
