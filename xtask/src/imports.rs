@@ -62,13 +62,13 @@ const RULES: &[Rule] = &[
     Rule {
         package: SERVER,
         ours: &[AUTHORITY, DOMAIN],
-        ours_in_tests: &[STORE_CONFORMANCE],
+        ours_in_tests: &[POSTGRES_CLUSTER, STORE_CONFORMANCE, STORE_POSTGRES, STORE_SQLITE],
         never: &[SQL, RANDOMNESS],
     },
     Rule {
         package: "countersign",
-        ours: &[AUTHORITY, DOMAIN, SERVER, STORE_SQLITE],
-        ours_in_tests: &[STORE_CONFORMANCE],
+        ours: &[AUTHORITY, DOMAIN, SERVER, STORE_POSTGRES, STORE_SQLITE],
+        ours_in_tests: &[POSTGRES_CLUSTER, STORE_CONFORMANCE],
         never: &[],
     },
     Rule { package: POSTGRES_CLUSTER, ours: &[], ours_in_tests: &[], never: &[RUNTIMES, HTTP, SQL] },

@@ -5,7 +5,7 @@ mod machine;
 mod peers;
 mod report;
 
-use std::process::{ExitCode, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -93,14 +93,42 @@ fn perform(stage: Stage, workspace: &Workspace, tally: &mut Option<Tally>) -> Re
     }
 }
 
-/// Runs every test binary, also after one has failed.
+/// The tests of the whole program that are for both stores.
+const FOR_BOTH_STORES: [&str; 10] = [
+    "crash::",
+    "filters::",
+    "hostile::",
+    "leak::",
+    "measuring::tokens",
+    "proxies::",
+    "race::",
+    "sdk::",
+    "serving::",
+    "tenants::",
+];
+
+/// Runs every test binary, also after one has failed; then, once more with the shared store, what is for both.
 fn run_tests(workspace: &Workspace, peers: &Peers, tally: &mut Tally) -> Result<()> {
-    let mut command = workspace.cargo();
-    command.args(["test", "--release", "--workspace", "--no-fail-fast", "--locked"]).stdout(Stdio::piped());
-    peers.tell(&mut command);
     let database = Database::start()?;
-    database.tell(&mut command);
-    let mut tests = command.spawn().context("cannot run cargo test")?;
+    let mut all = workspace.cargo();
+    all.args(["test", "--release", "--workspace", "--no-fail-fast", "--locked"]);
+    let mut shared = workspace.cargo();
+    shared.args(["test", "--release", "--package", "countersign", "--test", "whole", "--locked", "--"]);
+    shared.args(FOR_BOTH_STORES).env("COUNTERSIGN_TEST_STORE", "shared");
+    let mut succeeded = true;
+    for mut command in [all, shared] {
+        peers.tell(&mut command);
+        database.tell(&mut command);
+        let mut one = Tally::default();
+        succeeded &= follow_tests(command, &mut one)?;
+        *tally = tally.plus(one);
+    }
+    verdict(*tally, succeeded)
+}
+
+/// Gives whether the command succeeded.
+fn follow_tests(mut command: Command, tally: &mut Tally) -> Result<bool> {
+    let mut tests = command.stdout(Stdio::piped()).spawn().context("cannot run cargo test")?;
     let output = tests.stdout.take().context("cargo test without output")?;
     *tally = Tally::follow(output, std::io::stdout())?;
     let succeeded = tests.wait()?.success();
@@ -108,7 +136,7 @@ fn run_tests(workspace: &Workspace, peers: &Peers, tally: &mut Tally) -> Result<
         // Not built, or ended by a signal: no test says so, yet the closing line must.
         tally.failed = 1;
     }
-    verdict(*tally, succeeded)
+    Ok(succeeded)
 }
 
 fn verdict(tally: Tally, succeeded: bool) -> Result<()> {

@@ -12,6 +12,15 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// Of both together.
+    pub(crate) const fn plus(self, other: Self) -> Self {
+        Self {
+            passed: self.passed + other.passed,
+            failed: self.failed + other.failed,
+            ignored: self.ignored + other.ignored,
+        }
+    }
+
     /// Copies what test binaries print to `to` as it comes, and counts.
     pub(crate) fn follow(output: impl Read, mut to: impl Write) -> io::Result<Self> {
         let mut tally = Self::default();

@@ -22,14 +22,16 @@ mod usage;
 mod verify;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use countersign_domain::caller::{Caller, Permission};
 use countersign_domain::entropy::Entropy;
 use countersign_domain::error::{Denial, Error};
 use countersign_domain::id::AccountId;
+use countersign_domain::lease::{Freshness, Lease};
 use countersign_domain::lifetime::Lifetime;
 use countersign_domain::store::{Revision, SharedStore, StoreError};
-use countersign_domain::time::{Clock, Timestamp};
+use countersign_domain::time::{Clock, Timestamp, Uptime};
 use tokio::sync::Semaphore;
 
 pub use access_tokens::{AccessTokenList, AccessTokenRequest};
@@ -48,6 +50,17 @@ pub use upkeep::{FLUSH_EVERY, SWEEP_EVERY};
 pub use usage::{UsageLog, UsageStats};
 pub use verify::{Decision, Granted, Sighting};
 
+/// Why nothing can be decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unready {
+    /// Not everything that is stored is known yet.
+    #[error("the directory is not loaded yet")]
+    Loading,
+    /// What other nodes changed is not known: something may have been revoked.
+    #[error("what other nodes change has not been known for too long")]
+    Lapsed,
+}
+
 /// The use cases. Cheap to share behind an `Arc`; holds no lock across an await.
 pub struct Authority {
     /// Everything durable.
@@ -64,6 +77,8 @@ pub struct Authority {
     sweeper: Semaphore,
     /// Where texts of access tokens are kept for those who may list them.
     seal: Option<Seal>,
+    /// Where others change the same store: until when all that they did is known.
+    lease: Option<(Arc<Lease>, Arc<dyn Uptime>)>,
     /// The time.
     clock: Arc<dyn Clock>,
     /// Where secrets and ids come from.
@@ -93,6 +108,7 @@ impl Authority {
             throttle,
             sweeper: Semaphore::new(1),
             seal: None,
+            lease: None,
             clock,
             entropy,
             policy,
@@ -103,6 +119,12 @@ impl Authority {
     #[must_use]
     pub fn listing_texts(self, seal: Seal) -> Self {
         Self { seal: Some(seal), ..self }
+    }
+
+    /// From now on nothing is granted without a good lease: others change the same store. Whoever follows them renews it.
+    #[must_use]
+    pub fn leased(self, lease: Arc<Lease>, uptime: Arc<dyn Uptime>) -> Self {
+        Self { lease: Some((lease, uptime)), ..self }
     }
 
     /// Fills the directory from the store. Call it once, before anything is written or verified.
@@ -117,11 +139,25 @@ impl Authority {
         Ok(revision)
     }
 
-    /// Whether verification and management work now: the directory is loaded and the store answers.
-    pub async fn check(&self) -> Result<(), StoreError> {
+    /// Whether what the directory says may be acted on. Ask it before every verification.
+    pub fn readiness(&self) -> Result<Freshness, Unready> {
         if !self.directory.is_ready() {
-            return Err(StoreError::Unavailable("the directory is not loaded yet".into()));
+            return Err(Unready::Loading);
         }
+        let Some((lease, uptime)) = &self.lease else { return Ok(Freshness::Fresh) };
+        match lease.freshness(uptime.uptime()) {
+            Freshness::Lapsed => Err(Unready::Lapsed),
+            freshness => Ok(freshness),
+        }
+    }
+
+    /// For how much longer all that others changed is known; `None` where nobody else changes the store.
+    pub fn lease_left(&self) -> Option<Duration> {
+        self.lease.as_ref().map(|(lease, uptime)| lease.left(uptime.uptime()))
+    }
+
+    /// Whether the store can be read and written now.
+    pub async fn check_store(&self) -> Result<(), StoreError> {
         self.store.check().await
     }
 

@@ -40,12 +40,21 @@ pub struct RootOutcome {
     pub stated_token_is_revoked: bool,
     /// Whether the token was made at an earlier start and nobody has used it since: perhaps nobody has it.
     pub token_is_unused: bool,
+    /// Whether a token was made and kept, and another node that started at the same time set its own first. What was kept
+    /// opens nothing.
+    pub kept_in_vain: bool,
 }
 
 impl RootOutcome {
     /// There is nothing to tell.
     fn quiet(account: AccountId) -> Self {
-        Self { account, minted: None, stated_token_is_revoked: false, token_is_unused: false }
+        Self {
+            account,
+            minted: None,
+            stated_token_is_revoked: false,
+            token_is_unused: false,
+            kept_in_vain: false,
+        }
     }
 }
 
@@ -107,10 +116,11 @@ impl Authority {
                 let token_is_unused = last.live.is_some() && self.is_unused(last.handle).await?;
                 Ok(RootOutcome { token_is_unused, ..outcome })
             }
-            (None, None) => {
-                let minted = Some(self.mint_root_token(account, None, keep).await?);
-                Ok(RootOutcome { minted, ..outcome })
-            }
+            (None, None) => match self.mint_root_token(account, None, keep).await {
+                Ok(minted) => Ok(RootOutcome { minted: Some(minted), ..outcome }),
+                Err(RootError::Store(StoreError::Stale)) => Ok(RootOutcome { kept_in_vain: true, ..outcome }),
+                Err(error) => Err(error),
+            },
         }
     }
 
@@ -146,13 +156,8 @@ impl Authority {
     }
 
     async fn ensure_root_account(&self, settings: &RootSettings) -> Result<AccountId, RootError> {
-        if let Some(found) = self.store.find_root_account().await? {
-            return match settings.account_id {
-                Some(stated) if stated != found.id => {
-                    Err(RootError::OtherAccount { stated, found: found.id })
-                }
-                _ => Ok(found.id),
-            };
+        if let Some(found) = self.find_root_account(settings).await? {
+            return Ok(found);
         }
         let now = self.clock.now();
         let id = settings.account_id.unwrap_or_else(|| AccountId::mint(now, self.entropy.as_ref()));
@@ -165,8 +170,21 @@ impl Authority {
         };
         let new = NewAccount { email, password: None, profile: Profile::default() };
         let account = Account::with_id(id, None, new, now);
-        self.apply_own(id, Mutation::CreateAccount { account, limit: 0 }, deed).await?;
-        Ok(id)
+        match self.apply_own(id, Mutation::CreateAccount { account, limit: 0 }, deed).await {
+            // Another node that starts at the same time may have been first.
+            Err(StoreError::Duplicate) => {
+                self.find_root_account(settings).await?.ok_or(StoreError::Duplicate.into())
+            }
+            made => Ok(made.map(|_| id)?),
+        }
+    }
+
+    async fn find_root_account(&self, settings: &RootSettings) -> Result<Option<AccountId>, RootError> {
+        let found = self.store.find_root_account().await?.map(|account| account.id);
+        match (settings.account_id, found) {
+            (Some(stated), Some(found)) if stated != found => Err(RootError::OtherAccount { stated, found }),
+            _ => Ok(found),
+        }
     }
 
     async fn mint_root_token(
@@ -201,14 +219,18 @@ impl Authority {
         token: AccessToken,
         retire: Option<(Handle, Version)>,
     ) -> Result<(), RootError> {
-        let account = token.account;
+        let (account, handle) = (token.account, token.handle);
         let deed = Deed {
             action: Action::SetRootToken,
             subject: Subject::Token(TokenRef::Access(token.handle)),
             changes: Vec::new(),
         };
         match self.apply_own(account, Mutation::SetRootToken { token, retire }, deed).await {
-            Err(StoreError::Duplicate) => Err(RootError::RetiredToken),
+            Err(StoreError::Duplicate) => match self.store.find_root_token().await? {
+                // Another node that starts at the same time has set it.
+                Some(last) if last.handle == handle && last.live.is_some() => Ok(()),
+                _ => Err(RootError::RetiredToken),
+            },
             outcome => Ok(outcome?),
         }
     }

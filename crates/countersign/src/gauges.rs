@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
+use countersign_domain::stats::Histogram;
 use countersign_server::{Distribution, StoreGauges, StoreNumbers};
-use countersign_store_sqlite::{Histogram, SqliteStore};
+
+use crate::store::OpenStore;
 
 /// Reads the store's numbers whenever it is asked. `queue` = how many changes may wait.
-pub(crate) fn of(store: Arc<SqliteStore>, queue: usize) -> Arc<StoreGauges> {
+pub(crate) fn of(store: OpenStore, queue: usize) -> Arc<StoreGauges> {
     Arc::new(move || {
         let stats = store.stats();
         StoreNumbers {
             queue_length: stats.queued as u64,
             queue_capacity: queue as u64,
             failed_commits: stats.failures,
-            wal_pages: stats.wal_pages,
+            wal_pages: store.is_embedded().then_some(stats.wal_pages),
             commit_seconds: apart(&stats.commit_seconds),
             commit_changes: apart(&stats.commit_sizes),
         }

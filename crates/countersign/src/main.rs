@@ -15,6 +15,7 @@ mod ports;
 mod root;
 mod seal;
 mod serve;
+mod store;
 mod table;
 mod telemetry;
 mod when;

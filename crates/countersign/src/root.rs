@@ -1,9 +1,9 @@
 //! The root of a store: what the operator says about it, and what the operator is told.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
@@ -56,6 +56,9 @@ pub(crate) fn keep(token: &Secret, data: &Path) -> anyhow::Result<()> {
     if io::stdout().is_terminal() {
         return Ok(());
     }
+    // It is there already where it has the store in it.
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(data);
+    made.with_context(|| format!("no root token was set: cannot make {}", data.display()))?;
     write_token(&token_file(data), token)
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use countersign_authority::{KEY, Seal};
@@ -19,12 +19,17 @@ const KEY_FILE: &str = "COUNTERSIGN_KEY_FILE";
 /// Longest file that can be one.
 const LONGEST_FILE: u64 = 1_024;
 
-/// The seal under the key in the file that the environment names, or in `seal.key` of the data directory, which is made
-/// when it is missing. A named file is not made: all nodes have the same key, and a new one opens nothing.
-pub(crate) fn load(data: &Path, entropy: &dyn Entropy, lookup: Lookup<'_>) -> anyhow::Result<Seal> {
-    let path = match find_text(lookup, KEY_FILE)?.map(PathBuf::from) {
-        Some(named) => named,
-        None => {
+/// The seal under the key in the file that the environment names, or in `seal.key` of the directory `data`, which is made
+/// when it is missing. A named file is not made: all nodes have the same key, and a new one opens nothing. `data` is of
+/// the one node with an embedded store; where many share one, the file has to be named.
+pub(crate) fn load(data: Option<&Path>, entropy: &dyn Entropy, lookup: Lookup<'_>) -> anyhow::Result<Seal> {
+    let path = match (find_text(lookup, KEY_FILE)?.map(PathBuf::from), data) {
+        (Some(named), _) => named,
+        (None, None) => bail!(
+            "{KEY_FILE} is not set: with `access_tokens.listing = \"clear\"` and a database, name a file with the same 32 \
+             bytes in base64 on every node"
+        ),
+        (None, Some(data)) => {
             let path = data.join("seal.key");
             make(&path, entropy)?;
             path
@@ -78,11 +83,11 @@ mod tests {
     #[test]
     fn a_key_is_made_once_and_closed_to_others() -> anyhow::Result<()> {
         let directory = tempfile::tempdir()?;
-        load(directory.path(), &OsEntropy, &of(&[]))?;
+        load(Some(directory.path()), &OsEntropy, &of(&[]))?;
         let path = directory.path().join("seal.key");
         let made = std::fs::read_to_string(&path)?;
         assert_eq!(std::fs::metadata(&path)?.permissions().mode() & 0o777, 0o600);
-        load(directory.path(), &OsEntropy, &of(&[]))?;
+        load(Some(directory.path()), &OsEntropy, &of(&[]))?;
         assert_eq!(std::fs::read_to_string(&path)?, made);
         Ok(())
     }
@@ -94,7 +99,7 @@ mod tests {
         let name = path.to_str().context("path")?;
         let with = |text: Option<&str>| {
             text.map_or(Ok(()), |text| std::fs::write(&path, text))?;
-            load(directory.path(), &OsEntropy, &of(&[(KEY_FILE, name)])).map(|_| ())
+            load(Some(directory.path()), &OsEntropy, &of(&[(KEY_FILE, name)])).map(|_| ())
         };
         for wrong in [None, Some(""), Some("c2hvcnQ="), Some("not base64 at all")] {
             let error = with(wrong).map_err(|error| format!("{error:#}"));

@@ -12,20 +12,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
-use countersign_authority::{Authority, Directory, FLUSH_EVERY, RootOutcome, RootSettings, SWEEP_EVERY};
+use countersign_authority::{Authority, FLUSH_EVERY, RootOutcome, RootSettings, SWEEP_EVERY};
 use countersign_domain::error::causes;
 use countersign_domain::secret::Secret;
-use countersign_domain::store::SharedStore;
 use countersign_server::{App, Exposure, Settings, TrustedProxies};
-use countersign_store_sqlite::{SqliteOptions, SqliteStore};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::config::{Config, ConfigArgs, load_for_process};
 use crate::lifecycle::{EndSignals, Stopped, raise_file_limit, repeat, wait};
-use crate::ports::{OsEntropy, SystemClock};
-use crate::{environment, gauges, output, root, seal, telemetry};
+use crate::store::open;
+use crate::{environment, gauges, output, root, telemetry};
 
 /// How often the tokens are counted for metrics: it walks over all of them.
 const CENSUS_EVERY: Duration = Duration::from_secs(60);
@@ -45,13 +43,15 @@ pub(crate) fn serve(args: &ConfigArgs) -> anyhow::Result<()> {
 pub(crate) fn reset_root(args: &ConfigArgs) -> anyhow::Result<()> {
     let config = load_for_process(args)?.config;
     // Opening would make one, and a token that no server knows.
-    if !config.data.join(DATABASE).is_file() {
+    if config.database_url.is_none() && !config.data.join(DATABASE).is_file() {
         bail!("there is no store in {}; name its directory with --data", config.data.display());
     }
     telemetry::start(&config.log)?;
     let outcome = runtime()?.block_on(async {
-        let (authority, _store) = open(&config).await?;
-        anyhow::Ok(authority.reset_root_token().await?)
+        let (authority, store) = open(&config).await?;
+        let outcome = authority.reset_root_token().await;
+        store.close().await;
+        anyhow::Ok(outcome?)
     })?;
     let token = outcome.minted.ok_or_else(|| anyhow!("no token was made"))?;
     root::forget(&config.data);
@@ -77,6 +77,9 @@ async fn run(config: Config, root: RootSettings) -> anyhow::Result<()> {
     let (authority, store) = open(&config).await?;
     let keep = |token: &Secret| root::keep(token, &config.data).map_err(Into::into);
     let outcome = authority.ensure_root_kept(root, keep).await?;
+    if outcome.kept_in_vain {
+        root::forget(&config.data);
+    }
     let signals = EndSignals::listen()?;
     let most_listeners = 1 + usize::from(config.internal_listen.is_some());
     raise_file_limit(config.connections.saturating_mul(most_listeners));
@@ -85,7 +88,7 @@ async fn run(config: Config, root: RootSettings) -> anyhow::Result<()> {
         trusted_proxies: TrustedProxies::new(config.trusted_proxies.clone()),
         connections: config.connections,
     };
-    let app = App::new(Arc::clone(&authority), settings, gauges::of(Arc::clone(&store), config.queue));
+    let app = App::new(Arc::clone(&authority), settings, gauges::of(store.clone(), config.queue));
     // Before the first answer: who sees that it is ready finds the root token where it belongs.
     announce(&config, &outcome, listeners.addresses()?, &authority, started)?;
     let server = Server::start(&app, &authority, listeners);
@@ -95,27 +98,9 @@ async fn run(config: Config, root: RootSettings) -> anyhow::Result<()> {
     if let Err(error) = flushed {
         tracing::warn!(cause = %causes(&error), "the last uses of tokens could not be written");
     }
-    store.close();
+    store.close().await;
     tracing::info!("ended");
     Ok(())
-}
-
-/// Opens the store and learns what is in it. The store has to be closed by whoever gets it.
-async fn open(config: &Config) -> anyhow::Result<(Arc<Authority>, Arc<SqliteStore>)> {
-    let directory = Arc::new(Directory::default());
-    let options = SqliteOptions { queue: config.queue, ..SqliteOptions::new(&config.data) };
-    let sink = Arc::clone(&directory);
-    // Its message names the causes already.
-    let store = SqliteStore::open(options, sink).map_err(|error| anyhow!("{error}"))?;
-    let store = Arc::new(store);
-    let shared: SharedStore = Arc::clone(&store) as _;
-    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
-    let mut authority = Authority::new(shared, directory, clock, entropy, config.policy.clone());
-    if config.lists_texts {
-        authority = authority.listing_texts(seal::load(&config.data, &OsEntropy, &environment::of_process)?);
-    }
-    authority.load().await.context("cannot read the tokens of the store")?;
-    Ok((Arc::new(authority), store))
 }
 
 /// The sockets, bound.

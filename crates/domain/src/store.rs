@@ -111,6 +111,20 @@ pub enum StoreError {
 pub trait ChangeSink: Send + Sync + 'static {
     /// Called in commit order, after the commit and before anyone hears of it. Must not block.
     fn publish(&self, revision: Revision, changes: Vec<FactChange>);
+
+    /// Starts afresh, because what was published before may not be true any more: a database that was restored, or one
+    /// that took over and has lost the last commits. Meanwhile nothing changes.
+    fn begin_reload(self: Arc<Self>) -> Box<dyn Reload>;
+}
+
+/// All facts, once more.
+pub trait Reload: Send {
+    /// Takes in one fact, or one change of what was taken in: a fact of a version that is not newer than the one taken in
+    /// is ignored.
+    fn learn(&mut self, change: FactChange);
+
+    /// What was taken in takes the place of everything that was published before, at once.
+    fn finish(self: Box<Self>);
 }
 
 /// A part of a list.

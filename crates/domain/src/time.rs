@@ -9,6 +9,12 @@ pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
 }
 
+/// How long the machine is up: the system's boot-time clock in the binary, a clock of the test's own in tests.
+pub trait Uptime: Send + Sync + 'static {
+    /// Never goes back, and goes on while the process, or the machine, stands still.
+    fn uptime(&self) -> Duration;
+}
+
 /// Microseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);

@@ -1,5 +1,6 @@
 //! PostgreSQL servers for tests: on loopback, on a free port, in a temporary directory, thrown away afterwards.
 
+mod database;
 mod pgbouncer;
 
 use std::fs::{self, Permissions};
@@ -15,6 +16,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, getuid, kill_process};
 use tempfile::TempDir;
 
+pub use database::{Database, psql};
 pub use pgbouncer::{PgBouncer, PoolMode};
 
 /// The variable that names an existing server for tests: one to which they may do anything.

@@ -59,7 +59,7 @@ impl Health {
 }
 
 async fn ask(authority: Arc<Authority>) -> bool {
-    match authority.check().await {
+    match authority.check_store().await {
         Ok(()) | Err(StoreError::Busy) => true,
         Err(error) => {
             tracing::warn!(cause = %causes(&error), "not ready: the store cannot be read and written");

@@ -175,12 +175,13 @@ impl App {
         }
     }
 
-    /// Before the directory is loaded every credential would look unknown; that is no answer but a fault.
-    pub(crate) fn check_loaded(&self) -> Result<(), Error> {
-        if self.authority.directory().is_ready() {
-            return Ok(());
+    /// Before the directory is loaded every credential would look unknown, and without a lease one may have been revoked;
+    /// that is no answer but a fault.
+    pub(crate) fn check_ready(&self) -> Result<(), Error> {
+        match self.authority.readiness() {
+            Ok(_) => Ok(()),
+            Err(unready) => Err(Error::Store(StoreError::Unavailable(unready.into()))),
         }
-        Err(Error::Store(StoreError::Unavailable("the directory is not loaded yet".into())))
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -31,8 +31,8 @@ pub struct StoreNumbers {
     pub queue_capacity: u64,
     /// Commits that failed: none of their changes was confirmed.
     pub failed_commits: u64,
-    /// Pages in the write-ahead log, those that the database has already included among them.
-    pub wal_pages: u64,
+    /// Of the embedded store: pages in the write-ahead log, those that the database has already included among them.
+    pub wal_pages: Option<u64>,
     /// Seconds each commit took.
     pub commit_seconds: Distribution,
     /// Changes made durable by each commit.
@@ -150,7 +150,7 @@ impl Metrics {
             .fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a request that a door could not decide because the directory is not loaded.
+    /// Counts a request that a door could not decide because too little is known.
     pub(crate) fn count_unready(&self) {
         self.doors.unready.fetch_add(1, Ordering::Relaxed);
     }
@@ -216,6 +216,12 @@ impl Collector for Scrape {
             "Sightings that found no room and were not recorded",
             usage.dropped,
         )?;
+        if let Some(left) = self.authority.lease_left() {
+            let help = "For how much longer all that other nodes changed is known";
+            seconds(&mut encoder, "lease", help, left)?;
+        }
+        let reloads = self.authority.directory().reloads();
+        counter(&mut encoder, "directory_reloads", "How often everything was read afresh", reloads)?;
         let store = (self.store)();
         gauge(&mut encoder, "store_queue_length", "Changes that wait for the writer", store.queue_length)?;
         gauge(
@@ -226,16 +232,13 @@ impl Collector for Scrape {
         )?;
         let help = "Commits that failed, with all their changes";
         counter(&mut encoder, "store_commits_failed", help, store.failed_commits)?;
-        let help = "Pages in the write-ahead log, included in the database or not";
-        gauge(&mut encoder, "store_wal_pages", help, store.wal_pages)?;
-        let seconds = Some(&Unit::Seconds);
-        histogram(
-            &mut encoder,
-            "store_commit_duration",
-            "Time a commit took",
-            seconds,
-            &store.commit_seconds,
-        )?;
+        if let Some(pages) = store.wal_pages {
+            let help = "Pages in the write-ahead log, included in the database or not";
+            gauge(&mut encoder, "store_wal_pages", help, pages)?;
+        }
+        let unit = Some(&Unit::Seconds);
+        let help = "Time a commit took";
+        histogram(&mut encoder, "store_commit_duration", help, unit, &store.commit_seconds)?;
         let help = "Changes made durable by a commit";
         histogram(&mut encoder, "store_commit_changes", help, None, &store.commit_changes)
     }
@@ -257,7 +260,12 @@ impl Scrape {
             }
         }
         let unready = self.doors.unready.load(Ordering::Relaxed);
-        counter(encoder, "door_unready", "Requests to a door before the directory was loaded", unready)?;
+        counter(
+            encoder,
+            "door_unready",
+            "Requests to a door while the directory was not loaded or the lease had lapsed",
+            unready,
+        )?;
         let count = |index: usize| self.doors.buckets[index].load(Ordering::Relaxed);
         let bounds = DOOR_BOUNDS_NANOS.iter().map(|nanos| *nanos as f64 / 1e9).chain([f64::MAX]);
         let buckets: Vec<_> = bounds.enumerate().map(|(index, bound)| (bound, count(index))).collect();
@@ -274,6 +282,11 @@ impl Scrape {
 fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
     let mut one = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
     one.encode_gauge(&i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+fn seconds(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, span: Duration) -> fmt::Result {
+    let mut one = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?;
+    one.encode_gauge(&span.as_secs_f64())
 }
 
 fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {

@@ -1,13 +1,13 @@
 //! Stand-ins for the ports, under the control of a test: time, randomness and the receiver of changes.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use countersign_domain::change::FactChange;
 use countersign_domain::entropy::Entropy;
-use countersign_domain::store::{ChangeSink, Revision};
-use countersign_domain::time::{Clock, Timestamp};
+use countersign_domain::store::{ChangeSink, Reload, Revision};
+use countersign_domain::time::{Clock, Timestamp, Uptime};
 use sha2::{Digest, Sha256};
 
 /// A lock that goes on after a panic elsewhere, so that a failing test shows its own message.
@@ -47,6 +47,23 @@ impl Default for ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_micros(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A machine that is up for as long as it is told.
+#[derive(Debug, Default)]
+pub struct ManualUptime(AtomicU64);
+
+impl ManualUptime {
+    /// Lets time pass.
+    pub fn advance(&self, span: Duration) {
+        self.0.fetch_add(u64::try_from(span.as_micros()).unwrap_or(u64::MAX), Ordering::SeqCst);
+    }
+}
+
+impl Uptime for ManualUptime {
+    fn uptime(&self) -> Duration {
+        Duration::from_micros(self.0.load(Ordering::SeqCst))
     }
 }
 
@@ -97,6 +114,26 @@ impl ChangeSink for RecordingSink {
     fn publish(&self, revision: Revision, changes: Vec<FactChange>) {
         lock(&self.0).push((revision, changes));
     }
+
+    fn begin_reload(self: Arc<Self>) -> Box<dyn Reload> {
+        Box::new(Recording { sink: self, everything: Vec::new() })
+    }
+}
+
+/// What is read afresh; at its end it is what was published last.
+struct Recording {
+    sink: Arc<RecordingSink>,
+    everything: Vec<FactChange>,
+}
+
+impl Reload for Recording {
+    fn learn(&mut self, change: FactChange) {
+        self.everything.push(change);
+    }
+
+    fn finish(self: Box<Self>) {
+        self.sink.publish(Revision(0), self.everything);
+    }
 }
 
 /// Lets go what is published.
@@ -105,6 +142,20 @@ pub struct NullSink;
 
 impl ChangeSink for NullSink {
     fn publish(&self, _revision: Revision, _changes: Vec<FactChange>) {}
+
+    fn begin_reload(self: Arc<Self>) -> Box<dyn Reload> {
+        Box::new(NullReload)
+    }
+}
+
+/// Lets go what is read afresh.
+#[derive(Debug, Clone, Copy)]
+pub struct NullReload;
+
+impl Reload for NullReload {
+    fn learn(&mut self, _change: FactChange) {}
+
+    fn finish(self: Box<Self>) {}
 }
 
 #[cfg(test)]

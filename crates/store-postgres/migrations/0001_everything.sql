@@ -217,3 +217,19 @@ CREATE TABLE feed (
 );
 
 CREATE INDEX feed_by_transaction ON feed (transaction);
+
+-- Who follows the feed. What the one that is furthest behind has not seen yet is kept for it.
+CREATE TABLE nodes (
+    id uuid PRIMARY KEY,
+    seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- All transactions before this one were seen.
+    horizon xid8 NOT NULL
+) WITH (fillfactor = 50);
+
+-- One row. Another epoch = a backup was restored: what a node knows belongs to another history.
+CREATE TABLE identity (
+    is_one boolean PRIMARY KEY DEFAULT true CHECK (is_one),
+    epoch uuid NOT NULL DEFAULT gen_random_uuid()
+);
+
+INSERT INTO identity DEFAULT VALUES;

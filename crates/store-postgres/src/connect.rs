@@ -17,10 +17,11 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
-use tokio_postgres::{Client, Config, Connection, NoTls, SimpleQueryMessage};
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::address::{Address, Encryption, Host, Place};
+use crate::announcer::Ears;
 use crate::passfile::{self, Login};
 use crate::pool::Trust;
 use crate::refusal::{Cause, ConnectError, Refusal};
@@ -46,14 +47,16 @@ pub(crate) struct Connector {
     /// The host that is tried first: the last one that took changes.
     first: AtomicUsize,
     trust: Trust,
+    /// Told what other nodes say.
+    ears: Arc<Ears>,
 }
 
 /// A session, and the task that speaks for it.
 pub(crate) type Session = (Client, JoinHandle<()>);
 
 impl Connector {
-    pub(crate) fn new(address: Address) -> Arc<Self> {
-        Arc::new(Self { address, first: AtomicUsize::new(0), trust: Trust::new() })
+    pub(crate) fn new(address: Address, ears: Arc<Ears>) -> Arc<Self> {
+        Arc::new(Self { address, first: AtomicUsize::new(0), trust: Trust::new(), ears })
     }
 
     pub(crate) fn trust(&self) -> &Trust {
@@ -245,10 +248,21 @@ where
     let opened = Instant::now();
     let mut takes_changes = true;
     let ended = poll_fn(|context| {
-        let polled = connection.poll_unpin(context);
-        let is_on = |name| connection.parameter(name) == Some("on");
-        takes_changes = !is_on("default_transaction_read_only") && !is_on("in_hot_standby");
-        if takes_changes { polled } else { Poll::Ready(Ok(())) }
+        loop {
+            let polled = connection.poll_message(context);
+            let is_on = |name| connection.parameter(name) == Some("on");
+            takes_changes = !is_on("default_transaction_read_only") && !is_on("in_hot_standby");
+            match polled {
+                _ if !takes_changes => return Poll::Ready(Ok(())),
+                Poll::Ready(Some(Ok(AsyncMessage::Notification(told)))) => {
+                    connector.ears.hear(told.payload())
+                }
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
+                Poll::Ready(None) => return Poll::Ready(Ok(())),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
     });
     let why = ended.await.err().map(|error| causes(&error)).unwrap_or_default();
     if !takes_changes {

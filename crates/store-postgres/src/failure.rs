@@ -1,7 +1,7 @@
 //! What can go wrong below the store.
 
 use countersign_domain::store::StoreError;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{Severity, SqlState};
 
 /// Why something was not done.
 #[derive(Debug)]
@@ -42,6 +42,12 @@ pub(crate) fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sy
 pub(crate) fn is_lost_race(error: &tokio_postgres::Error) -> bool {
     let code = error.code();
     code == Some(&SqlState::T_R_DEADLOCK_DETECTED) || code == Some(&SqlState::T_R_SERIALIZATION_FAILURE)
+}
+
+/// Whether the server says that it has not done what was asked. A session, or a server, that ends says something, too: but
+/// not what became of a commit.
+pub(crate) fn is_refusal(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|error| error.parsed_severity() == Some(Severity::Error))
 }
 
 /// Whether a row with this key is there already.

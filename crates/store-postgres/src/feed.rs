@@ -16,18 +16,24 @@ use countersign_domain::organization::{MembershipFact, OrganizationFact};
 use countersign_domain::store::{StoreError, Version};
 use deadpool_postgres::GenericClient;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use crate::accounts::uuid;
 use crate::apply::signed;
 use crate::failure::Failure;
 use crate::row::{self, Cells};
-use crate::session::{Tx, find, list};
+use crate::session::{Tx, list};
 use crate::sql;
+
+/// Most changes that are read in one go.
+const MOST_CHANGES: usize = 100_000;
 
 /// Where a node stands: the snapshot in which it read last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cursor {
+    /// All transactions before this one were over.
+    oldest: String,
     /// From this transaction on, none was over.
     next: String,
     /// These before it were not over either.
@@ -36,19 +42,16 @@ pub(crate) struct Cursor {
 
 impl Cursor {
     /// Of the text that PostgreSQL has for a snapshot: `xmin:xmax:xip,xip…`.
-    fn of_snapshot(text: &str) -> Option<Self> {
-        let mut parts = text.split(':').skip(1);
-        let (next, in_progress) = (parts.next()?, parts.next()?);
+    pub(crate) fn of_snapshot(text: &str) -> Option<Self> {
+        let mut parts = text.split(':').map(str::to_owned);
+        let (oldest, next, in_progress) = (parts.next()?, parts.next()?, parts.next()?);
         let in_progress = in_progress.split_terminator(',').map(str::to_owned).collect();
-        Some(Self { next: next.to_owned(), in_progress })
+        Some(Self { oldest, next, in_progress })
     }
 
-    /// Of the snapshot that a transaction sees.
-    pub(crate) async fn now(client: &impl GenericClient) -> Result<Self, Failure> {
-        let cursor = find(client, sql::SNAPSHOT, &[], |row| {
-            Cells::of(row, "snapshot").parsed("snapshot", Self::of_snapshot)
-        });
-        Ok(cursor.await?.ok_or(StoreError::NotFound)?)
+    /// The first transaction that may not have been seen.
+    pub(crate) fn oldest(&self) -> &str {
+        &self.oldest
     }
 }
 
@@ -126,16 +129,20 @@ impl Entry {
     }
 }
 
-/// What was changed since `cursor`, in an order in which it can be learnt, and where the node stands now. `client` is in
-/// a transaction that sees one moment.
+/// What was changed since `cursor`, in an order in which it can be learnt; `None` when that is so much that everything can
+/// as well be read afresh. `client` is in a transaction that sees one moment.
 pub(crate) async fn read_since(
     client: &impl GenericClient,
     cursor: &Cursor,
-) -> Result<(Cursor, Vec<FactChange>), Failure> {
-    let now = Cursor::now(client).await?;
-    let entries = list(client, sql::LIST_CHANGES, &[&cursor.next, &cursor.in_progress], Entry::read).await?;
+) -> Result<Option<Vec<FactChange>>, Failure> {
+    let most = i64::try_from(MOST_CHANGES).unwrap_or(i64::MAX);
+    let values: [&(dyn ToSql + Sync); 3] = [&cursor.next, &cursor.in_progress, &(most + 1)];
+    let entries = list(client, sql::LIST_CHANGES, &values, Entry::read).await?;
+    if entries.len() > MOST_CHANGES {
+        return Ok(None);
+    }
     if entries.is_empty() {
-        return Ok((now, Vec::new()));
+        return Ok(Some(Vec::new()));
     }
     let read = Reading { client, entries: &entries };
     let mut changes = read.accounts(true).await?;
@@ -151,12 +158,12 @@ pub(crate) async fn read_since(
         matches!(change, FactChange::CutHealed(_)) || !there.contains(&Subject::of(change))
     };
     changes.extend(read.gone()?.into_iter().filter(is_gone));
-    Ok((now, changes))
+    Ok(Some(changes))
 }
 
 /// What a change is about.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Subject {
+pub(crate) enum Subject {
     Credential(CredentialKey),
     Account(AccountId),
     Organization(OrganizationId),
@@ -165,7 +172,7 @@ enum Subject {
 }
 
 impl Subject {
-    fn of(change: &FactChange) -> Self {
+    pub(crate) fn of(change: &FactChange) -> Self {
         match change {
             FactChange::Credential(fact) => Self::Credential(fact.key()),
             FactChange::CredentialGone { key, .. } => Self::Credential(*key),
@@ -290,9 +297,12 @@ mod tests {
 
     #[test]
     fn a_snapshot_is_read() {
-        let of = |text| Cursor::of_snapshot(text).map(|cursor| (cursor.next, cursor.in_progress));
-        assert_eq!(of("10:20:10,14,15"), Some(("20".into(), vec!["10".into(), "14".into(), "15".into()])));
-        assert_eq!(of("10:10:"), Some(("10".into(), Vec::new())));
+        let of = |text| {
+            let Cursor { oldest, next, in_progress } = Cursor::of_snapshot(text)?;
+            Some((oldest, next, in_progress.join(" ")))
+        };
+        assert_eq!(of("10:20:10,14,15"), Some(("10".into(), "20".into(), "10 14 15".into())));
+        assert_eq!(of("10:10:"), Some(("10".into(), "10".into(), String::new())));
         assert_eq!(of("10"), None);
     }
 }

@@ -1,17 +1,18 @@
 //! How the store is opened, and why it cannot be.
 
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
 use countersign_domain::store::StoreError;
-use deadpool_postgres::Pool;
+use countersign_domain::time::Uptime;
 use tokio_postgres::error::SqlState;
 
 use crate::address::Address;
-use crate::connect::Connector;
-use crate::pool;
-use crate::pooler;
 use crate::refusal::ConnectError;
 
 /// Where the database is and how many connections it may have.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct PostgresOptions {
     /// Where the database is.
     pub address: Address,
@@ -19,18 +20,22 @@ pub struct PostgresOptions {
     pub connections: usize,
     /// Most changes that wait to be written; one more is `Busy`.
     pub queue: usize,
+    /// How long doors may go on with what they know when it cannot be found out what other nodes changed.
+    pub serve_stale_for: Duration,
+    /// By which the lease is measured.
+    pub uptime: Arc<dyn Uptime>,
 }
 
 impl PostgresOptions {
     /// For a database at this address.
-    pub fn new(address: Address) -> Self {
-        Self { address, connections: 16, queue: 4096 }
+    pub fn new(address: Address, uptime: Arc<dyn Uptime>) -> Self {
+        Self { address, connections: 16, queue: 4096, serve_stale_for: Duration::ZERO, uptime }
     }
+}
 
-    pub(crate) async fn connect(&self) -> Result<Pool, OpenError> {
-        let connector = Connector::new(self.address.clone());
-        pooler::refuse(&connector).await?;
-        pool::pool(&connector, self.connections)
+impl fmt::Debug for PostgresOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresOptions").field("address", &self.address).finish_non_exhaustive()
     }
 }
 

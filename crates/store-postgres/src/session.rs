@@ -67,6 +67,12 @@ pub(crate) async fn each(
     Ok(())
 }
 
+/// Lets the commit of the transaction take as long as it must. A statement that is given up while it waits for a standby
+/// is reported like a success: PostgreSQL has committed it, alone.
+pub(crate) async fn wait_for_the_standby(client: &impl GenericClient) -> Result<(), tokio_postgres::Error> {
+    client.batch_execute("SET LOCAL statement_timeout = 0").await
+}
+
 /// An open transaction. Dropped without a commit it is rolled back.
 pub(crate) struct Tx<'c> {
     transaction: Transaction<'c>,
@@ -85,6 +91,7 @@ impl<'c> Tx<'c> {
     }
 
     pub(crate) async fn commit(self) -> Result<(), tokio_postgres::Error> {
+        wait_for_the_standby(&self.transaction).await?;
         self.transaction.commit().await
     }
 

@@ -340,12 +340,34 @@ statements! {
         "DELETE FROM refusals WHERE (token, minute, reason) IN \
          (SELECT token, minute, reason FROM refusals WHERE minute < $1 \
           ORDER BY minute, token, reason LIMIT $2)";
-    SNAPSHOT = "SELECT pg_current_snapshot()::text";
+    /// The moment that the transaction sees, the time, and in which history of which database: a failover is another
+    /// timeline, a dump that was restored is other files, a backup that was restored another epoch.
+    MOMENT =
+        "SELECT pg_current_snapshot()::text, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, \
+         concat_ws('/', (SELECT system_identifier FROM pg_control_system()), \
+             left(pg_walfile_name(pg_current_wal_lsn()), 8), \
+             (SELECT oid FROM pg_database WHERE datname = current_database()), \
+             pg_relation_filenode('feed'), (SELECT epoch FROM identity))";
+    ENTER_NODES =
+        "INSERT INTO nodes (id, horizon) \
+         VALUES (coalesce($1::uuid, gen_random_uuid()), pg_snapshot_xmin(pg_current_snapshot())) \
+         ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp(), horizon = excluded.horizon RETURNING id";
+    STAY_IN_NODES = "UPDATE nodes SET seen_at = clock_timestamp(), horizon = $2::text::xid8 WHERE id = $1";
+    CONFIRM = "UPDATE nodes SET seen_at = clock_timestamp() WHERE id = $1";
+    LEAVE_NODES = "DELETE FROM nodes WHERE id = $1";
+    ANNOUNCE = "SELECT pg_notify('countersign', $1)";
+    /// One node at a time. The number means nothing; nobody else uses it.
+    MAY_TIDY = "SELECT pg_try_advisory_xact_lock(27988535495357027)";
+    FORGET_NODES = "DELETE FROM nodes WHERE seen_at < clock_timestamp() - interval '10 minutes'";
+    FORGET_CHANGES =
+        "DELETE FROM feed WHERE position IN ( \
+             SELECT position FROM feed WHERE transaction < (SELECT min(horizon) FROM nodes) \
+             ORDER BY transaction LIMIT 20000)";
     LEAVE_CHANGES =
         "INSERT INTO feed (kind, key, version) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])";
     LIST_CHANGES =
         "SELECT kind, key, version FROM feed \
-         WHERE transaction >= $1::text::xid8 OR transaction = ANY($2::text[]::xid8[]) ORDER BY position";
+         WHERE transaction >= $1::text::xid8 OR transaction = ANY($2::text[]::xid8[]) ORDER BY position LIMIT $3";
     /// In the order asked for.
     LIST_ACCOUNT_FACTS =
         "SELECT accounts.id, parent, enabled, deleted, epoch, version \

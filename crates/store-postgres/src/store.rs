@@ -1,62 +1,139 @@
 //! The store as the rest of the program sees it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use countersign_domain::access_token::AccessToken;
 use countersign_domain::account::Account;
 use countersign_domain::change::{Change, FactChange};
 use countersign_domain::email::Email;
+use countersign_domain::error::causes;
 use countersign_domain::fact::CredentialKey;
 use countersign_domain::id::{AccountId, Handle, MembershipId, OrganizationId, ServiceTokenId, TokenRef};
+use countersign_domain::lease::Lease;
 use countersign_domain::organization::{Membership, Organization};
 use countersign_domain::service_token::{SecretVersion, ServiceToken};
+use countersign_domain::stats::WriterStats;
 use countersign_domain::store::{
     AccessTokenQuery, AccountQuery, AuditPage, AuditQuery, ChangeSink, MembershipQuery, OrganizationQuery,
     Page, Revision, RootToken, ServiceTokenQuery, Store, StoreError, SweptEnded, TokenUsage,
 };
-use countersign_domain::time::Timestamp;
+use countersign_domain::time::{Clock, Timestamp};
 use countersign_domain::usage::{Usage, UsageBatch};
 use deadpool_postgres::{Object, Pool};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::timeout;
 use tokio_postgres::Row;
 
 use crate::accounts::uuid;
+use crate::announcer::{Ears, announce, listen};
+use crate::clock::DatabaseClock;
+use crate::connect::Connector;
 use crate::failure::{Failure, unavailable};
-use crate::feed::Cursor;
+use crate::follower::{Follower, one_moment};
 use crate::options::{OpenError, PostgresOptions};
+use crate::publisher::Publisher;
 use crate::row::{self, Cells};
 use crate::session::{Values, find};
-use crate::writer::{Lane, Write, one_moment};
-use crate::{audit, ended, lists, load, migrate, pool, sql, usage};
+use crate::writer::{Lane, Write};
+use crate::{audit, ended, lists, load, migrate, pool, pooler, sql, usage};
+
+/// Connections for following and telling, which requests cannot take away.
+const OWN_CONNECTIONS: usize = 3;
+/// Longest time to wait until a change is written. Who waits longer is told that nobody knows.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How often it is forgotten what no node needs any more.
+const BETWEEN_TIDYINGS: Duration = Duration::from_secs(1);
 
 /// The shared store, as one node uses it.
 pub struct PostgresStore {
     pool: Pool,
+    /// Of those that follow and tell.
+    own_pool: Pool,
     lane: Arc<Lane>,
+    follower: Arc<Follower>,
+    lease: Arc<Lease>,
+    clock: Arc<DatabaseClock>,
     writes: mpsc::Sender<Write>,
 }
 
 impl PostgresStore {
-    /// Opens the store, brings its schema to the last step, and publishes to `sink` what this node commits.
+    /// Opens the store, brings its schema to the last step, and publishes to `sink` what this node commits; and what other
+    /// nodes do, once everything was loaded.
     pub async fn open(options: PostgresOptions, sink: Arc<dyn ChangeSink>) -> Result<Self, OpenError> {
-        let pool = options.connect().await?;
+        let ears = Arc::<Ears>::default();
+        let connector = Connector::new(options.address.clone(), Arc::clone(&ears));
+        pooler::refuse(&connector).await?;
+        let pool = pool::pool(&connector, options.connections)?;
+        let own_pool = pool::pool(&connector, OWN_CONNECTIONS)?;
         let mut client = pool::lend(&pool).await?;
         migrate::migrate(&mut client).await?;
         for statement in sql::ALL {
             client.prepare_cached(statement).await?;
         }
+        let me = client.query_one("SELECT gen_random_uuid()", &[]).await?.try_get(0)?;
+        ears.know_myself(me);
         drop(client);
-        let lane = Arc::new(Lane::new(pool.clone(), sink));
+
+        let lease = Arc::new(Lease::new(options.serve_stale_for));
+        let clock = Arc::new(DatabaseClock::new(Arc::clone(&options.uptime)));
+        let publisher = Arc::new(Publisher::new(sink));
+        let follower = Arc::new(Follower::new(
+            own_pool.clone(),
+            Arc::clone(&publisher),
+            Arc::clone(&lease),
+            Arc::clone(&clock),
+            Arc::clone(&options.uptime),
+        ));
+        follower.ask_time().await.map_err(StoreError::from)?;
+        let committed = Arc::<Notify>::default();
+        let lane =
+            Arc::new(Lane::new(pool.clone(), publisher, Arc::clone(&follower), Arc::clone(&committed)));
         let (writes, waiting) = mpsc::channel(options.queue);
         tokio::spawn(Arc::clone(&lane).run(waiting));
-        tokio::spawn(Lane::keep_following(Arc::downgrade(&lane)));
-        Ok(Self { pool, lane, writes })
+        tokio::spawn(Arc::clone(&follower).run(ears.wake()));
+        tokio::spawn(keep_tidy(own_pool.clone(), Arc::clone(&follower)));
+        tokio::spawn(announce(own_pool.clone(), me, committed));
+        tokio::spawn(listen(own_pool.clone(), connector, ears.wake()));
+        Ok(Self { pool, own_pool, lane, follower, lease, clock, writes })
     }
 
     /// Publishes now what other nodes have changed, without waiting for the next time that is looked.
     pub async fn follow(&self) -> Result<(), StoreError> {
-        Ok(self.lane.follow().await?)
+        Ok(self.follower.follow().await?)
+    }
+
+    /// Forgets now what no node needs any more, without waiting for the next time that this is done.
+    pub async fn tidy(&self) -> Result<(), StoreError> {
+        self.follower.tidy().await
+    }
+
+    /// Until when all that other nodes changed is known.
+    pub fn lease(&self) -> Arc<Lease> {
+        Arc::clone(&self.lease)
+    }
+
+    /// The database's time.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock) as _
+    }
+
+    /// What the writer has done.
+    pub fn stats(&self) -> WriterStats {
+        self.lane.stats(self.writes.max_capacity() - self.writes.capacity())
+    }
+
+    /// Ends the store: lets what is being written come to its end, and tells the others that this node is gone. What comes
+    /// later is answered with [`StoreError::Unavailable`].
+    pub async fn close(&self) {
+        let _turn = self.lane.take_turn().await;
+        if let Err(failure) = self.follower.leave().await {
+            let error = StoreError::from(failure);
+            tracing::warn!(cause = %causes(&error), "other nodes do not know yet that this one has ended");
+        }
+        self.pool.close();
+        self.own_pool.close();
     }
 
     async fn client(&self) -> Result<Object, StoreError> {
@@ -82,16 +159,15 @@ impl Store for PostgresStore {
             mpsc::error::TrySendError::Full(_) => StoreError::Busy,
             mpsc::error::TrySendError::Closed(_) => unavailable("the store is closed"),
         })?;
-        answer.await.map_err(|_| unavailable("the store is closed"))?
+        match timeout(PATIENCE, answer).await {
+            Ok(answer) => answer.map_err(|_| unavailable("the store is closed"))?,
+            Err(_elapsed) => Err(StoreError::InDoubt("the database has not answered in time".into())),
+        }
     }
 
     async fn load_facts(&self, mut visit: Box<dyn FnMut(FactChange) + Send>) -> Result<Revision, StoreError> {
-        let mut turn = self.lane.rest().await;
-        let mut client = self.client().await?;
-        let moment = one_moment(&mut client).await?;
-        let cursor = Cursor::now(&moment).await?;
-        let revision = load::facts(&moment, &mut visit).await?;
-        *turn = Some(cursor);
+        let revision = self.follower.load(&mut visit).await?;
+        self.follower.follow().await?;
         Ok(revision)
     }
 
@@ -254,6 +330,16 @@ impl Store for PostgresStore {
         match is_standby {
             Some(true) => Err(unavailable("the database is a standby, which takes no changes")),
             _ => Ok(()),
+        }
+    }
+}
+
+/// Forgets what no node needs any more, until the pool is closed.
+async fn keep_tidy(pool: Pool, follower: Arc<Follower>) {
+    while !pool.is_closed() {
+        tokio::time::sleep(BETWEEN_TIDYINGS).await;
+        if let Err(error) = follower.tidy().await {
+            tracing::debug!(error = %causes(&error), "what no node needs is not forgotten yet");
         }
     }
 }

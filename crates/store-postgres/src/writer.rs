@@ -1,23 +1,25 @@
 //! The lane of a node: everything it writes, one transaction after the other. Changes that arrive together share one.
 
-use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use countersign_domain::change::{Change, FactChange};
 use countersign_domain::error::causes;
-use countersign_domain::store::{ChangeSink, Revision, StoreError};
-use deadpool_postgres::{Object, Pool, Transaction};
-use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
-use tokio_postgres::IsolationLevel;
+use countersign_domain::stats::{Counters, WriterStats};
+use countersign_domain::store::{Revision, StoreError};
+use deadpool_postgres::{Object, Pool};
+use tokio::sync::{Mutex, MutexGuard, Notify, mpsc, oneshot};
+use tokio::time::timeout;
 
 use crate::apply;
 use crate::audit;
 use crate::batch;
-use crate::failure::{Failure, concerns_one_statement, is_duplicate, is_lost_race, unavailable};
-use crate::feed::{self, Cursor};
+use crate::failure::{Failure, concerns_one_statement, is_duplicate, is_lost_race, is_refusal, unavailable};
+use crate::feed;
+use crate::follower::Follower;
 use crate::pool;
-use crate::session::{Tx, find};
-use crate::sql;
+use crate::publisher::Publisher;
+use crate::session::Tx;
 
 /// Most changes of a transaction.
 const MOST_CHANGES: usize = 64;
@@ -26,8 +28,9 @@ const RACES: u32 = 5;
 /// How often, and with which pauses, it is asked what became of a commit whose connection broke.
 const INQUIRIES: u32 = 20;
 const BETWEEN_INQUIRIES: Duration = Duration::from_millis(250);
-/// How long a node waits before it looks again what others have changed.
-const BETWEEN_POLLS: Duration = Duration::from_millis(250);
+
+/// How long a commit may take before it is asked what became of it.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(8);
 
 /// A change and where its answer goes.
 pub(crate) struct Write {
@@ -50,16 +53,24 @@ enum Apart {
 /// One transaction at a time.
 pub(crate) struct Lane {
     pool: Pool,
-    sink: Arc<dyn ChangeSink>,
-    /// Where the node stands in the feed; `None` before everything was loaded. Held from the first statement of a
-    /// transaction until what it means was published: so that is in the order of revisions, and what the feed says is
-    /// never older than what was published before.
-    turn: Mutex<Option<Cursor>>,
+    publisher: Arc<Publisher>,
+    /// Held from the first statement of a transaction until what it means was published, so that this is in the order of
+    /// revisions.
+    turn: Mutex<()>,
+    follower: Arc<Follower>,
+    announcer: Arc<Notify>,
+    counters: Counters,
 }
 
 impl Lane {
-    pub(crate) fn new(pool: Pool, sink: Arc<dyn ChangeSink>) -> Self {
-        Self { pool, sink, turn: Mutex::new(None) }
+    pub(crate) fn new(
+        pool: Pool,
+        publisher: Arc<Publisher>,
+        follower: Arc<Follower>,
+        announcer: Arc<Notify>,
+    ) -> Self {
+        let (turn, counters) = (Mutex::default(), Counters::new());
+        Self { pool, publisher, turn, follower, announcer, counters }
     }
 
     /// Writes what comes, until nobody is left who could send something.
@@ -74,9 +85,11 @@ impl Lane {
         let (changes, replies): (Vec<_>, Vec<_>) =
             writes.into_iter().map(|write| (write.change, write.reply)).unzip();
         let _turn = self.turn.lock().await;
+        let began = Instant::now();
         let results = match self.commit(&changes).await {
             Ok(results) => results,
             Err(failure) => {
+                self.counters.failed();
                 let why = causes(&StoreError::from(failure));
                 tracing::error!(error = %why, "changes were not written");
                 changes.iter().map(|_| Err(unavailable(why.clone()))).collect()
@@ -84,8 +97,12 @@ impl Lane {
         };
         for (change, result) in changes.iter().zip(&results) {
             if let Ok(revision) = result {
-                self.sink.publish(*revision, change.mutation.fact_changes());
+                self.publish(*revision, change.mutation.fact_changes());
             }
+        }
+        let accepted = results.iter().filter(|result| result.is_ok()).count();
+        if accepted > 0 {
+            self.counters.committed(accepted, began.elapsed());
         }
         for (reply, result) in replies.into_iter().zip(results) {
             // Whoever asked may have gone away.
@@ -116,22 +133,11 @@ impl Lane {
     /// `None`: one of the changes spoiled all, and nothing of them is there.
     async fn attempt(&self, changes: &[Change], apart: Apart) -> Result<Option<Vec<Applied>>, Failure> {
         let mut client = self.client().await?;
-        let tx = Tx::new(client.transaction().await?);
-        let results = match apart {
-            Apart::ByChecks => batch::write_together(&tx, changes).await?,
-            Apart::BySavepoints => Some(batch::write_apart(&tx, changes).await?),
-        };
-        let Some(results) = results else {
-            tx.rollback().await?;
-            return Ok(None);
-        };
-        let Err(error) = tx.commit().await else { return Ok(Some(results)) };
-        if error.code().is_some() {
-            // An answer: it was not committed.
-            return Err(error.into());
-        }
-        // The connection broke: nothing is known yet.
-        self.find_out(changes, results, &error).await.map(Some)
+        let Some((tx, results)) = write_all(&mut client, changes, apart).await? else { return Ok(None) };
+        let Err(why) = commit(tx).await? else { return Ok(Some(results)) };
+        // Nobody else should wait for its answer.
+        drop(Object::take(client));
+        self.find_out(changes, results, &why).await.map(Some)
     }
 
     /// What became of a transaction whose commit was not answered: all of its changes are there, or none.
@@ -139,15 +145,23 @@ impl Lane {
         &self,
         changes: &[Change],
         results: Vec<Applied>,
-        error: &tokio_postgres::Error,
+        why: &str,
     ) -> Result<Vec<Applied>, Failure> {
         let accepted = changes.iter().zip(&results).find(|(_, result)| result.is_ok());
         let Some((change, _)) = accepted else { return Ok(results) };
-        tracing::error!(error = %causes(error), "a commit was not answered; finding out what became of it");
+        tracing::error!(why, "a commit was not answered; finding out what became of it");
         for _ in 0..INQUIRIES {
             tokio::time::sleep(BETWEEN_INQUIRIES).await;
             match self.has(change).await {
-                Ok(true) => return Ok(results),
+                Ok(true) => {
+                    // It is there; but is it also where the database would wait for it to be?
+                    match self.follower.confirm().await {
+                        Ok(()) => return Ok(results),
+                        Err(error) => {
+                            tracing::error!(error = %StoreError::from(error), "cannot find out yet")
+                        }
+                    }
+                }
                 Ok(false) => return Err(unavailable("the connection broke before the commit").into()),
                 Err(error) => tracing::error!(error = %StoreError::from(error), "cannot find out yet"),
             }
@@ -181,50 +195,31 @@ impl Lane {
         let revision = apply::next_revision(&tx).await?;
         feed::leave(&tx, &facts).await?;
         tx.commit().await?;
-        self.sink.publish(revision, facts);
+        self.publish(revision, facts);
         Ok(())
     }
 
-    /// Publishes what other nodes have changed since the last time, and what this one has, once more. Does nothing before
-    /// everything was loaded.
-    pub(crate) async fn follow(&self) -> Result<(), Failure> {
-        let mut turn = self.turn.lock().await;
-        let Some(cursor) = turn.as_mut() else { return Ok(()) };
-        let mut client = self.client().await?;
-        let moment = one_moment(&mut client).await?;
-        let (now, changes) = feed::read_since(&moment, cursor).await?;
-        if !changes.is_empty() {
-            let revision = find(&moment, sql::LAST_REVISION, &[], apply::read_revision).await?;
-            self.sink.publish(revision.unwrap_or(Revision(0)), changes);
+    /// Tells the doors, and then the other nodes.
+    fn publish(&self, revision: Revision, facts: Vec<FactChange>) {
+        if !facts.is_empty() {
+            self.publisher.publish_own(revision, facts);
+            self.announcer.notify_one();
         }
-        *cursor = now;
-        Ok(())
     }
 
-    /// Follows until the store is gone.
-    pub(crate) async fn keep_following(lane: Weak<Self>) {
-        loop {
-            tokio::time::sleep(BETWEEN_POLLS).await;
-            let Some(lane) = lane.upgrade() else { return };
-            if let Err(failure) = lane.follow().await {
-                tracing::error!(error = %causes(&StoreError::from(failure)), "what other nodes change is not known");
-            }
-        }
+    /// What was done until now, with so many changes that wait.
+    pub(crate) fn stats(&self, queued: usize) -> WriterStats {
+        self.counters.read(queued)
     }
 
     pub(crate) async fn client(&self) -> Result<Object, Failure> {
         Ok(pool::lend(&self.pool).await?)
     }
-
-    /// Nobody of this node writes meanwhile.
-    pub(crate) async fn rest(&self) -> MutexGuard<'_, Option<Cursor>> {
-        self.turn.lock().await
-    }
 }
 
 /// Nobody else of this node writes meanwhile.
 pub(crate) struct Turn<'l> {
-    _turn: MutexGuard<'l, Option<Cursor>>,
+    _turn: MutexGuard<'l, ()>,
     client: Object,
 }
 
@@ -234,11 +229,35 @@ impl Turn<'_> {
     }
 }
 
-/// A transaction that sees one moment. It only reads, so that it makes no difference how it ends.
-pub(crate) async fn one_moment(client: &mut Object) -> Result<Transaction<'_>, Failure> {
-    let transaction =
-        client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
-    Ok(transaction.start().await?)
+/// Writes the accepted ones of these changes; gives what is to be committed and what became of each, or `None` when one
+/// of them spoiled all.
+async fn write_all<'c>(
+    client: &'c mut Object,
+    changes: &[Change],
+    apart: Apart,
+) -> Result<Option<(Tx<'c>, Vec<Applied>)>, Failure> {
+    let tx = Tx::new(client.transaction().await?);
+    let results = match apart {
+        Apart::ByChecks => batch::write_together(&tx, changes).await?,
+        Apart::BySavepoints => Some(batch::write_apart(&tx, changes).await?),
+    };
+    match results {
+        Some(results) => Ok(Some((tx, results))),
+        None => {
+            tx.rollback().await?;
+            Ok(None)
+        }
+    }
+}
+
+/// Commits. An `Err` of the outer kind: it was not committed; of the inner kind: nobody knows, and why.
+async fn commit(tx: Tx<'_>) -> Result<Result<(), String>, Failure> {
+    match timeout(COMMIT_PATIENCE, tx.commit()).await {
+        Ok(Ok(())) => Ok(Ok(())),
+        Ok(Err(error)) if is_refusal(&error) => Err(error.into()),
+        Ok(Err(error)) => Ok(Err(causes(&error))),
+        Err(_elapsed) => Ok(Err("it took too long".to_owned())),
+    }
 }
 
 fn in_doubt() -> StoreError {

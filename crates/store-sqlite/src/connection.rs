@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use countersign_domain::stats::Counters;
 use countersign_domain::store::Revision;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -12,7 +13,6 @@ use crate::apply::find;
 use crate::failure::Failure;
 use crate::row::Cells;
 use crate::sql;
-use crate::stats::Counters;
 
 /// Our connections never wait for each other in normal work; only a stranger (a shell, a backup) can make one wait.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

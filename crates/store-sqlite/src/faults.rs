@@ -7,7 +7,8 @@ use std::time::Duration;
 use countersign_domain::change::{FactChange, Guard, Mutation};
 use countersign_domain::fact::Fact;
 use countersign_domain::lifetime::Ttl;
-use countersign_domain::store::{ChangeSink, Revision, Store as _, StoreError};
+use countersign_domain::store::{ChangeSink, Reload, Revision, Store as _, StoreError};
+use countersign_store_conformance::doubles::NullReload;
 use countersign_store_conformance::world::{LIMIT, Made, World, must};
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
@@ -210,6 +211,10 @@ async fn after_a_panic_everything_is_refused() {
     impl ChangeSink for Panics {
         fn publish(&self, _: Revision, _: Vec<FactChange>) {
             assert!(!self.0.load(Ordering::SeqCst), "the sink panics, as this test wants");
+        }
+
+        fn begin_reload(self: Arc<Self>) -> Box<dyn Reload> {
+            Box::new(NullReload)
         }
     }
     let directory = tempfile::tempdir().unwrap();

@@ -26,7 +26,6 @@ mod queue;
 mod readers;
 mod row;
 mod sql;
-mod stats;
 mod store;
 mod tally;
 mod usage;
@@ -38,5 +37,4 @@ mod faults;
 mod plans;
 
 pub use open::{OpenError, SqliteOptions};
-pub use stats::{Histogram, WriterStats};
 pub use store::SqliteStore;

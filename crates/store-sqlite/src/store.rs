@@ -13,6 +13,7 @@ use countersign_domain::fact::CredentialKey;
 use countersign_domain::id::{AccountId, Handle, MembershipId, OrganizationId, ServiceTokenId, TokenRef};
 use countersign_domain::organization::{Membership, Organization};
 use countersign_domain::service_token::{SecretVersion, ServiceToken};
+use countersign_domain::stats::{Counters, WriterStats};
 use countersign_domain::store::{
     AccessTokenQuery, AccountQuery, AuditPage, AuditQuery, ChangeSink, MembershipQuery, OrganizationQuery,
     Page, Revision, RootToken, ServiceTokenQuery, Store, StoreError, SweptEnded, TokenUsage,
@@ -35,7 +36,6 @@ use crate::queue::{Queue, Rejected};
 use crate::readers::Readers;
 use crate::row;
 use crate::sql;
-use crate::stats::{Counters, WriterStats};
 use crate::usage;
 use crate::writer::{Write, WriteQueue, Writer};
 

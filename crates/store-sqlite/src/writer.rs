@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use countersign_domain::change::{Change, FactChange};
+use countersign_domain::stats::Counters;
 use countersign_domain::store::{ChangeSink, Revision, StoreError};
 use rusqlite::Connection;
 
@@ -19,7 +20,6 @@ use crate::connection::{self, Database};
 use crate::failure::{Failure, unavailable};
 use crate::load;
 use crate::queue::{Gathering, Queue, Work};
-use crate::stats::Counters;
 
 /// Most changes of a commit. More would make each wait longer and save little: a commit's fixed cost is already
 /// divided by this number.

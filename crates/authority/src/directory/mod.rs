@@ -1,100 +1,34 @@
 //! What the doors know: every live credential and every account, in memory.
 
 mod account;
+mod known;
+mod tables;
 mod tenancy;
 
-use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use account::AccountNode;
-use countersign_domain::account::{AccountChain, AccountFact, AccountState};
+use arc_swap::ArcSwap;
+use countersign_domain::account::AccountChain;
 use countersign_domain::change::FactChange;
-use countersign_domain::fact::{CredentialKey, Fact, Kind};
-use countersign_domain::id::{AccountId, Handle, OrganizationId};
+use countersign_domain::fact::CredentialKey;
+use countersign_domain::id::{AccountId, OrganizationId};
 use countersign_domain::lineage::Lineage;
-use countersign_domain::organization::MembershipFact;
 use countersign_domain::service_token::SecretVersion;
-use countersign_domain::store::{ChangeSink, Revision, Version};
+use countersign_domain::store::{ChangeSink, Reload, Revision};
 use countersign_domain::time::Timestamp;
-use foldhash::fast::RandomState;
-use hashbrown::{HashMap, HashSet, HashTable};
-use tenancy::Tenancy;
 
-/// Tables that are locked apart, so that a write disturbs few reads. A power of two.
-const SHARDS: usize = 256;
+pub use known::Known;
+use tables::Tables;
 
-/// Every live credential and every account, fed by the store in commit order. Reading takes one uncontended lock
-/// of one shard and touches neither disk nor network.
+/// Every live credential and every account, fed by the store in commit order. Reading touches neither disk nor network.
+#[derive(Default)]
 pub struct Directory {
-    /// Credentials by the hash of their key. The keys in it are random bits of our own making, so no stranger can
-    /// choose where they land.
-    shards: Box<[RwLock<HashTable<Arc<Known>>>]>,
-    hasher: RandomState,
-    /// Accounts by id. Asked when a credential is learnt or managed, not when it is verified.
-    accounts: RwLock<HashMap<AccountId, Arc<AccountNode>, RandomState>>,
-    /// Asked when something of it changes.
-    tenancy: Mutex<Tenancy>,
-    /// Access tokens that ended with everything that stems from them. Nearly always none.
-    cuts: RwLock<HashSet<Handle, RandomState>>,
-    /// Whether there are any, so that a door takes no lock to find out.
-    has_cuts: AtomicBool,
+    /// Replaced as a whole when everything is read afresh, so that nobody judges by a mixture of old and new.
+    tables: ArcSwap<Tables>,
     /// Whether everything that is stored has been learnt.
     ready: AtomicBool,
-}
-
-/// A credential as a door finds it.
-#[derive(Debug)]
-pub struct Known {
-    /// What verification needs to know.
-    pub fact: Fact,
-    /// Its account: a pointer instead of a look-up, so that verification shares no lock between cores.
-    account: Arc<AccountNode>,
-    /// Whether a use of the current and of the previous secret was ever written.
-    used: [AtomicBool; 2],
-}
-
-impl Known {
-    /// Its account and those above.
-    pub fn chain(&self) -> Option<AccountChain> {
-        self.account.chain()
-    }
-
-    /// Of these organizations, those in which its account may act right now.
-    pub(crate) fn acts_in(&self, organizations: &[OrganizationId]) -> Vec<OrganizationId> {
-        organizations.iter().copied().filter(|organization| self.account.acts_in(*organization)).collect()
-    }
-
-    /// The first organizations in which the bearer may act right now, at most `most`.
-    pub fn organizations(&self, most: usize) -> Vec<OrganizationId> {
-        match self.fact.restrictions.organizations().stated() {
-            None => self.account.organizations(most),
-            Some(stated) => self.acts_in(stated).into_iter().take(most).collect(),
-        }
-    }
-
-    /// Whether a use of this secret, the current or the previous one, was ever written.
-    pub(crate) fn used(&self, version: SecretVersion) -> &AtomicBool {
-        &self.used[usize::from(version != self.fact.secret_version)]
-    }
-
-    /// Whether this is the number of its current or of its previous secret.
-    fn has_secret(&self, version: SecretVersion) -> bool {
-        let previous = self.fact.previous.as_ref();
-        version == self.fact.secret_version
-            || previous.is_some_and(|previous| previous.secret_version == version)
-    }
-
-    /// Takes over what is known of the use of secrets that are still there.
-    fn inherit(&self, old: &Self) {
-        let previous = self.fact.previous.as_ref().map(|previous| previous.secret_version);
-        for version in [Some(self.fact.secret_version), previous].into_iter().flatten() {
-            if old.has_secret(version) {
-                let used = old.used(version).load(Ordering::Relaxed);
-                self.used(version).store(used, Ordering::Relaxed);
-            }
-        }
-    }
+    reloads: AtomicU64,
 }
 
 /// Credentials counted at one moment.
@@ -112,164 +46,46 @@ pub struct Census {
     pub expiring_30d: u64,
 }
 
-impl Default for Directory {
-    fn default() -> Self {
-        Self {
-            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
-            hasher: RandomState::default(),
-            accounts: RwLock::default(),
-            tenancy: Mutex::default(),
-            cuts: RwLock::default(),
-            has_cuts: AtomicBool::new(false),
-            ready: AtomicBool::new(false),
-        }
-    }
-}
-
 impl Directory {
     /// The credential of this key.
     pub fn find(&self, key: &CredentialKey) -> Option<Arc<Known>> {
-        let hash = self.hash(key);
-        // A poisoned lock means that a writer panicked between two consistent states: every step below leaves the
-        // table whole, so what it holds is still true.
-        let table = self.shard(hash).read().unwrap_or_else(PoisonError::into_inner);
-        table.find(hash, |known| known.fact.key() == *key).cloned()
+        self.tables.load().find(key)
     }
 
     /// Whether the account may act in the organization right now.
     pub(crate) fn acts_in(&self, account: AccountId, organization: OrganizationId) -> bool {
-        self.node(account).is_some_and(|node| node.acts_in(organization))
+        self.tables.load().acts_in(account, organization)
     }
 
     /// An account and those above it; `None` when there is no such account.
     pub fn chain(&self, id: AccountId) -> Option<AccountChain> {
-        let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
-        accounts.get(&id).and_then(|node| node.chain())
+        self.tables.load().chain(id)
     }
 
     /// Takes in one change. A fact of a version that is not newer than the one known is ignored, so that nothing
     /// old comes back.
     pub fn learn(&self, change: FactChange) {
-        match change {
-            FactChange::Credential(fact) => self.learn_credential(fact),
-            FactChange::CredentialGone { key, version } => self.forget(&key, version),
-            FactChange::Account(fact) => self.learn_account(&fact),
-            FactChange::AccountGone(id) => {
-                self.accounts.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
-            }
-            FactChange::Organization(fact) => {
-                let owner = self.node(fact.owner);
-                self.tenancy().learn_organization(&fact, owner);
-            }
-            FactChange::OrganizationGone(id) => self.tenancy().forget_organization(id),
-            FactChange::Membership(fact) => self.learn_membership(fact),
-            FactChange::MembershipGone { id, version } => self.tenancy().forget_membership(id, version),
-            FactChange::Cut(handle) => self.change_cuts(|cuts| cuts.insert(handle)),
-            FactChange::CutHealed(handle) => self.change_cuts(|cuts| cuts.remove(&handle)),
-        }
-    }
-
-    fn learn_credential(&self, fact: Fact) {
-        let Some(account) = self.node(fact.account) else {
-            tracing::error!(token = %fact.token(), account = %fact.account, "a token without an account is not served");
-            return;
-        };
-        let key = fact.key();
-        let hash = self.hash(&key);
-        let new = Arc::new(Known { fact, account, used: Default::default() });
-        let mut table = self.shard(hash).write().unwrap_or_else(PoisonError::into_inner);
-        match table.find_mut(hash, |known| known.fact.key() == key) {
-            Some(known) if known.fact.version < new.fact.version => {
-                new.inherit(known);
-                *known = new;
-            }
-            Some(_) => {}
-            None => {
-                table.insert_unique(hash, new, |known| self.hash(&known.fact.key()));
-            }
-        }
-    }
-
-    fn forget(&self, key: &CredentialKey, version: Version) {
-        let hash = self.hash(key);
-        let mut table = self.shard(hash).write().unwrap_or_else(PoisonError::into_inner);
-        let older = |known: &Arc<Known>| known.fact.key() == *key && known.fact.version < version;
-        if let Ok(entry) = table.find_entry(hash, older) {
-            entry.remove();
-        }
+        self.tables.load().learn(change);
     }
 
     /// Takes in that a use of this secret was written before.
     pub(crate) fn mark_used(&self, key: &CredentialKey, version: SecretVersion) {
-        if let Some(known) = self.find(key).filter(|known| known.has_secret(version)) {
-            known.used(version).store(true, Ordering::Relaxed);
-        }
-    }
-
-    fn learn_account(&self, fact: &AccountFact) {
-        let parent = fact.parent.map(|parent| self.node(parent));
-        let Some(parent) = parent.map_or(Some(None), |node| node.map(Some)) else {
-            tracing::error!(account = %fact.id, "an account without its parent is not served");
-            return;
-        };
-        let mut accounts = self.accounts.write().unwrap_or_else(PoisonError::into_inner);
-        let node = accounts.entry(fact.id).or_insert_with(|| Arc::new(AccountNode::new(fact, parent)));
-        // The table's lock is held, so nobody else writes here.
-        node.learn(fact);
-        drop(accounts);
-        if fact.state == AccountState::Deleted {
-            self.tenancy().end_account();
-        }
-    }
-
-    fn learn_membership(&self, fact: MembershipFact) {
-        match self.node(fact.account) {
-            Some(account) => self.tenancy().learn_membership(fact, account),
-            None => {
-                tracing::error!(membership = %fact.id, account = %fact.account, "a membership without an account is not served");
-            }
-        }
-    }
-
-    fn tenancy(&self) -> MutexGuard<'_, Tenancy> {
-        self.tenancy.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn change_cuts(&self, change: impl FnOnce(&mut HashSet<Handle, RandomState>) -> bool) {
-        let mut cuts = self.cuts.write().unwrap_or_else(PoisonError::into_inner);
-        change(&mut cuts);
-        self.has_cuts.store(!cuts.is_empty(), Ordering::Release);
+        self.tables.load().mark_used(key, version);
     }
 
     /// Whether a token from which this stems ended with everything that stems from it.
     pub(crate) fn is_cut(&self, lineage: &Lineage) -> bool {
-        if !self.has_cuts.load(Ordering::Acquire) {
-            return false;
-        }
-        let cuts = self.cuts.read().unwrap_or_else(PoisonError::into_inner);
-        lineage.handles().iter().any(|handle| cuts.contains(handle))
+        self.tables.load().is_cut(lineage)
     }
 
     /// Counts credentials, one shard after the other.
     pub fn census(&self, now: Timestamp) -> Census {
-        let days = |days: u64| now.after(std::time::Duration::from_secs(days * 86_400));
-        let (in_7d, in_30d) = (days(7), days(30));
-        let mut census = Census::default();
-        for shard in &self.shards {
-            let table = shard.read().unwrap_or_else(PoisonError::into_inner);
-            for known in table.iter() {
-                let fact = &known.fact;
-                let is_service = fact.kind() == Kind::Service;
-                let expired = fact.expires_at <= now;
-                let expiring = is_service && fact.enabled && !expired;
-                census.service_tokens += u64::from(is_service);
-                census.access_tokens += u64::from(!is_service);
-                census.expired += u64::from(expired);
-                census.expiring_7d += u64::from(expiring && fact.expires_at <= in_7d);
-                census.expiring_30d += u64::from(expiring && fact.expires_at <= in_30d);
-            }
-        }
-        census
+        self.tables.load_full().census(now)
+    }
+
+    /// How often everything was read afresh, because what was known may not have been true any more.
+    pub fn reloads(&self) -> u64 {
+        self.reloads.load(Ordering::Relaxed)
     }
 
     /// Declares that everything stored has been learnt.
@@ -281,28 +97,34 @@ impl Directory {
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
     }
-
-    fn node(&self, id: AccountId) -> Option<Arc<AccountNode>> {
-        self.accounts.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
-    }
-
-    /// Eight of the key's bytes are hashed: they are random, and the whole key is compared afterwards.
-    fn hash(&self, key: &CredentialKey) -> u64 {
-        let bytes = match key {
-            CredentialKey::Client(id) => id.as_bytes().first_chunk(),
-            CredentialKey::Handle(handle) => handle.as_str().as_bytes().first_chunk(),
-        };
-        self.hasher.hash_one(u64::from_le_bytes(bytes.copied().unwrap_or_default()))
-    }
-
-    fn shard(&self, hash: u64) -> &RwLock<HashTable<Arc<Known>>> {
-        // The table itself uses the low bits and the highest seven.
-        &self.shards[(hash >> 32) as usize % SHARDS]
-    }
 }
 
 impl ChangeSink for Directory {
     fn publish(&self, _revision: Revision, changes: Vec<FactChange>) {
-        changes.into_iter().for_each(|change| self.learn(change));
+        let tables = self.tables.load();
+        changes.into_iter().for_each(|change| tables.learn(change));
+    }
+
+    fn begin_reload(self: Arc<Self>) -> Box<dyn Reload> {
+        Box::new(Afresh { directory: self, tables: Tables::default() })
+    }
+}
+
+/// Tables that are being filled beside those in use.
+struct Afresh {
+    directory: Arc<Directory>,
+    tables: Tables,
+}
+
+impl Reload for Afresh {
+    fn learn(&mut self, change: FactChange) {
+        self.tables.learn(change);
+    }
+
+    fn finish(self: Box<Self>) {
+        let Self { directory, tables } = *self;
+        tables.inherit_uses(&directory.tables.load());
+        directory.tables.store(Arc::new(tables));
+        directory.reloads.fetch_add(1, Ordering::Relaxed);
     }
 }

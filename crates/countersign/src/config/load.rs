@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use countersign_authority::Policy;
 use countersign_domain::lifetime::{Lifetime, Ttl};
-use countersign_domain::secret::SecretPrefix;
+use countersign_domain::secret::{Secret, SecretPrefix};
 use figment::error::Kind;
 use figment::providers::{Format as _, Toml};
 use figment::value::{Dict, Map, Value};
@@ -22,7 +22,7 @@ use ureq::http::Uri;
 
 use super::{Config, ConfigArgs, FOREVER, KEYS, LogFormat, LogSettings, variable_of};
 use crate::duration;
-use crate::environment::{Lookup, find_text};
+use crate::environment::{Lookup, find_secret, find_text};
 
 /// More connections than any system gives a process.
 const MOST_CONNECTIONS: usize = 1_000_000;
@@ -33,8 +33,14 @@ pub(super) const DEFAULTS: &str = include_str!("../../config.default.toml");
 /// Most passwords hashed at once: with more, a flood of logins would take all memory.
 const MOST_HASHED_AT_ONCE: usize = 256;
 
-/// Most writes that may wait for the disk: more would only hide that the disk cannot follow.
+/// Most writes that may wait for the store: more would only hide that it cannot follow.
 const LONGEST_QUEUE: usize = 65_536;
+
+/// More connections of one node than a database should have to bear.
+const MOST_DATABASE_CONNECTIONS: usize = 1_000;
+
+/// The one key that can hold a secret; so it can be in a file of its own.
+const DATABASE_URL: &str = "database_url";
 
 /// The configuration in effect, and which layer each value comes from.
 pub(crate) struct Effective {
@@ -65,6 +71,7 @@ struct Stated {
     listen: String,
     internal_listen: Option<String>,
     data: PathBuf,
+    database_url: Option<String>,
     public_url: Option<String>,
     trusted_proxies: TextOrList,
     shutdown_delay: TextOrNumber,
@@ -117,6 +124,8 @@ struct StatedLogin {
 #[serde(deny_unknown_fields)]
 struct StatedStore {
     queue: usize,
+    connections: usize,
+    serve_stale_for: TextOrNumber,
 }
 
 #[derive(Deserialize)]
@@ -179,7 +188,11 @@ impl Layers {
         }
         for key in KEYS {
             let source = variable_of(key);
-            if let Some(value) = find_text(lookup, &source)? {
+            let value = match key {
+                DATABASE_URL => find_secret(lookup, &source)?.map(|url| url.reveal().to_owned()),
+                _ => find_text(lookup, &source)?,
+            };
+            if let Some(value) = value {
                 figment = figment.merge(Setting { key, value, source });
             }
         }
@@ -224,15 +237,22 @@ impl Layers {
             listen: self.check_address("listen", &stated.listen)?,
             internal_listen: internal_listen.map(|a| self.check_address("internal_listen", a)).transpose()?,
             data: self.check_data(stated.data)?,
+            database_url: stated.database_url.map(|url| self.check_database_url(url)).transpose()?,
             public_url: stated.public_url.map(|url| self.check_url(&url)).transpose()?,
             trusted_proxies: self.check_proxies(stated.trusted_proxies)?,
-            shutdown_delay: self.check_delay(&stated.shutdown_delay)?,
+            shutdown_delay: self.check_span("shutdown_delay", &stated.shutdown_delay)?,
             connections: self.check_within(
                 "limits.connections",
                 stated.limits.connections,
                 MOST_CONNECTIONS,
             )?,
             queue: self.check_within("store.queue", stated.store.queue, LONGEST_QUEUE)?,
+            database_connections: self.check_within(
+                "store.connections",
+                stated.store.connections,
+                MOST_DATABASE_CONNECTIONS,
+            )?,
+            serve_stale_for: self.check_span("store.serve_stale_for", &stated.store.serve_stale_for)?,
             policy,
             lists_texts: self.check_listing(&stated.access_tokens.listing)?,
             log: self.check_log(&stated.log)?,
@@ -281,12 +301,21 @@ impl Layers {
         blocks.iter().filter(|text| !text.is_empty()).map(block_of).collect()
     }
 
-    fn check_delay(&self, stated: &TextOrNumber) -> anyhow::Result<Duration> {
+    fn check_span(&self, key: &str, stated: &TextOrNumber) -> anyhow::Result<Duration> {
         match stated {
             TextOrNumber::Number(seconds) => Ok(Duration::from_secs(*seconds)),
-            TextOrNumber::Text(text) => duration::parse(text)
-                .map_err(|why| self.wrong("shutdown_delay", format!("{why}, not `{text}`"))),
+            TextOrNumber::Text(text) => {
+                duration::parse(text).map_err(|why| self.wrong(key, format!("{why}, not `{text}`")))
+            }
         }
+    }
+
+    /// What is behind the scheme is for the store to understand. Nothing is repeated: it may hold a password.
+    fn check_database_url(&self, url: String) -> anyhow::Result<Secret> {
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            return Err(self.wrong(DATABASE_URL, "must be a URL such as postgres://user@host/database"));
+        }
+        Ok(Secret::from_operator(url))
     }
 
     fn check_within(&self, key: &str, number: usize, most: usize) -> anyhow::Result<usize> {

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use countersign_authority::Policy;
+use countersign_domain::secret::Secret;
 use ipnet::IpNet;
 use tracing_subscriber::filter::Targets;
 
@@ -19,10 +20,11 @@ pub(crate) use load::{Effective, load};
 pub(crate) use show::show;
 
 /// Every key, in the order of the reference.
-pub(crate) const KEYS: [&str; 26] = [
+pub(crate) const KEYS: [&str; 29] = [
     "listen",
     "internal_listen",
     "data",
+    "database_url",
     "public_url",
     "trusted_proxies",
     "shutdown_delay",
@@ -43,6 +45,8 @@ pub(crate) const KEYS: [&str; 26] = [
     "login.at_once",
     "login.open_sign_up",
     "store.queue",
+    "store.connections",
+    "store.serve_stale_for",
     "audit.retention",
     "log.format",
     "log.level",
@@ -63,14 +67,16 @@ pub(crate) fn load_for_process(flags: &ConfigArgs) -> anyhow::Result<Effective> 
 }
 
 /// The configuration in effect. Holds no secret.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Config {
     /// Where the API and the doors listen.
     pub(crate) listen: SocketAddr,
     /// Where metrics, health and doors listen apart.
     pub(crate) internal_listen: Option<SocketAddr>,
-    /// Directory of the embedded store.
+    /// Directory of the embedded store and of local keys.
     pub(crate) data: PathBuf,
+    /// Where the shared store is; `None` = the embedded one. May hold a password.
+    pub(crate) database_url: Option<Secret>,
     /// How clients reach the server, without a slash at the end.
     pub(crate) public_url: Option<String>,
     /// Whose forwarded addresses are believed.
@@ -83,8 +89,12 @@ pub(crate) struct Config {
     pub(crate) lists_texts: bool,
     /// Most connections of one listener.
     pub(crate) connections: usize,
-    /// Most writes that wait for the disk.
+    /// Most writes that wait for the store.
     pub(crate) queue: usize,
+    /// Most connections to the shared store.
+    pub(crate) database_connections: usize,
+    /// How long doors go on with what they know when the shared store cannot be followed.
+    pub(crate) serve_stale_for: Duration,
     /// What is logged, and how.
     pub(crate) log: LogSettings,
 }
@@ -127,6 +137,11 @@ pub(crate) struct ConfigArgs {
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) data: Option<String>,
 
+    /// PostgreSQL to use instead of the embedded store, for many nodes; better in the environment, because others see
+    /// the flags of a process [env: COUNTERSIGN_DATABASE_URL] [default: none]
+    #[arg(long, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
+
     /// How clients reach this server; checked, but without effect yet [env: COUNTERSIGN_PUBLIC_URL]
     /// [default: http:// and the address]
     #[arg(long, value_name = "URL")]
@@ -145,6 +160,7 @@ impl ConfigArgs {
             ("listen", "--listen", &self.listen),
             ("internal_listen", "--internal-listen", &self.internal_listen),
             ("data", "--data", &self.data),
+            ("database_url", "--database-url", &self.database_url),
             ("public_url", "--public-url", &self.public_url),
             ("trusted_proxies", "--trusted-proxies", &self.trusted_proxies),
         ]

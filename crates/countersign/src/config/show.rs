@@ -31,6 +31,10 @@ pub(crate) fn show(effective: &Effective, lookup: Lookup<'_>) -> String {
             let _ = writeln!(text, "\n[{section}]");
         }
         let _ = match value_of(&effective.config, key) {
+            // It may hold a password.
+            _ if key == "database_url" && effective.config.database_url.is_some() => {
+                writeln!(text, "# {name} is set (not shown) # {}", effective.source_of(key))
+            }
             Some(value) => writeln!(text, "{name} = {value} # {}", effective.source_of(key)),
             None => writeln!(text, "# {name} is not set"),
         };
@@ -79,6 +83,8 @@ fn value_of(config: &Config, key: &str) -> Option<Value> {
         "login.at_once" => Some(number(policy.hashing_at_once)),
         "login.open_sign_up" => Some(Value::Boolean(policy.open_sign_up)),
         "store.queue" => Some(number(config.queue)),
+        "store.connections" => Some(number(config.database_connections)),
+        "store.serve_stale_for" => Some(text(&duration::to_text(config.serve_stale_for))),
         "audit.retention" => Some(match policy.audit_retention {
             Some(retention) => text(&duration::to_text(retention)),
             None => Value::from(FOREVER),

@@ -73,6 +73,7 @@ fn every_key_has_a_variable() -> anyhow::Result<()> {
         ("COUNTERSIGN_LISTEN", "[::1]:1"),
         ("COUNTERSIGN_INTERNAL_LISTEN", "127.0.0.1:2"),
         ("COUNTERSIGN_DATA", "2026"),
+        ("COUNTERSIGN_DATABASE_URL", "postgres://me:hunter2@db/tokens"),
         ("COUNTERSIGN_PUBLIC_URL", "https://tokens.example.com/"),
         ("COUNTERSIGN_TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.1"),
         ("COUNTERSIGN_SHUTDOWN_DELAY", "1m30s"),
@@ -93,6 +94,8 @@ fn every_key_has_a_variable() -> anyhow::Result<()> {
         ("COUNTERSIGN_LOGIN_AT_ONCE", "17"),
         ("COUNTERSIGN_LOGIN_OPEN_SIGN_UP", "true"),
         ("COUNTERSIGN_STORE_QUEUE", "6"),
+        ("COUNTERSIGN_STORE_CONNECTIONS", "18"),
+        ("COUNTERSIGN_STORE_SERVE_STALE_FOR", "10m"),
         ("COUNTERSIGN_AUDIT_RETENTION", "10d"),
         ("COUNTERSIGN_LOG_FORMAT", "json"),
         ("COUNTERSIGN_LOG_LEVEL", "debug"),
@@ -104,6 +107,7 @@ fn every_key_has_a_variable() -> anyhow::Result<()> {
 listen = \"[::1]:1\" # COUNTERSIGN_LISTEN
 internal_listen = \"127.0.0.1:2\" # COUNTERSIGN_INTERNAL_LISTEN
 data = \"2026\" # COUNTERSIGN_DATA
+# database_url is set (not shown) # COUNTERSIGN_DATABASE_URL
 public_url = \"https://tokens.example.com\" # COUNTERSIGN_PUBLIC_URL
 trusted_proxies = [\"10.0.0.0/8\", \"192.0.2.1/32\"] # COUNTERSIGN_TRUSTED_PROXIES
 shutdown_delay = \"90s\" # COUNTERSIGN_SHUTDOWN_DELAY
@@ -134,6 +138,8 @@ open_sign_up = true # COUNTERSIGN_LOGIN_OPEN_SIGN_UP
 
 [store]
 queue = 6 # COUNTERSIGN_STORE_QUEUE
+connections = 18 # COUNTERSIGN_STORE_CONNECTIONS
+serve_stale_for = \"600s\" # COUNTERSIGN_STORE_SERVE_STALE_FOR
 
 [audit]
 retention = \"864000s\" # COUNTERSIGN_AUDIT_RETENTION
@@ -144,8 +150,9 @@ level = \"debug\" # COUNTERSIGN_LOG_LEVEL
 ";
     assert!(shown.starts_with(expected), "{shown}");
 
-    // What is shown can be used as a file and means the same.
-    let again = with(&shown, &[], ConfigArgs::default())?;
+    // What is shown can be used as a file and means the same, but for the one secret.
+    let secret = variables.iter().filter(|(name, _)| name.ends_with("_URL")).copied().collect::<Vec<_>>();
+    let again = with(&shown, &secret, ConfigArgs::default())?;
     assert_eq!(format!("{again:?}"), format!("{:?}", effective.config));
     Ok(())
 }
@@ -162,7 +169,7 @@ fn an_unknown_key_is_named_with_its_file() {
     let none = ConfigArgs::default;
     assert_eq!(
         error_of("lisen = \"127.0.0.1:1\"", &[], none()),
-        "unknown key `lisen` in FILE; known there: listen, internal_listen, data, public_url, trusted_proxies, \
+        "unknown key `lisen` in FILE; known there: listen, internal_listen, data, database_url, public_url, trusted_proxies, \
          shutdown_delay, limits, secrets, access_tokens, login, store, audit, log"
     );
     assert_eq!(
@@ -198,6 +205,11 @@ fn a_wrong_value_is_named_with_its_source() {
         (("COUNTERSIGN_LOG_FORMAT", "xml"), "`log.format` must be \"text\" or \"json\""),
         (("COUNTERSIGN_LOG_LEVEL", "inof"), "`log.level` must be error, warn, info"),
         (("COUNTERSIGN_PUBLIC_URL", "https://user:hunter2@host"), "`public_url` must be a URL"),
+        (
+            ("COUNTERSIGN_DATABASE_URL", "mysql://me:hunter2@host"),
+            "`database_url` must be a URL such as postgres://",
+        ),
+        (("COUNTERSIGN_STORE_CONNECTIONS", "0"), "`store.connections` must be at least 1"),
         (("COUNTERSIGN_DATA", "\u{0}"), "accepted"),
     ];
     for ((name, value), expected) in cases {

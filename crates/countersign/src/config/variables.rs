@@ -9,10 +9,11 @@ use super::{KEYS, variable_of};
 /// How every variable of ours begins.
 const PREFIX: &str = "COUNTERSIGN_";
 
-/// Beside those of the keys and of the root: the file, and what the commands to a running server read, because a
+/// Beside those of the keys and of the root: the files, and what the commands to a running server read, because a
 /// shell may have these set for both.
-const OTHERS: [&str; 5] = [
+const OTHERS: [&str; 6] = [
     "COUNTERSIGN_CONFIG",
+    "COUNTERSIGN_DATABASE_URL_FILE",
     "COUNTERSIGN_URL",
     "COUNTERSIGN_TOKEN",
     "COUNTERSIGN_TOKEN_FILE",
@@ -20,11 +21,8 @@ const OTHERS: [&str; 5] = [
 ];
 
 /// What a later version will have, and what to do in this one. Who sets these believes to be protected by them.
-const NOT_YET: [(&str, &str); 3] = [
-    ("COUNTERSIGN_TLS_CERT", WITHOUT_TLS),
-    ("COUNTERSIGN_TLS_KEY", WITHOUT_TLS),
-    ("COUNTERSIGN_DATABASE_URL", "unset it and run one node, whose store is in COUNTERSIGN_DATA"),
-];
+const NOT_YET: [(&str, &str); 2] =
+    [("COUNTERSIGN_TLS_CERT", WITHOUT_TLS), ("COUNTERSIGN_TLS_KEY", WITHOUT_TLS)];
 const WITHOUT_TLS: &str = "unset it and put a proxy that speaks TLS in front of the plaintext served here";
 
 /// More wrong letters than this are another word.

@@ -64,7 +64,7 @@ impl Disk {
 
     /// As [`Disk::launch`], with nothing said about the root.
     pub(crate) fn bare_launch(&self) -> Launch {
-        let launch = Launch::bare(&self.live());
+        let launch = Launch::at(&self.live());
         self.environment().into_iter().fold(launch, |launch, (name, path)| launch.env(name, path))
     }
 

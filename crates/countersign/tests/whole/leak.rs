@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -25,27 +24,27 @@ fn secrets_are_shown_once_with_a_stated_root_token() {
     let data = Data::new();
     let server = Launch::new(&data).env("COUNTERSIGN_LOG_LEVEL", "debug").start();
     let journal = do_everything(&server, TOKEN);
-    check_files(&journal, &data.path(), None);
+    check_files(&journal, &data, None);
     let ended = server.stop();
     assert_eq!(ended.stdout, "", "nothing is told of a root token that the operator stated");
     check_log(&journal, &ended.log);
-    check_files(&journal, &data.path(), None);
+    check_files(&journal, &data, None);
 }
 
 #[test]
 fn secrets_are_shown_once_with_a_root_token_that_was_made() {
     let data = Data::new();
-    let launch = Launch::bare(&data.path()).env("COUNTERSIGN_ROOT_ACCOUNT_ID", ACCOUNT);
+    let launch = Launch::bare(&data).env("COUNTERSIGN_ROOT_ACCOUNT_ID", ACCOUNT);
     let server = launch.env("COUNTERSIGN_LOG_LEVEL", "trace").start();
     let file = data.path().join(ROOT_TOKEN_FILE);
     let root = fs::read_to_string(&file).expect("the root token");
     assert_eq!(fs::metadata(&file).expect("the file").permissions().mode() & 0o777, 0o600);
     let journal = do_everything(&server, root.trim_end());
-    check_files(&journal, &data.path(), Some(ROOT_TOKEN_FILE));
+    check_files(&journal, &data, Some(ROOT_TOKEN_FILE));
     let ended = server.stop();
     journal.check("standard output", &ended.stdout);
     check_log(&journal, &ended.log);
-    check_files(&journal, &data.path(), Some(ROOT_TOKEN_FILE));
+    check_files(&journal, &data, Some(ROOT_TOKEN_FILE));
 }
 
 /// All there is to do, well and badly, by HTTP and from the command line.
@@ -441,10 +440,12 @@ fn check_log(journal: &Journal, log: &str) {
     journal.check("the log", log);
 }
 
-/// No secret is in any file, but the root token in its own.
-fn check_files(journal: &Journal, data: &Path, root_token_file: Option<&str>) {
-    let mut all = String::new();
-    for entry in fs::read_dir(data).expect("the data directory") {
+/// No secret is in any file or in the database, but the root token in its own file.
+fn check_files(journal: &Journal, data: &Data, root_token_file: Option<&str>) {
+    let mut all =
+        data.database().map(|database| database.dump().expect("all that is in it")).unwrap_or_default();
+    journal.check("the database", &all);
+    for entry in fs::read_dir(data.path()).into_iter().flatten() {
         let path = entry.expect("a file").path();
         let text = String::from_utf8_lossy(&fs::read(&path).expect("a file")).into_owned();
         if root_token_file.is_some_and(|name| path.ends_with(name)) {

@@ -13,7 +13,7 @@ use crate::steward::Steward;
 /// So many live tokens a clerk keeps about, so that lists stay short.
 const POOL: usize = 40;
 /// How many stewards work beside the clerks.
-const STEWARDS: u64 = 2;
+pub(crate) const STEWARDS: u64 = 2;
 /// Of the secrets that have ended, so many are tried again.
 const ENDED_TRIED: usize = 3;
 /// Before the next try of somebody who was told to come again.

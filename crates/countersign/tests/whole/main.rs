@@ -15,6 +15,8 @@ mod leak;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod many;
+#[cfg(test)]
 mod measuring;
 #[cfg(test)]
 mod power_loss;

@@ -18,6 +18,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use countersign_postgres_cluster::Database;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -26,21 +27,47 @@ pub(crate) const ACCOUNT: &str = "0192f3c4a5b67c8d9e0f1a2b3c4d5e6f";
 /// Its token.
 pub(crate) const TOKEN: &str = "whole-tests-root-token-0123456789-abcdefghij";
 
+/// Which store the tests use that are for both.
+const STORE_VARIABLE: &str = "COUNTERSIGN_TEST_STORE";
+
 /// Longest time for a server to start or to end, on a slow machine with other work.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A data directory, removed when dropped. Outlives the servers that use it.
-pub(crate) struct Data(tempfile::TempDir);
+/// A data directory, and a database where that is the store; removed when dropped. Outlives the servers that use it.
+pub(crate) struct Data {
+    directory: tempfile::TempDir,
+    database: Option<Database>,
+}
 
 impl Data {
-    /// A new, empty one.
+    /// A new, empty one, of the store that is tested: the embedded one, unless [`STORE_VARIABLE`] says otherwise.
     pub(crate) fn new() -> Self {
-        Self(tempfile::tempdir().expect("a temporary directory"))
+        match std::env::var(STORE_VARIABLE).as_deref() {
+            Ok("shared") => Self::shared(),
+            Ok(other) => panic!("{STORE_VARIABLE} must be `shared`, not `{other}`"),
+            Err(_) => Self::embedded(),
+        }
     }
 
-    /// Where the server keeps its store.
+    /// Of the embedded store, whichever is tested.
+    pub(crate) fn embedded() -> Self {
+        Self { directory: tempfile::tempdir().expect("a temporary directory"), database: None }
+    }
+
+    /// Of the shared store, whichever is tested.
+    pub(crate) fn shared() -> Self {
+        let database = Database::create().unwrap_or_else(|error| panic!("a database: {error:#}"));
+        Self { database: Some(database), ..Self::embedded() }
+    }
+
+    /// Where the server keeps the embedded store and its files.
     pub(crate) fn path(&self) -> PathBuf {
-        self.0.path().join("data")
+        self.directory.path().join("data")
+    }
+
+    /// The database, where that is the store.
+    pub(crate) fn database(&self) -> Option<&Database> {
+        self.database.as_ref()
     }
 }
 
@@ -59,12 +86,21 @@ pub(crate) struct Launch {
 impl Launch {
     /// On a free port, with [`ACCOUNT`] and [`TOKEN`], logging JSON.
     pub(crate) fn new(data: &Data) -> Self {
-        let launch = Self::bare(&data.path());
+        let launch = Self::bare(data);
         launch.env("COUNTERSIGN_ROOT_ACCOUNT_ID", ACCOUNT).env("COUNTERSIGN_ROOT_TOKEN", TOKEN)
     }
 
     /// As [`Launch::new`], with nothing said about the root.
-    pub(crate) fn bare(data: &Path) -> Self {
+    pub(crate) fn bare(data: &Data) -> Self {
+        let launch = Self::at(&data.path());
+        match data.database() {
+            Some(database) => launch.env("COUNTERSIGN_DATABASE_URL", database.url()),
+            None => launch,
+        }
+    }
+
+    /// As [`Launch::bare`], with an embedded store in this directory.
+    pub(crate) fn at(data: &Path) -> Self {
         let data = data.to_str().expect("a path in UTF-8");
         let command = countersign(["serve", "--listen", "127.0.0.1:0", "--data", data]);
         Self { command }.env("COUNTERSIGN_LOG_FORMAT", "json")

@@ -14,7 +14,7 @@ use crate::server::{ACCOUNT, Data, Launch, Server, TOKEN, call, countersign, err
 #[test]
 fn without_a_terminal_the_root_token_goes_to_a_file() {
     let data = Data::new();
-    let server = Launch::bare(&data.path()).start();
+    let server = Launch::bare(&data).start();
     let file = data.path().join("root-token");
     let token = std::fs::read_to_string(&file).expect("the token's file");
     let token = token.trim_end();
@@ -27,7 +27,7 @@ fn without_a_terminal_the_root_token_goes_to_a_file() {
     assert!(ended.stdout.contains(file.to_str().expect("a path in UTF-8")), "{}", ended.stdout);
     assert!(!ended.stdout.contains(token) && !ended.log.contains(token), "the token was shown");
 
-    let again = Launch::bare(&data.path()).start();
+    let again = Launch::bare(&data).start();
     assert_eq!(again.call("GET", "/api/v1/self", token, None).0, 200);
     assert_eq!(again.stop().stdout, "", "a second start has nothing to tell");
 }
@@ -39,12 +39,12 @@ fn a_root_token_that_cannot_be_kept_is_not_set() {
     let file = data.path().join("root-token");
     std::fs::create_dir_all(&file).expect("a directory where the file should be");
     let why = format!("no root token was set: it cannot be written to {}", file.display());
-    let failed = Launch::bare(&data.path()).fail();
+    let failed = Launch::bare(&data).fail();
     assert_eq!(failed.status.code(), Some(1));
     assert!(err(&failed).ends_with('\n') && err(&failed).contains(&why), "{}", err(&failed));
 
     std::fs::remove_dir(&file).expect("an empty directory");
-    let server = Launch::bare(&data.path()).start();
+    let server = Launch::bare(&data).start();
     let token = std::fs::read_to_string(&file).expect("the token's file");
     assert_eq!(server.call("GET", "/api/v1/self", token.trim_end(), None).0, 200);
 }
@@ -53,18 +53,18 @@ fn a_root_token_that_cannot_be_kept_is_not_set() {
 fn a_root_token_that_nobody_may_have_is_spoken_of_until_it_is_used() {
     let hint = "another with `countersign root reset`";
     let data = Data::new();
-    Launch::bare(&data.path()).start().stop();
-    let again = Launch::bare(&data.path()).start().stop();
+    Launch::bare(&data).start().stop();
+    let again = Launch::bare(&data).start().stop();
     assert!(!again.log.contains(hint), "the token is in its file: {}", again.log);
 
     let file = data.path().join("root-token");
     let token = std::fs::read_to_string(&file).expect("the token's file");
     std::fs::remove_file(&file).expect("the token's file");
-    let server = Launch::bare(&data.path()).start();
+    let server = Launch::bare(&data).start();
     assert_eq!(server.log().matches(hint).count(), 1, "{}", server.log());
     assert_eq!(server.call("GET", "/api/v1/self", token.trim_end(), None).0, 200);
     server.stop();
-    let used = Launch::bare(&data.path()).start().stop();
+    let used = Launch::bare(&data).start().stop();
     assert!(!used.log.contains(hint), "somebody has the token: {}", used.log);
 }
 
@@ -162,7 +162,7 @@ fn what_cannot_start_says_why_in_one_line() {
 
     let file = data.path().with_file_name("file");
     std::fs::write(&file, "").expect("a file");
-    assert_one_line(&Launch::bare(&file.join("data")).fail(), "cannot write to the data directory ");
+    assert_one_line(&Launch::at(&file.join("data")).fail(), "cannot write to the data directory ");
 
     let config = data.path().with_file_name("countersign.toml");
     std::fs::write(&config, "[limits]\nmax_durations = \"1h\"\n").expect("a file");
@@ -215,7 +215,7 @@ fn the_root_token_is_reset_while_the_server_is_stopped() {
     assert_eq!((token.len(), token.lines().count()), (64, 1), "the token alone is on standard output");
     assert!(!err(&done).contains(&token));
 
-    let server = Launch::bare(&data.path()).start();
+    let server = Launch::bare(&data).start();
     assert_eq!(server.call("GET", "/api/v1/self", &token, None).0, 200);
     assert_eq!(server.call("GET", "/api/v1/self", TOKEN, None).0, 401);
     server.stop();

@@ -51,7 +51,7 @@ impl FromRequestParts<Arc<App>> for Asking {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
-        app.check_loaded()?;
+        app.check_ready()?;
         let arrival = arrival(&parts.extensions);
         let caller = authenticate(app, &parts.headers, &arrival).await.inspect_err(|failure| {
             if matches!(failure, Failure::NoCredential | Failure::MalformedHeader(_)) {

@@ -42,7 +42,7 @@ pub(crate) fn is_door(path: &str) -> bool {
 /// Answers one request to a door.
 pub(crate) fn answer<B>(app: &App, request: &Request<B>, peer: IpAddr) -> DoorResponse {
     let started = Instant::now();
-    if !app.authority.directory().is_ready() {
+    if app.authority.readiness().is_err() {
         app.metrics.count_unready();
         return reply::unready();
     }

@@ -170,7 +170,7 @@ pub(super) async fn authorized(State(app): State<Arc<App>>, calling: Calling) ->
     tag = "accounts"
 )]
 pub(super) async fn is_unique(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Failure> {
-    app.check_loaded()?;
+    app.check_ready()?;
     let query = uri.query().unwrap_or_default();
     let email = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "email");
     let (_, text) = email.ok_or_else(|| Failure::Malformed("email is a required argument".into()))?;

@@ -165,7 +165,7 @@ impl OfNone for MembershipId {
 }
 
 fn authenticate(app: &App, parts: &Parts, arrival: &Arrival) -> Result<Caller, Failure> {
-    app.check_loaded()?;
+    app.check_ready()?;
     let refused = |reason| {
         app.refuse_caller(reason, arrival);
         Failure::from(reason)

@@ -61,7 +61,7 @@ pub(crate) fn at_once(app: &App, request: &Request) -> Option<Response> {
         return None;
     }
     let started = Instant::now();
-    app.check_loaded().ok()?;
+    app.check_ready().ok()?;
     let (uri, headers) = (request.uri(), request.headers());
     let text = one_text(app, uri, headers).ok()??;
     let target = uri.path_and_query()?.as_str().as_bytes();

@@ -88,7 +88,7 @@ pub(super) async fn login(
     uri: Uri,
     input: LoginInput,
 ) -> Result<Response, Failure> {
-    app.check_loaded()?;
+    app.check_ready()?;
     let (ttl, password) = (stated_ttl(input.ttl.as_ref())?, Password::presented(&input.password));
     let (token, secret, account) = app.authority.login(&input.email, password, ttl, &origin).await?;
     let mut output = AccessTokenOutput::issued(&token, &secret);

@@ -29,7 +29,7 @@ impl FromRequestParts<Arc<App>> for Asking {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
-        app.check_loaded()?;
+        app.check_ready()?;
         let arrival = arrival(&parts.extensions);
         let caller = shown(app, &parts.headers).and_then(|shown| {
             let presented = shown.presented().ok_or(Reason::Malformed)?;
@@ -47,7 +47,7 @@ impl FromRequestParts<Arc<App>> for Recognised {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
-        app.check_loaded()?;
+        app.check_ready()?;
         let arrival = arrival(&parts.extensions);
         let granted = shown(app, &parts.headers).and_then(|shown| {
             let presented = shown.presented().ok_or(Reason::Malformed)?;

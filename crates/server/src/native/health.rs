@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use countersign_authority::Unready;
+use countersign_domain::lease::Freshness;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -19,15 +21,21 @@ const OPENMETRICS: HeaderValue =
 /// How it is.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct HealthOutput {
-    /// `ok` or `unavailable`.
+    /// `ok`, `stale` or `unavailable`.
     status: &'static str,
-    /// When unavailable: `draining`, `directory_not_loaded` or `store_unavailable`.
+    /// When unavailable: `draining`, `directory_not_loaded`, `lease_lapsed` or `store_unavailable`. When stale, which
+    /// doors serve by the operator's wish: `lease_lapsed`.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
 }
 
 fn healthy() -> Response {
     json_answer(StatusCode::OK, &HealthOutput { status: "ok", reason: None })
+}
+
+/// Doors serve, by what was known when the lease lapsed.
+fn stale() -> Response {
+    json_answer(StatusCode::OK, &HealthOutput { status: "stale", reason: Some("lease_lapsed") })
 }
 
 fn unready(reason: &'static str) -> Response {
@@ -57,10 +65,13 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
     if app.is_draining() {
         return unready("draining");
     }
-    if !app.authority.directory().is_ready() {
-        return unready("directory_not_loaded");
+    match app.authority.readiness() {
+        Err(Unready::Loading) => unready("directory_not_loaded"),
+        Err(Unready::Lapsed) => unready("lease_lapsed"),
+        Ok(Freshness::Stale | Freshness::Lapsed) => stale(),
+        Ok(Freshness::Fresh) if app.health.is_good(&app.authority).await => healthy(),
+        Ok(Freshness::Fresh) => unready("store_unavailable"),
     }
-    if app.health.is_good(&app.authority).await { healthy() } else { unready("store_unavailable") }
 }
 
 /// `GET /metrics`: for Prometheus, in OpenMetrics text.

@@ -18,7 +18,7 @@ async fn it_is_answered_from_memory_and_as_before() {
     let token = world.access_token_of(&child, json!({})).await;
     let first = ask(&world, &token).await;
     assert_eq!((first.status, first.text_at("/id")), (StatusCode::OK, child.clone()));
-    world.store.set_failing(true);
+    world.faults().set_failing(true);
     let again = ask(&world, &token).await;
     again.assert(200, first.json());
     let header = |answer: &Answer, name: &str| answer.header(name).to_owned();
@@ -29,7 +29,7 @@ async fn it_is_answered_from_memory_and_as_before() {
     // What is not kept is not made up.
     let failed = world.get(AUTHORIZED).bearer(&world.root).send().await;
     assert_eq!(failed.status, StatusCode::SERVICE_UNAVAILABLE);
-    world.store.set_failing(false);
+    world.faults().set_failing(false);
 
     let usage = format!("/api/v1/usage?token={}&account={child}", &token[..22]);
     let usage = world.get(&usage).bearer(&world.root).send().await;

@@ -429,13 +429,13 @@ async fn lists() {
 #[tokio::test]
 async fn a_failing_store_is_503_and_says_when_to_come_back() {
     let world = World::new().await;
-    world.store.set_failing(true);
+    world.faults().set_failing(true);
     let answer = world.post(&world.service_tokens()).bearer(&world.root).json(&json!({"name": "n"})).await;
     let error = failed(&answer, 503);
     let id = answer.header("x-request-id");
     assert!(error["message"].as_str().unwrap().contains(id), "{error}");
     assert_eq!((answer.header("retry-after"), error["code"].as_u64()), ("1", Some(10001)));
-    world.store.set_failing(false);
+    world.faults().set_failing(false);
     let answer = world.post(&world.service_tokens()).bearer(&world.root).json(&json!({"name": "n"})).await;
     assert_eq!(answer.status, StatusCode::CREATED);
 }

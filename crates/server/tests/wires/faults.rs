@@ -62,7 +62,7 @@ async fn a_failing_store_is_never_an_answer() {
     let world = &scene.world;
     let root = [("authorization", &*format!("Bearer {}", world.root))];
     let before = world.stored().await;
-    world.store.set_failing(true);
+    world.faults().set_failing(true);
     let (mut unavailable, mut answered) = (0, 0);
     for operation in operations() {
         if needs_the_store(&operation) {
@@ -73,7 +73,7 @@ async fn a_failing_store_is_never_an_answer() {
             answered += 1;
         }
     }
-    world.store.set_failing(false);
+    world.faults().set_failing(false);
     assert_eq!(world.stored().await, before, "nothing was done");
     assert!(unavailable >= 12 + 30 && answered >= 21, "{unavailable} and {answered}");
     // None of it was taken back either: everything is where it was.
@@ -90,7 +90,7 @@ async fn a_failing_store_makes_no_key_pair_unknown() {
     let world = &scene.world;
     let pair = [("x-auth-email", "root@localhost"), ("x-auth-key", &*world.root)];
     let before = world.stored().await;
-    world.store.set_failing(true);
+    world.faults().set_failing(true);
     for operation in operations().iter().filter(|operation| operation.wire == "cloudflare") {
         assert_unavailable(operation, &scene.ask(operation, &pair).await);
     }
@@ -98,7 +98,7 @@ async fn a_failing_store_makes_no_key_pair_unknown() {
     let call = world.get(&world.service_tokens()).header("x-auth-email", "root@localhost");
     let answer = call.header("x-auth-key", &unknown).send().await;
     assert_eq!(refusal(&answer), (403, 9103, String::new()), "whom memory does not know is unknown");
-    world.store.set_failing(false);
+    world.faults().set_failing(false);
     assert_eq!(world.stored().await, before);
     let list = operations().into_iter().find(|operation| operation.wire == "cloudflare").unwrap();
     assert!(scene.ask(&list, &pair).await.status.is_success(), "{}", list.name());
@@ -111,7 +111,7 @@ async fn a_full_queue_of_writes_refuses_changes_alone() {
     let world = &scene.world;
     let root = [("authorization", &*format!("Bearer {}", world.root))];
     let before = world.stored().await;
-    world.store.set_busy(true);
+    world.faults().set_busy(true);
     let mut refused = 0;
     for operation in operations().iter().filter(|operation| !operation.needs_mail()) {
         // The root has no password that it could change.
@@ -127,7 +127,7 @@ async fn a_full_queue_of_writes_refuses_changes_alone() {
     }
     assert_eq!(refused, 5 + 22, "five of the Cloudflare wire, the others of the LoopBack wire");
     assert_eq!(world.stored().await, before, "nothing was done");
-    world.store.set_busy(false);
+    world.faults().set_busy(false);
     let answer = world.post(&world.access_tokens()).bearer(&world.root).json(&json!({})).await;
     assert_eq!(answer.status, StatusCode::OK, "room again");
 }
@@ -143,11 +143,11 @@ async fn a_full_queue_of_writes_loses_no_use() {
         answer.json().pointer("/secrets/0/count").and_then(Value::as_u64).unwrap_or(0)
     };
     let list = async || world.get(&world.access_tokens()).bearer(&token).send().await.status;
-    world.store.set_busy(true);
+    world.faults().set_busy(true);
     assert_eq!(list().await, StatusCode::OK);
     assert!(matches!(world.authority.flush_all_usage().await, Err(StoreError::Busy)));
     assert_eq!((list().await, used().await), (StatusCode::OK, 2));
-    world.store.set_busy(false);
+    world.faults().set_busy(false);
     world.authority.flush_all_usage().await.unwrap();
     assert_eq!(used().await, 2);
 }

@@ -1,5 +1,6 @@
 //! A whole server without a network: the real router over the model store.
 
+use std::any::Any;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -15,20 +16,61 @@ use countersign_domain::entropy::Entropy;
 use countersign_domain::profile::Profile;
 use countersign_domain::store::{Revision, SharedStore};
 use countersign_domain::usage::Door;
+use countersign_postgres_cluster::Database;
 use countersign_server::{App, Exposure, Service, Settings, StoreNumbers, TrustedProxies};
-use countersign_store_conformance::doubles::{ManualClock, SeededEntropy};
+use countersign_store_conformance::doubles::{ManualClock, ManualUptime, SeededEntropy};
 use countersign_store_conformance::model::ModelStore;
 use countersign_store_conformance::world::load_facts;
+use countersign_store_postgres::{PostgresOptions, PostgresStore};
+use countersign_store_sqlite::{SqliteOptions, SqliteStore};
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+
+/// In which real store.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stored {
+    Embedded,
+    Shared,
+}
+
+/// An open store.
+struct Opened {
+    store: SharedStore,
+    model: Option<Arc<ModelStore>>,
+    /// What lives as long as it.
+    kept: Box<dyn Any + Send + Sync>,
+}
+
+impl Stored {
+    async fn open(self, directory: &Arc<Directory>) -> Opened {
+        let (sink, model) = (directory.clone(), None);
+        match self {
+            Self::Embedded => {
+                let kept = tempfile::tempdir().unwrap();
+                let store = SqliteStore::open(SqliteOptions::new(kept.path()), sink).unwrap();
+                Opened { store: Arc::new(store), model, kept: Box::new(kept) }
+            }
+            Self::Shared => {
+                let kept = Database::create().unwrap();
+                let options =
+                    PostgresOptions::new(kept.url().parse().unwrap(), Arc::new(ManualUptime::default()));
+                let store = PostgresStore::open(options, sink).await.unwrap();
+                Opened { store: Arc::new(store), model, kept: Box::new(kept) }
+            }
+        }
+    }
+}
 
 /// A server and what a test holds of it.
 pub(crate) struct World {
     pub(crate) app: Arc<App>,
     pub(crate) service: Service,
     pub(crate) authority: Arc<Authority>,
-    pub(crate) store: Arc<ModelStore>,
+    store: SharedStore,
+    /// The store, when it is one that fails as it is told.
+    model: Option<Arc<ModelStore>>,
+    _kept: Box<dyn Any + Send + Sync>,
     pub(crate) clock: Arc<ManualClock>,
     directory: Arc<Directory>,
     entropy: Arc<SeededEntropy>,
@@ -46,7 +88,17 @@ impl World {
 
     /// As [`World::new`], with this configuration.
     pub(crate) async fn with(policy: Policy) -> Self {
-        let mut world = Self::unloaded_with(policy);
+        Self::start(Self::unloaded_with(policy)).await
+    }
+
+    /// As [`World::new`], over a real store.
+    pub(crate) async fn over(stored: Stored) -> Self {
+        let directory = Arc::new(Directory::default());
+        let opened = stored.open(&directory).await;
+        Self::start(Self::put_together(opened, directory, Policy::default())).await
+    }
+
+    async fn start(mut world: Self) -> Self {
         world.authority.load().await.unwrap();
         let outcome = world.authority.ensure_root(RootSettings::default()).await.unwrap();
         world.root_account = outcome.account.to_string();
@@ -61,7 +113,13 @@ impl World {
 
     fn unloaded_with(policy: Policy) -> Self {
         let directory = Arc::new(Directory::default());
-        let store = Arc::new(ModelStore::new(directory.clone()));
+        let model = Arc::new(ModelStore::new(directory.clone()));
+        let opened = Opened { store: model.clone(), model: Some(model), kept: Box::new(()) };
+        Self::put_together(opened, directory, policy)
+    }
+
+    fn put_together(opened: Opened, directory: Arc<Directory>, policy: Policy) -> Self {
+        let Opened { store, model, kept: _kept } = opened;
         let clock = Arc::new(ManualClock::default());
         let entropy = Arc::new(SeededEntropy::new(7));
         let authority = Arc::new(Authority::new(
@@ -73,7 +131,7 @@ impl World {
         ));
         let (app, service) = serve(&authority);
         let (root_account, root) = (String::new(), String::new());
-        Self { app, service, authority, store, clock, directory, entropy, root_account, root }
+        Self { app, service, authority, store, model, _kept, clock, directory, entropy, root_account, root }
     }
 
     /// Starts the server again, over the same store and with another configuration.
@@ -93,10 +151,14 @@ impl World {
         (self.app, self.service) = serve(&self.authority);
     }
 
+    /// The store, to let it fail.
+    pub(crate) fn faults(&self) -> &ModelStore {
+        self.model.as_deref().expect("the model store")
+    }
+
     /// Every fact that is stored, and the revision, which counts changes of whatever else there is.
     pub(crate) async fn stored(&self) -> (Vec<FactChange>, Revision) {
-        let store: SharedStore = self.store.clone();
-        load_facts(&store).await
+        load_facts(&self.store).await
     }
 
     /// Begins a request; the path may have a query.

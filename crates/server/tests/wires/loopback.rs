@@ -528,7 +528,7 @@ async fn what_is_not_there() {
 #[tokio::test]
 async fn faults() {
     let world = World::new().await;
-    world.store.set_failing(true);
+    world.faults().set_failing(true);
     for (method, path) in [
         ("GET", world.access_tokens()),
         ("POST", world.access_tokens()),
@@ -541,7 +541,7 @@ async fn faults() {
         answer.assert(503, error);
         assert_eq!(answer.header("retry-after"), "1");
     }
-    world.store.set_failing(false);
+    world.faults().set_failing(false);
     assert_eq!(world.get(&world.access_tokens()).bearer(&world.root).send().await.status, 200);
     let unloaded = World::unloaded();
     let answer = unloaded.get("/v1/Accounts/me/accessTokens").bearer(&world.root).send().await;

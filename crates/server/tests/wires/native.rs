@@ -376,12 +376,12 @@ async fn health() {
     world.get("/healthz").send().await.assert(200, json!({"status": "ok"}));
     world.get("/readyz").send().await.assert(200, json!({"status": "ok"}));
     assert_eq!(world.call("HEAD", "/healthz").send().await.status, 200);
-    world.store.set_failing(true);
+    world.faults().set_failing(true);
     world.get("/healthz").send().await.assert(200, json!({"status": "ok"}));
     world.get("/readyz").send().await.assert(200, json!({"status": "ok"}));
     world.clock.advance(Duration::from_secs(1));
     world.get("/readyz").send().await.assert(503, unavailable("store_unavailable"));
-    world.store.set_failing(false);
+    world.faults().set_failing(false);
     world.clock.advance(Duration::from_secs(1));
     world.get("/readyz").send().await.assert(200, json!({"status": "ok"}));
     world.app.drain();
@@ -471,7 +471,7 @@ async fn the_internal_listener_knows_no_management() {
 #[tokio::test]
 async fn faults_name_the_request_and_not_their_cause() {
     let world = World::new().await;
-    world.store.set_failing(true);
+    world.faults().set_failing(true);
     let answer = world.get("/api/v1/audit").bearer(&world.root).send().await;
     answer.assert(
         503,

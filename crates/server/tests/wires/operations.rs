@@ -67,7 +67,10 @@ pub(crate) const SOMEBODY: (&str, &str) = ("somebody@example.com", "Secret!1");
 
 impl Scene {
     pub(crate) async fn new() -> Self {
-        let world = World::new().await;
+        Self::of(World::new().await).await
+    }
+
+    pub(crate) async fn of(world: World) -> Self {
         let account = world.account_below(&world.root_account).await;
         let created = world
             .post(&service_tokens_of(&account))

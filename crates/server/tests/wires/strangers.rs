@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::harness::{Stored, World};
 use crate::operations::{SOMEBODY, Scene, operations};
 
 /// Operations that answer anybody. This list may only shrink.
@@ -36,7 +37,21 @@ fn denials(wire: &str) -> &'static [u16] {
 
 #[tokio::test]
 async fn strangers_get_nothing_anywhere() {
-    let scene = Scene::new().await;
+    get_nothing_anywhere(World::new().await).await;
+}
+
+#[tokio::test]
+async fn strangers_get_nothing_from_the_embedded_store() {
+    get_nothing_anywhere(World::over(Stored::Embedded).await).await;
+}
+
+#[tokio::test]
+async fn strangers_get_nothing_from_the_shared_store() {
+    get_nothing_anywhere(World::over(Stored::Shared).await).await;
+}
+
+async fn get_nothing_anywhere(world: World) {
+    let scene = Scene::of(world).await;
     let world = &scene.world;
     let sibling = world.account_below(&world.root_account).await;
     let foreign = world.access_token_of(&sibling, json!({})).await;

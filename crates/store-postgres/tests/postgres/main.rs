@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use countersign_domain::store::ChangeSink;
+use countersign_domain::time::Uptime;
 use countersign_store_conformance::doubles::NullSink;
 use countersign_store_conformance::ops;
 use countersign_store_conformance::world::{Made, must};
@@ -13,12 +15,27 @@ use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
 mod following;
+mod lease;
 mod nodes;
 mod sessions;
 mod together;
 
 /// What the stores of this process are called in the database.
 static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// How long a test runs.
+struct SinceStart(Instant);
+
+impl Uptime for SinceStart {
+    fn uptime(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// For a database at this address.
+fn options_at(url: &str) -> PostgresOptions {
+    PostgresOptions::new(must(url.parse()), Arc::new(SinceStart(Instant::now())))
+}
 
 /// A place of its own in the database for tests.
 struct Schema {
@@ -40,24 +57,33 @@ impl Schema {
     }
 
     async fn execute(&self, sql: &str) {
-        let (client, connection) = must(tokio_postgres::connect(&self.url, tokio_postgres::NoTls).await);
+        must(self.try_to_execute(sql).await);
+    }
+
+    async fn try_to_execute(&self, sql: &str) -> Result<(), tokio_postgres::Error> {
+        let (client, connection) = tokio_postgres::connect(&self.url, tokio_postgres::NoTls).await?;
         let connection = tokio::spawn(connection);
-        must(client.batch_execute(sql).await);
+        client.batch_execute(sql).await?;
         drop(client);
-        must(must(connection.await));
+        must(connection.await)
     }
 
     fn options(&self) -> PostgresOptions {
         let separator = if self.url.contains('?') { '&' } else { '?' };
         let url = format!("{}{separator}options=-c%20search_path%3D{}", self.url, self.name);
-        PostgresOptions { connections: 4, ..PostgresOptions::new(must(url.parse())) }
+        PostgresOptions { connections: 4, ..options_at(&url) }
     }
 }
 
 impl Drop for Schema {
     fn drop(&mut self) {
         let sql = format!("SET client_min_messages = warning; DROP SCHEMA {} CASCADE", self.name);
-        block_in_place(|| Handle::current().block_on(self.execute(&sql)));
+        // Nodes that still follow may be in its way.
+        let drop = async {
+            let mut tries = 0..20;
+            while tries.next().is_some() && self.try_to_execute(&sql).await.is_err() {}
+        };
+        block_in_place(|| Handle::current().block_on(drop));
     }
 }
 

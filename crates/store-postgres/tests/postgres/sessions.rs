@@ -11,13 +11,14 @@ use countersign_domain::error::causes;
 use countersign_postgres_cluster::{Cluster, PgBouncer, PoolMode};
 use countersign_store_conformance::doubles::NullSink;
 use countersign_store_conformance::world::{Made, World, must};
-use countersign_store_postgres::{Address, PostgresOptions, PostgresStore};
+use countersign_store_postgres::{Address, PostgresStore};
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
 use self::certificates::Authority;
+use super::options_at;
 
 mod certificates;
 mod failing;
@@ -41,7 +42,7 @@ async fn execute(url: &str, sql: &str) -> Option<String> {
 
 /// A store with a root account at this address.
 async fn world_at(url: &str) -> World {
-    let options = PostgresOptions::new(must(url.parse()));
+    let options = options_at(url);
     World::new(&|sink| {
         let open = PostgresStore::open(options.clone(), sink);
         let store = must(block_in_place(|| Handle::current().block_on(open)));
@@ -52,7 +53,7 @@ async fn world_at(url: &str) -> World {
 
 /// The line that says why no store can be opened at this address.
 async fn refusal(url: &str) -> String {
-    let options = PostgresOptions::new(must(url.parse()));
+    let options = options_at(url);
     let line = match PostgresStore::open(options.clone(), Arc::new(NullSink)).await {
         Ok(_) => panic!("opened"),
         Err(error) => causes(&error),
@@ -172,9 +173,7 @@ async fn passwords_come_from_the_address_or_a_passfile() {
     let right = with(":p%40ss%3Aw%2Frd%25%5C");
 
     // Once the server has read its file.
-    while PostgresStore::open(PostgresOptions::new(must(with("").parse())), Arc::new(NullSink)).await.is_ok()
-    {
-    }
+    while PostgresStore::open(options_at(&with("")), Arc::new(NullSink)).await.is_ok() {}
     drop(world_at(&right).await);
     assert_says(&refusal(&with("")).await, &["asks for a password", "passfile"]);
     assert_says(&refusal(&with(":p%40ss")).await, &["does not accept the password"]);
@@ -185,7 +184,7 @@ async fn passwords_come_from_the_address_or_a_passfile() {
     let line = format!("127.0.0.1:{port}:*:countersign:{}\n", r"p@ss\:w/rd%\\");
     let path = private(files.path(), "pass", &format!("# ours\n{line}"));
     let by_file = format!("{}?passfile={}", with(""), path.display());
-    must(PostgresStore::open(PostgresOptions::new(must(by_file.parse())), Arc::new(NullSink)).await);
+    must(PostgresStore::open(options_at(&by_file), Arc::new(NullSink)).await);
     must(fs::set_permissions(&path, Permissions::from_mode(0o640)));
     assert_says(&refusal(&by_file).await, &["passfile", "others can read it", "chmod 600"]);
     private(files.path(), "pass", &line.replace("countersign", "somebody"));

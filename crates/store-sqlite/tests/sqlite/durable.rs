@@ -7,10 +7,10 @@ use std::time::Duration;
 use countersign_domain::change::FactChange;
 use countersign_domain::id::TokenRef;
 use countersign_domain::service_token::ServiceToken;
-use countersign_domain::store::{ChangeSink, Revision, Store as _, StoreError};
+use countersign_domain::store::{ChangeSink, Reload, Revision, Store as _, StoreError};
 use countersign_domain::time::Timestamp;
 use countersign_domain::usage::{Door, Usage, UsageBatch};
-use countersign_store_conformance::doubles::NullSink;
+use countersign_store_conformance::doubles::{NullReload, NullSink};
 use countersign_store_conformance::world::{LIMIT, Made, World, all_of, must};
 use countersign_store_sqlite::{SqliteOptions, SqliteStore};
 use rusqlite::Connection;
@@ -35,6 +35,10 @@ impl ChangeSink for Gate {
         self.passed.fetch_add(1, Ordering::SeqCst);
         let shut = self.shut.lock().unwrap_or_else(PoisonError::into_inner);
         drop(self.opened.wait_while(shut, |shut| *shut).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn begin_reload(self: Arc<Self>) -> Box<dyn Reload> {
+        Box::new(NullReload)
     }
 }
 

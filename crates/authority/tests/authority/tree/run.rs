@@ -15,7 +15,7 @@ use countersign_domain::lifetime::Ttl;
 use countersign_domain::organization::Organizations;
 use countersign_domain::restrictions::StatedRestrictions;
 use countersign_domain::secret::Secret;
-use countersign_domain::store::{ChangeSink, Revision, SharedStore};
+use countersign_domain::store::{ChangeSink, Reload, Revision, SharedStore};
 use countersign_domain::time::{Clock, Timestamp};
 use countersign_domain::usage::Door;
 use countersign_domain::verdict::Refusal;
@@ -67,6 +67,10 @@ impl ChangeSink for Tee {
     fn publish(&self, revision: Revision, changes: Vec<FactChange>) {
         self.heard.lock().unwrap().extend(changes.iter().cloned());
         self.directory.publish(revision, changes);
+    }
+
+    fn begin_reload(self: Arc<Self>) -> Box<dyn Reload> {
+        Arc::clone(&self.directory).begin_reload()
     }
 }
 

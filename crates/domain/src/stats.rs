@@ -1,4 +1,4 @@
-//! What the writer counts, for metrics.
+//! What the writer of a store counts, for metrics.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -40,7 +40,7 @@ const MICROS_BOUNDS: [u64; 12] =
 
 /// The counters behind [`WriterStats`]: written by the writer, read by anyone.
 #[derive(Debug)]
-pub(crate) struct Counters {
+pub struct Counters {
     failures: AtomicU64,
     wal_pages: AtomicU64,
     sizes: Tallies<{ SIZE_BOUNDS.len() }>,
@@ -48,7 +48,8 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn new() -> Self {
+    /// Nothing was done yet.
+    pub fn new() -> Self {
         Self {
             failures: AtomicU64::new(0),
             wal_pages: AtomicU64::new(0),
@@ -57,24 +58,29 @@ impl Counters {
         }
     }
 
-    pub(crate) fn committed(&self, changes: usize, took: Duration) {
+    /// A commit of so many accepted changes.
+    pub fn committed(&self, changes: usize, took: Duration) {
         self.sizes.add(changes as u64);
         self.micros.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     }
 
-    pub(crate) fn failed(&self) {
+    /// A batch that failed as a whole.
+    pub fn failed(&self) {
         self.failures.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn set_wal_pages(&self, pages: u64) {
+    /// What the log is now.
+    pub fn set_wal_pages(&self, pages: u64) {
         self.wal_pages.store(pages, Ordering::Relaxed);
     }
 
-    pub(crate) fn wal_pages(&self) -> u64 {
+    /// What the log was after the last commit.
+    pub fn wal_pages(&self) -> u64 {
         self.wal_pages.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn read(&self, queued: usize) -> WriterStats {
+    /// Everything, beside how many changes wait now.
+    pub fn read(&self, queued: usize) -> WriterStats {
         WriterStats {
             queued,
             wal_pages: self.wal_pages(),
