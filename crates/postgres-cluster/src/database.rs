@@ -1,5 +1,6 @@
 //! A database of its own for a test, in the server that is named or started for all of them.
 
+use std::io::Write as _;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -49,6 +50,21 @@ impl Database {
         let output = output.context("cannot run pg_dump")?;
         ensure!(output.status.success(), "pg_dump: {}", String::from_utf8_lossy(&output.stderr));
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+impl Database {
+    /// Puts out whoever is connected, and makes it once more from a dump.
+    pub fn restore(&self, dump: &str) -> Result<()> {
+        psql(&self.server, &format!("DROP DATABASE {} WITH (FORCE)", self.name))?;
+        psql(&self.server, &format!("CREATE DATABASE {}", self.name))?;
+        let mut command = program("psql")?;
+        command.args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction"]);
+        let mut restoring =
+            command.args(["--dbname", &self.url()]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
+        restoring.stdin.take().context("psql without input")?.write_all(dump.as_bytes())?;
+        ensure!(restoring.wait()?.success(), "psql could not restore the dump");
+        Ok(())
     }
 }
 

@@ -16,12 +16,13 @@ const BETWEEN_REMINDERS: Duration = Duration::from_secs(10);
 pub(crate) struct Trouble {
     /// When it was last said that something fails.
     said: Option<Instant>,
+    /// What was said last. Before everything was loaded nobody has to be told that nothing is known.
     freshness: Freshness,
 }
 
 impl Default for Trouble {
     fn default() -> Self {
-        Self { said: None, freshness: Freshness::Fresh }
+        Self { said: None, freshness: Freshness::Lapsed }
     }
 }
 

@@ -47,7 +47,7 @@ impl Disk {
             Self { directory: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory") };
         fs::create_dir(disk.live()).expect("a directory");
         fs::create_dir(disk.path("durable")).expect("a directory");
-        compile(&["-shared", "-fPIC", "-pthread"], "disk.c", &disk.library());
+        compile_shim("disk.c", &disk.library());
         disk
     }
 
@@ -126,6 +126,11 @@ fn compile(options: &[&str], source: &str, output: &Path) {
         compiler.status().expect("a C compiler, which the embedded store needs too").success(),
         "{source}"
     );
+}
+
+/// A library to be preloaded.
+pub(crate) fn compile_shim(source: &str, output: &Path) {
+    compile(&["-shared", "-fPIC", "-pthread"], source, output);
 }
 
 /// A disk that kept everything, or nothing, would prove nothing.

@@ -5,6 +5,8 @@ mod cli;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod database_faults;
+#[cfg(test)]
 mod disk_full;
 #[cfg(test)]
 mod filters;
