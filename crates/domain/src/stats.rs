@@ -47,9 +47,9 @@ pub struct Counters {
     micros: Tallies<{ MICROS_BOUNDS.len() }>,
 }
 
-impl Counters {
+impl Default for Counters {
     /// Nothing was done yet.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self {
             failures: AtomicU64::new(0),
             wal_pages: AtomicU64::new(0),
@@ -57,7 +57,9 @@ impl Counters {
             micros: Tallies::new(MICROS_BOUNDS),
         }
     }
+}
 
+impl Counters {
     /// A commit of so many accepted changes.
     pub fn committed(&self, changes: usize, took: Duration) {
         self.sizes.add(changes as u64);

@@ -1,13 +1,13 @@
-//! Changes inside an open transaction: their mutations, their audit records.
+//! Mutations inside an open transaction, and their places in the order of changes.
 
-use countersign_domain::change::{Change, Mutation};
+use countersign_domain::change::Mutation;
 use countersign_domain::store::{Revision, StoreError, Version};
 
 use crate::failure::Failure;
 use crate::issued::Issued;
 use crate::session::Tx;
 use crate::tally::Tally;
-use crate::{access_tokens, accounts, audit, organizations, service_tokens, sql};
+use crate::{access_tokens, accounts, organizations, service_tokens, sql};
 
 /// PostgreSQL's integers are signed. Versions and counts stay far below the end.
 pub(crate) fn signed(number: u64) -> i64 {
@@ -25,7 +25,7 @@ pub(crate) async fn next_revision(tx: &Tx<'_>) -> Result<Revision, Failure> {
 }
 
 /// Takes the next places, one for each of so many changes.
-async fn next_revisions(tx: &Tx<'_>, count: usize) -> Result<Vec<Revision>, Failure> {
+pub(crate) async fn next_revisions(tx: &Tx<'_>, count: usize) -> Result<Vec<Revision>, Failure> {
     if count == 0 {
         return Ok(Vec::new());
     }
@@ -34,15 +34,6 @@ async fn next_revisions(tx: &Tx<'_>, count: usize) -> Result<Vec<Revision>, Fail
 
 pub(crate) fn read_revision(row: &tokio_postgres::Row) -> Result<Revision, Failure> {
     crate::row::Cells::of(row, "revisions").number("revision").map(Revision)
-}
-
-/// Writes the audit records of changes, which take the next places in their order; gives these.
-pub(crate) async fn record(tx: &Tx<'_>, changes: &[&Change]) -> Result<Vec<Revision>, Failure> {
-    let revisions = next_revisions(tx, changes.len()).await?;
-    let entries = changes.iter().map(|change| &change.audit);
-    let records: Vec<_> = revisions.iter().copied().zip(entries).collect();
-    audit::insert(tx, &records).await?;
-    Ok(revisions)
 }
 
 /// Writes a mutation whose guard holds, but for the tokens that it issues. It is refused before its first write where that

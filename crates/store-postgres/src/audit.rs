@@ -1,62 +1,31 @@
 //! The audit: one record a change, its revision the key.
 
-use std::pin::Pin;
-
 use countersign_domain::audit::{Action, Actor, AuditEntry, AuditRecord, FieldChange, Origin, Subject};
 use countersign_domain::id::{AccountId, ChangeId};
 use countersign_domain::store::{AuditPage, AuditQuery, Revision};
 use countersign_domain::time::Timestamp;
 use deadpool_postgres::GenericClient;
-use futures_util::pin_mut;
 use tokio_postgres::Row;
-use tokio_postgres::binary_copy::BinaryCopyInWriter;
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::accounts::uuid;
 use crate::apply::signed;
 use crate::failure::Failure;
+use crate::many::{Cell, Insert, cell};
 use crate::row::Cells;
 use crate::session::{Tx, list as rows};
 use crate::sql;
 
-/// In the order of the columns.
-const RECORD: &[Type] = &[
-    Type::INT8,
-    Type::UUID,
-    Type::INT8,
-    Type::UUID,
-    Type::TEXT,
-    Type::TEXT,
-    Type::UUID,
-    Type::UUID,
-    Type::TEXT,
-    Type::INET,
-    Type::TEXT,
-    Type::TEXT_ARRAY,
-    Type::TEXT_ARRAY,
-    Type::TEXT_ARRAY,
-];
+static RECORDS: Insert = Insert::new(sql::INSERT_AUDIT);
 
 /// Writes the records of changes.
 pub(crate) async fn insert(tx: &Tx<'_>, records: &[(Revision, &AuditEntry)]) -> Result<(), Failure> {
-    if records.is_empty() {
-        return Ok(());
-    }
-    let copy = tx.copy(sql::COPY_AUDIT, RECORD).await?;
-    pin_mut!(copy);
-    for (revision, entry) in records {
-        copy_record(copy.as_mut(), *revision, entry).await?;
-    }
-    copy.finish().await?;
+    let rows: Vec<_> = records.iter().map(|(revision, entry)| row(*revision, entry)).collect();
+    RECORDS.run(tx, &rows).await?;
     Ok(())
 }
 
-async fn copy_record(
-    copy: Pin<&mut BinaryCopyInWriter>,
-    revision: Revision,
-    entry: &AuditEntry,
-) -> Result<(), Failure> {
+fn row(revision: Revision, entry: &AuditEntry) -> Vec<Cell<'_>> {
     let id = |account: &AccountId| uuid(account.as_bytes());
     let (actor_account, actor_handle) = match &entry.actor {
         Actor::Token { account, handle } => (Some(id(account)), Some(handle.as_str())),
@@ -69,24 +38,22 @@ async fn copy_record(
     let fields: Vec<&str> = entry.changes.iter().map(|change| &*change.field).collect();
     let befores: Vec<Option<&str>> = entry.changes.iter().map(|change| change.from.as_deref()).collect();
     let afters: Vec<Option<&str>> = entry.changes.iter().map(|change| change.to.as_deref()).collect();
-    copy.write(&[
-        &signed(revision.0),
-        &uuid(entry.id.as_bytes()),
-        &entry.at.as_micros(),
-        &actor_account,
-        &actor_handle,
-        &entry.action.as_str(),
-        &id(&entry.account),
-        &subject_account,
-        &token,
-        &entry.origin.address,
-        &entry.origin.request_id.as_deref(),
-        &fields,
-        &befores,
-        &afters,
-    ])
-    .await?;
-    Ok(())
+    vec![
+        cell(signed(revision.0)),
+        cell(uuid(entry.id.as_bytes())),
+        cell(entry.at.as_micros()),
+        cell(actor_account),
+        cell(actor_handle),
+        cell(entry.action.as_str()),
+        cell(id(&entry.account)),
+        cell(subject_account),
+        cell(token),
+        cell(entry.origin.address),
+        cell(entry.origin.request_id.as_deref()),
+        cell(fields),
+        cell(befores),
+        cell(afters),
+    ]
 }
 
 fn read(row: &Row) -> Result<AuditRecord, Failure> {

@@ -1,27 +1,25 @@
-//! Tokens that a transaction issues. They wait until something may read them, or the transaction is about to end, and are
-//! then written together: 64 tokens take two round trips and not 64.
-
-use std::pin::Pin;
+//! Tokens that a transaction issues. They wait until something may look at them, or the transaction is about to end, and
+//! are then sent together: 64 tokens take one round trip and not 64.
 
 use countersign_domain::access_token::{AccessToken, Sealed};
 use countersign_domain::change::Mutation;
 use countersign_domain::id::{Handle, ServiceTokenId};
 use countersign_domain::service_token::ServiceToken;
-use futures_util::pin_mut;
+use futures_util::future::try_join;
 use tokio_postgres::Error;
-use tokio_postgres::binary_copy::BinaryCopyInWriter;
-use tokio_postgres::types::Type;
 
 use crate::accounts::uuid;
 use crate::apply::signed;
+use crate::many::{Cell, Insert, cell};
 use crate::session::Tx;
 use crate::sql;
 
-/// Tokens that were issued and are not written yet. Each has a key of its own, or all of them are refused together.
+/// Tokens that were issued and are not written yet.
 #[derive(Default)]
 pub(crate) struct Issued<'b> {
     service_tokens: Vec<&'b ServiceToken>,
     access_tokens: Vec<&'b AccessToken>,
+    has_duplicates: bool,
 }
 
 impl<'b> Issued<'b> {
@@ -62,136 +60,73 @@ impl<'b> Issued<'b> {
         self.access_tokens.iter().any(|token| token.handle == handle)
     }
 
-    /// Writes them, in the order in which they were issued. One that is there already is an error of its constraint, after
-    /// which the transaction, or what came since its savepoint, must be undone.
+    /// Writes them.
     pub(crate) async fn write(&mut self, tx: &Tx<'_>) -> Result<(), Error> {
-        let Self { service_tokens, access_tokens } = std::mem::take(self);
-        copy_service_tokens(tx, &service_tokens).await?;
-        copy_access_tokens(tx, &access_tokens).await
+        let service_tokens: Vec<_> = self.service_tokens.drain(..).map(service_token).collect();
+        let access_tokens: Vec<_> = self.access_tokens.drain(..).map(access_token).collect();
+        let all = service_tokens.len() + access_tokens.len();
+        let (service_tokens, access_tokens) =
+            try_join(SERVICE_TOKENS.run(tx, &service_tokens), ACCESS_TOKENS.run(tx, &access_tokens)).await?;
+        self.has_duplicates |= service_tokens + access_tokens != all as u64;
+        Ok(())
+    }
+
+    /// Whether one of those that were written was there already. Whose it was is not known.
+    pub(crate) const fn has_duplicates(&self) -> bool {
+        self.has_duplicates
     }
 }
 
-/// In the order of the columns.
-const SERVICE_TOKEN: &[Type] = &[
-    Type::UUID,
-    Type::UUID,
-    Type::UUID,
-    Type::TEXT,
-    Type::TEXT,
-    Type::BOOL,
-    Type::TEXT,
-    Type::TEXT,
-    Type::TEXT,
-    Type::TEXT,
-    Type::INT8,
-    Type::BYTEA,
-    Type::INT8,
-    Type::TEXT,
-    Type::INT8,
-    Type::BYTEA,
-    Type::INT8,
-    Type::INT8,
-    Type::INT8,
-    Type::INT8,
-    Type::INT8,
-    Type::INT8,
-    Type::BYTEA,
-    Type::INT8,
-];
+static SERVICE_TOKENS: Insert = Insert::new(sql::INSERT_SERVICE_TOKEN);
+static ACCESS_TOKENS: Insert = Insert::new(sql::INSERT_ACCESS_TOKEN);
 
-async fn copy_service_tokens(tx: &Tx<'_>, tokens: &[&ServiceToken]) -> Result<(), Error> {
-    if tokens.is_empty() {
-        return Ok(());
-    }
-    let copy = tx.copy(sql::COPY_SERVICE_TOKENS, SERVICE_TOKEN).await?;
-    pin_mut!(copy);
-    for token in tokens {
-        copy_service_token(copy.as_mut(), token).await?;
-    }
-    copy.finish().await.map(drop)
-}
-
-async fn copy_service_token(copy: Pin<&mut BinaryCopyInWriter>, token: &ServiceToken) -> Result<(), Error> {
+fn service_token(token: &ServiceToken) -> Vec<Cell<'_>> {
     let previous = token.previous.as_ref();
-    copy.write(&[
-        &uuid(token.id.as_bytes()),
-        &uuid(token.account.as_bytes()),
-        &uuid(token.client_id.as_bytes()),
-        &token.name.as_str(),
-        &token.lifetime.as_str(),
-        &token.enabled,
-        &token.restrictions.scopes.joined(),
-        &token.restrictions.organizations().joined(),
-        &token.restrictions.resources().joined(),
-        &token.restrictions.allowed_ips().joined(),
-        &i64::from(token.current.version),
-        &&token.current.digest.as_bytes()[..],
-        &token.current.created_at.as_micros(),
-        &token.current.rotated_by.as_ref().map(|handle| handle.as_str()),
-        &previous.map(|previous| i64::from(previous.version)),
-        &previous.map(|previous| &previous.digest.as_bytes()[..]),
-        &previous.map(|previous| previous.created_at.as_micros()),
-        &previous.map(|previous| previous.replaced_at.as_micros()),
-        &previous.map(|previous| previous.expires_at.as_micros()),
-        &token.created_at.as_micros(),
-        &token.updated_at.as_micros(),
-        &token.expires_at.as_micros(),
-        &token.lineage.to_bytes(),
-        &signed(token.version.number()),
-    ])
-    .await
+    vec![
+        cell(uuid(token.id.as_bytes())),
+        cell(uuid(token.account.as_bytes())),
+        cell(uuid(token.client_id.as_bytes())),
+        cell(token.name.as_str()),
+        cell(token.lifetime.as_str()),
+        cell(token.enabled),
+        cell(token.restrictions.scopes.joined()),
+        cell(token.restrictions.organizations().joined()),
+        cell(token.restrictions.resources().joined()),
+        cell(token.restrictions.allowed_ips().joined()),
+        cell(i64::from(token.current.version)),
+        cell(&token.current.digest.as_bytes()[..]),
+        cell(token.current.created_at.as_micros()),
+        cell(token.current.rotated_by.as_ref().map(|handle| handle.as_str())),
+        cell(previous.map(|previous| i64::from(previous.version))),
+        cell(previous.map(|previous| &previous.digest.as_bytes()[..])),
+        cell(previous.map(|previous| previous.created_at.as_micros())),
+        cell(previous.map(|previous| previous.replaced_at.as_micros())),
+        cell(previous.map(|previous| previous.expires_at.as_micros())),
+        cell(token.created_at.as_micros()),
+        cell(token.updated_at.as_micros()),
+        cell(token.expires_at.as_micros()),
+        cell(token.lineage.to_bytes()),
+        cell(signed(token.version.number())),
+    ]
 }
 
-/// In the order of the columns.
-const ACCESS_TOKEN: &[Type] = &[
-    Type::TEXT,
-    Type::BYTEA,
-    Type::UUID,
-    Type::TEXT,
-    Type::INT8,
-    Type::TEXT,
-    Type::TEXT,
-    Type::TEXT,
-    Type::TEXT,
-    Type::INT8,
-    Type::INT8,
-    Type::TEXT,
-    Type::BYTEA,
-    Type::INT8,
-    Type::BYTEA,
-    Type::INT8,
-];
-
-async fn copy_access_tokens(tx: &Tx<'_>, tokens: &[&AccessToken]) -> Result<(), Error> {
-    if tokens.is_empty() {
-        return Ok(());
-    }
-    let copy = tx.copy(sql::COPY_ACCESS_TOKENS, ACCESS_TOKEN).await?;
-    pin_mut!(copy);
-    for token in tokens {
-        copy_access_token(copy.as_mut(), token).await?;
-    }
-    copy.finish().await.map(drop)
-}
-
-async fn copy_access_token(copy: Pin<&mut BinaryCopyInWriter>, token: &AccessToken) -> Result<(), Error> {
-    copy.write(&[
-        &token.handle.as_str(),
-        &&token.digest.as_bytes()[..],
-        &uuid(token.account.as_bytes()),
-        &token.name.as_ref().map(|name| name.as_str()),
-        &token.ttl.as_number(),
-        &token.restrictions.scopes.joined(),
-        &token.restrictions.organizations().joined(),
-        &token.restrictions.resources().joined(),
-        &token.restrictions.allowed_ips().joined(),
-        &token.created_at.as_micros(),
-        &token.expires_at.as_micros(),
-        &token.source.as_str(),
-        &token.lineage.to_bytes(),
-        &i64::from(token.epoch.number()),
-        &token.sealed.as_ref().map(Sealed::as_bytes),
-        &signed(token.version.number()),
-    ])
-    .await
+fn access_token(token: &AccessToken) -> Vec<Cell<'_>> {
+    vec![
+        cell(token.handle.as_str()),
+        cell(&token.digest.as_bytes()[..]),
+        cell(uuid(token.account.as_bytes())),
+        cell(token.name.as_ref().map(|name| name.as_str())),
+        cell(token.ttl.as_number()),
+        cell(token.restrictions.scopes.joined()),
+        cell(token.restrictions.organizations().joined()),
+        cell(token.restrictions.resources().joined()),
+        cell(token.restrictions.allowed_ips().joined()),
+        cell(token.created_at.as_micros()),
+        cell(token.expires_at.as_micros()),
+        cell(token.source.as_str()),
+        cell(token.lineage.to_bytes()),
+        cell(i64::from(token.epoch.number())),
+        cell(token.sealed.as_ref().map(Sealed::as_bytes)),
+        cell(signed(token.version.number())),
+    ]
 }

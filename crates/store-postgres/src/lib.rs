@@ -23,6 +23,7 @@ mod guard;
 mod issued;
 mod lists;
 mod load;
+mod many;
 mod migrate;
 mod options;
 mod organizations;

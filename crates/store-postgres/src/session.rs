@@ -8,8 +8,7 @@ use countersign_domain::time::Timestamp;
 use deadpool_postgres::{GenericClient, Transaction};
 use futures_util::{TryStreamExt as _, pin_mut};
 use tokio_postgres::Row;
-use tokio_postgres::binary_copy::BinaryCopyInWriter;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::ToSql;
 
 use crate::failure::Failure;
 use crate::lists::count_expired_at;
@@ -85,7 +84,7 @@ impl<'c> Tx<'c> {
         Self { transaction, writes: AtomicUsize::new(0) }
     }
 
-    /// How many statements have written.
+    /// How many statements of changes have written: whether one has that was refused.
     pub(crate) fn writes(&self) -> usize {
         self.writes.load(Ordering::Relaxed)
     }
@@ -129,14 +128,14 @@ impl<'c> Tx<'c> {
         }
     }
 
-    /// Begins to copy rows of these types. All are there when it is finished, or none.
-    pub(crate) async fn copy(
+    /// Inserts rows, unless there are some with their keys; gives how many. They are no part of the change that is being
+    /// decided on: see [`Tx::writes`].
+    pub(crate) async fn insert_rows(
         &self,
         sql: &str,
-        types: &[Type],
-    ) -> Result<BinaryCopyInWriter, tokio_postgres::Error> {
-        let statement = self.transaction.prepare_cached(sql).await?;
-        Ok(BinaryCopyInWriter::new(self.transaction.copy_in(&statement).await?, types))
+        values: Values<'_>,
+    ) -> Result<u64, tokio_postgres::Error> {
+        run(&self.transaction, sql, values).await
     }
 
     /// As [`find`].

@@ -185,7 +185,11 @@ statements! {
     COUNT_MEMBERSHIPS_OF_ACCOUNT = "SELECT count(*) FROM memberships WHERE account = $1";
     LOAD_MEMBERSHIPS = concat!("SELECT ", membership_columns!(), " FROM memberships");
 
-    COPY_SERVICE_TOKENS = concat!("COPY service_tokens (", service_token_columns!(), ") FROM STDIN BINARY");
+    INSERT_SERVICE_TOKEN = concat!(
+        "INSERT INTO service_tokens (", service_token_columns!(), ") VALUES \
+         ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, \
+          $24) ON CONFLICT DO NOTHING"
+    );
     TAKE_SERVICE_TOKEN = "SELECT account, client_id, version FROM service_tokens WHERE id = $1 FOR UPDATE";
     UPDATE_SERVICE_TOKEN =
         "UPDATE service_tokens SET name = $2, lifetime = $3, enabled = $4, scopes = $5, organizations = $6, \
@@ -214,7 +218,10 @@ statements! {
     );
     LOAD_SERVICE_TOKENS = concat!("SELECT ", service_token_columns!(), " FROM service_tokens");
 
-    COPY_ACCESS_TOKENS = concat!("COPY access_tokens (", access_token_columns!(), ") FROM STDIN BINARY");
+    INSERT_ACCESS_TOKEN = concat!(
+        "INSERT INTO access_tokens (", access_token_columns!(), ") VALUES \
+         ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT DO NOTHING"
+    );
     TAKE_ACCESS_TOKEN = "SELECT account, version FROM access_tokens WHERE handle = $1 FOR UPDATE";
     DELETE_ACCESS_TOKEN = "DELETE FROM access_tokens WHERE handle = $1";
     COUNT_EXPIRED_ACCESS_TOKENS =
@@ -297,7 +304,10 @@ statements! {
 
     NEXT_REVISIONS = "SELECT nextval('revisions') FROM generate_series(1, (SELECT $1::bigint))";
     LAST_REVISION = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM revisions";
-    COPY_AUDIT = concat!("COPY audit (", audit_columns!(), ") FROM STDIN BINARY");
+    INSERT_AUDIT = concat!(
+        "INSERT INTO audit (", audit_columns!(), ") VALUES \
+         ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+    );
     LIST_AUDIT = concat!(
         "SELECT ", audit_columns!(), " FROM audit \
          WHERE revision < $1 AND ($2::uuid IS NULL OR account = $2) AND ($3::text IS NULL OR token = $3) \

@@ -69,7 +69,7 @@ impl Lane {
         follower: Arc<Follower>,
         announcer: Arc<Notify>,
     ) -> Self {
-        let (turn, counters) = (Mutex::default(), Counters::new());
+        let (turn, counters) = (Mutex::default(), Counters::default());
         Self { pool, publisher, turn, follower, announcer, counters }
     }
 

@@ -78,7 +78,7 @@ impl SqliteStore {
     ) -> Result<Self, OpenError> {
         let directory = Directory::take(&options.directory)?;
         let path = directory.database.clone();
-        let counters = Arc::new(Counters::new());
+        let counters = Arc::new(Counters::default());
         let mut database = Database::new(path.clone(), Arc::clone(&counters));
         prepare(&mut database);
         let failed = |cause| OpenError::database(&path, cause);

@@ -169,7 +169,8 @@ fn a_node_that_stood_still_grants_nothing_that_was_revoked() {
     token.revoke(&a);
     let (url, pair) = (b.url("/authz"), (token.client_id.clone(), token.secret.clone()));
     let waiting = spawn(move || {
-        let request = ureq::get(url).header("cf-access-client-id", pair.0).header("cf-access-client-secret", pair.1);
+        let request =
+            ureq::get(url).header("cf-access-client-id", pair.0).header("cf-access-client-secret", pair.1);
         request.config().http_status_as_error(false).build().call().expect("an answer").status().as_u16()
     });
     sleep(Duration::from_secs(5));
@@ -191,14 +192,19 @@ fn clocks_of_nodes_do_not_matter() {
     let wrong = Launch::new(&data).env("LD_PRELOAD", &shim).env("TEST_CLOCK_OFFSET", "30").start();
     let at = |node: &Server| -> i64 {
         let log = node.log();
-        let line: serde_json::Value = log.lines().next().and_then(|line| serde_json::from_str(line).ok()).expect("a line");
+        let line: serde_json::Value =
+            log.lines().next().and_then(|line| serde_json::from_str(line).ok()).expect("a line");
         let text = line["timestamp"].as_str().expect("a time").to_owned();
         text.parse::<jiff::Timestamp>().expect("a time").as_second()
     };
     assert!((at(&wrong) - at(&right)).abs() >= 25, "the clock of one node is wrong");
 
-    let (status, answer) =
-        wrong.call("POST", &format!("/v1/Accounts/{}/accessTokens", crate::server::ACCOUNT), TOKEN, Some(&json!({"ttl": 3})));
+    let (status, answer) = wrong.call(
+        "POST",
+        &format!("/v1/Accounts/{}/accessTokens", crate::server::ACCOUNT),
+        TOKEN,
+        Some(&json!({"ttl": 3})),
+    );
     assert_eq!(status, 200, "{answer}");
     let token = answer["id"].as_str().expect("a token").to_owned();
     let opens = |node: &Server| node.call("GET", "/api/v1/self", &token, None).0 == 200;

@@ -153,7 +153,7 @@ impl World {
 
     /// The store, to let it fail.
     pub(crate) fn faults(&self) -> &ModelStore {
-        self.model.as_deref().expect("the model store")
+        self.model.as_deref().unwrap()
     }
 
     /// Every fact that is stored, and the revision, which counts changes of whatever else there is.
