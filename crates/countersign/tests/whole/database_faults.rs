@@ -47,7 +47,10 @@ fn can_issue(node: &Server) -> bool {
 }
 
 /// Somebody else's session, which holds something for as long as it lasts.
-struct Stranger(Child);
+struct Stranger {
+    url: String,
+    session: Child,
+}
 
 impl Stranger {
     fn holding(url: &str, sql: &str) -> Self {
@@ -55,16 +58,21 @@ impl Stranger {
         let sql = format!("BEGIN; {sql}; SELECT pg_sleep(60); COMMIT");
         command.args(["--no-psqlrc", "--quiet", "--dbname", url, "--command", &sql]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("psql");
-        let sleeps = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+        let sleeps = "SELECT count(*) FROM pg_stat_activity \
+                      WHERE wait_event = 'PgSleep' AND datname = current_database()";
         until(|| psql(url, sleeps).expect("a number") != "0", || "it does not hold anything".to_owned());
-        Self(child)
+        Self { url: url.to_owned(), session: child }
     }
 }
 
 impl Drop for Stranger {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        // The server would not notice before its sleep is over that the client has gone away.
+        let ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                     WHERE wait_event = 'PgSleep' AND datname = current_database()";
+        let _ = psql(&self.url, ended);
+        let _ = self.session.kill();
+        let _ = self.session.wait();
     }
 }
 
@@ -86,6 +94,8 @@ fn after_a_failover_everything_acknowledged_is_there() {
         assert!(promoted.elapsed() < SOON, "{:?}", promoted.elapsed());
         assert!(progress.until_acknowledged(90), "{}", a.log());
     });
+    // By then every node knows what was acknowledged.
+    sleep(BOUND);
     for node in [&b, &a] {
         until(|| node.get("/readyz").0 == 200, || node.log());
         ledger.check_everything(node.address());
