@@ -207,6 +207,39 @@ pub enum FactChange {
     CutHealed(Handle),
 }
 
+/// What a change is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// A credential.
+    Credential(CredentialKey),
+    /// An account.
+    Account(AccountId),
+    /// An organization.
+    Organization(OrganizationId),
+    /// A membership.
+    Membership(MembershipId),
+    /// Whatever stems from an access token.
+    Cut(Handle),
+}
+
+impl Subject {
+    /// Of this change.
+    pub const fn of(change: &FactChange) -> Self {
+        match change {
+            FactChange::Credential(fact) => Self::Credential(fact.key()),
+            FactChange::CredentialGone { key, .. } => Self::Credential(*key),
+            FactChange::Account(AccountFact { id, .. }) | FactChange::AccountGone(id) => Self::Account(*id),
+            FactChange::Organization(OrganizationFact { id, .. }) | FactChange::OrganizationGone(id) => {
+                Self::Organization(*id)
+            }
+            FactChange::Membership(MembershipFact { id, .. }) | FactChange::MembershipGone { id, .. } => {
+                Self::Membership(*id)
+            }
+            FactChange::Cut(handle) | FactChange::CutHealed(handle) => Self::Cut(*handle),
+        }
+    }
+}
+
 impl Mutation {
     /// Whether an access token or an account is another one after it, so that what was found of a guard before may hold
     /// no longer.

@@ -1,18 +1,13 @@
-//! What other nodes have changed.
-//!
-//! Each transaction leaves in `feed` which facts it changed, with its own id. A node reads what it has not seen: where it
-//! stands is the *snapshot* in which it read last, and what it has not seen are the transactions that were not over in
-//! that one: those from its end (`xmax`) on, and those that were in progress. So one that commits late is seen, once;
-//! and one that stays open, whoever's it is, holds nobody up. The facts themselves are read as they are in the new
-//! snapshot, so that it does not matter how often they were changed.
+//! What other nodes have changed: each transaction leaves in `feed` which facts it changed, with its own id
+//! ([`following`](countersign_domain::following) says how that is read).
 
 use std::collections::BTreeSet;
 
-use countersign_domain::account::AccountFact;
 use countersign_domain::change::FactChange;
 use countersign_domain::fact::{Bearer, CredentialKey};
+use countersign_domain::following::{Cursor, in_order};
 use countersign_domain::id::{AccountId, ClientId, Handle, MembershipId, OrganizationId};
-use countersign_domain::organization::{MembershipFact, OrganizationFact};
+use countersign_domain::organization::OrganizationFact;
 use countersign_domain::store::{StoreError, Version};
 use deadpool_postgres::GenericClient;
 use tokio_postgres::Row;
@@ -28,32 +23,6 @@ use crate::sql;
 
 /// Most changes that are read in one go.
 const MOST_CHANGES: usize = 100_000;
-
-/// Where a node stands: the snapshot in which it read last.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Cursor {
-    /// All transactions before this one were over.
-    oldest: String,
-    /// From this transaction on, none was over.
-    next: String,
-    /// These before it were not over either.
-    in_progress: Vec<String>,
-}
-
-impl Cursor {
-    /// Of the text that PostgreSQL has for a snapshot: `xmin:xmax:xip,xip…`.
-    pub(crate) fn of_snapshot(text: &str) -> Option<Self> {
-        let mut parts = text.split(':').map(str::to_owned);
-        let (oldest, next, in_progress) = (parts.next()?, parts.next()?, parts.next()?);
-        let in_progress = in_progress.split_terminator(',').map(str::to_owned).collect();
-        Some(Self { oldest, next, in_progress })
-    }
-
-    /// The first transaction that may not have been seen.
-    pub(crate) fn oldest(&self) -> &str {
-        &self.oldest
-    }
-}
 
 /// Leaves in the feed what a transaction changed.
 pub(crate) async fn leave(tx: &Tx<'_>, changes: &[FactChange]) -> Result<(), Failure> {
@@ -136,7 +105,10 @@ pub(crate) async fn read_since(
     cursor: &Cursor,
 ) -> Result<Option<Vec<FactChange>>, Failure> {
     let most = i64::try_from(MOST_CHANGES).unwrap_or(i64::MAX);
-    let values: [&(dyn ToSql + Sync); 3] = [&cursor.next, &cursor.in_progress, &(most + 1)];
+    // PostgreSQL's type for the id of a transaction has no other form here than text.
+    let next = cursor.next().to_string();
+    let in_progress: Vec<String> = cursor.in_progress().iter().map(u64::to_string).collect();
+    let values: [&(dyn ToSql + Sync); 3] = [&next, &in_progress, &(most + 1)];
     let entries = list(client, sql::LIST_CHANGES, &values, Entry::read).await?;
     if entries.len() > MOST_CHANGES {
         return Ok(None);
@@ -145,47 +117,14 @@ pub(crate) async fn read_since(
         return Ok(Some(Vec::new()));
     }
     let read = Reading { client, entries: &entries };
-    let mut changes = read.accounts(true).await?;
-    changes.extend(read.organizations().await?);
-    changes.extend(read.memberships().await?);
-    changes.extend(read.marks()?);
-    // Before the accounts that were there: a token of an epoch to come is accepted, one of an epoch that is over is not.
-    changes.extend(read.credentials().await?);
-    changes.extend(read.accounts(false).await?);
-    // What was read is there, whatever was said of it before. A cut was not read: it is healed after it was made.
-    let there: BTreeSet<Subject> = changes.iter().map(Subject::of).collect();
-    let is_gone = |change: &FactChange| {
-        matches!(change, FactChange::CutHealed(_)) || !there.contains(&Subject::of(change))
-    };
-    changes.extend(read.gone()?.into_iter().filter(is_gone));
-    Ok(Some(changes))
-}
-
-/// What a change is about.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Subject {
-    Credential(CredentialKey),
-    Account(AccountId),
-    Organization(OrganizationId),
-    Membership(MembershipId),
-    Cut(Handle),
-}
-
-impl Subject {
-    pub(crate) fn of(change: &FactChange) -> Self {
-        match change {
-            FactChange::Credential(fact) => Self::Credential(fact.key()),
-            FactChange::CredentialGone { key, .. } => Self::Credential(*key),
-            FactChange::Account(AccountFact { id, .. }) | FactChange::AccountGone(id) => Self::Account(*id),
-            FactChange::Organization(OrganizationFact { id, .. }) | FactChange::OrganizationGone(id) => {
-                Self::Organization(*id)
-            }
-            FactChange::Membership(MembershipFact { id, .. }) | FactChange::MembershipGone { id, .. } => {
-                Self::Membership(*id)
-            }
-            FactChange::Cut(handle) | FactChange::CutHealed(handle) => Self::Cut(*handle),
-        }
-    }
+    let made = read.made()?;
+    let mut there = read.accounts(&made).await?;
+    there.extend(read.organizations().await?);
+    there.extend(read.memberships().await?);
+    there.extend(read.marks()?);
+    there.extend(read.credentials().await?);
+    let made = made.into_iter().map(account_id).collect();
+    Ok(Some(in_order(there, &made, read.gone()?)))
 }
 
 struct Reading<'r, C> {
@@ -204,15 +143,16 @@ impl<C: GenericClient> Reading<'_, C> {
         Ok(ids.into_iter().collect())
     }
 
-    /// Accounts that were made since, in the order in which they were, or those that were there.
-    async fn accounts(&self, made_since: bool) -> Result<Vec<FactChange>, Failure> {
+    /// Accounts that were made since, in the order in which they were.
+    fn made(&self) -> Result<Vec<Uuid>, Failure> {
         let is_first = |entry: &&Entry| entry.version == Some(Version::FIRST);
-        let made: Vec<Uuid> =
-            self.of_kind("account").filter(is_first).map(Entry::id).collect::<Result<_, _>>()?;
-        let ids = match made_since {
-            true => made,
-            false => self.ids("account")?.into_iter().filter(|id| !made.contains(id)).collect(),
-        };
+        self.of_kind("account").filter(is_first).map(Entry::id).collect()
+    }
+
+    /// Those that were made since first, in the same order.
+    async fn accounts(&self, made: &[Uuid]) -> Result<Vec<FactChange>, Failure> {
+        let others = self.ids("account")?.into_iter().filter(|id| !made.contains(id));
+        let ids: Vec<Uuid> = made.iter().copied().chain(others).collect();
         list(self.client, sql::LIST_ACCOUNT_FACTS, &[&ids], |row| {
             Ok(FactChange::Account(row::account_fact(row)?))
         })
@@ -250,7 +190,7 @@ impl<C: GenericClient> Reading<'_, C> {
         self.of_kind("cut").map(|entry| Ok(FactChange::Cut(entry.handle()?))).collect()
     }
 
-    /// What was said to be no more; accounts last.
+    /// What was said to be no more.
     fn gone(&self) -> Result<Vec<FactChange>, Failure> {
         let mut gone = Vec::new();
         for entry in self.entries {
@@ -271,16 +211,17 @@ impl<C: GenericClient> Reading<'_, C> {
                     let id = OrganizationId::from_bytes(entry.id()?.into_bytes());
                     gone.push(FactChange::OrganizationGone(id));
                 }
+                "account_gone" => gone.push(FactChange::AccountGone(account_id(entry.id()?))),
                 "cut_healed" => gone.push(FactChange::CutHealed(entry.handle()?)),
                 _ => {}
             }
         }
-        for entry in self.of_kind("account_gone") {
-            let id = AccountId::from_bytes(entry.id()?.into_bytes());
-            gone.push(FactChange::AccountGone(id));
-        }
         Ok(gone)
     }
+}
+
+fn account_id(id: Uuid) -> AccountId {
+    AccountId::from_bytes(id.into_bytes())
 }
 
 /// What the doors need to know of an organization.
@@ -289,20 +230,4 @@ pub(crate) fn organization_fact(row: &Row) -> Result<OrganizationFact, Failure> 
     let (id, owner) = (cells.organization_id("id")?, cells.account_id("owner")?);
     let active = cells.plain("active")?;
     Ok(OrganizationFact { id, owner, active, version: cells.version("version")? })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_snapshot_is_read() {
-        let of = |text| {
-            let Cursor { oldest, next, in_progress } = Cursor::of_snapshot(text)?;
-            Some((oldest, next, in_progress.join(" ")))
-        };
-        assert_eq!(of("10:20:10,14,15"), Some(("10".into(), "20".into(), "10 14 15".into())));
-        assert_eq!(of("10:10:"), Some(("10".into(), "10".into(), String::new())));
-        assert_eq!(of("10"), None);
-    }
 }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_domain::change::FactChange;
+use countersign_domain::following::{Cursor, Lost, Moment, Place};
 use countersign_domain::lease::{Freshness, Lease};
+use countersign_domain::publisher::Publisher;
 use countersign_domain::store::{Revision, StoreError};
 use countersign_domain::time::{Timestamp, Uptime};
 use deadpool_postgres::{GenericClient, Object, Pool, Transaction};
@@ -20,8 +22,7 @@ use uuid::Uuid;
 use crate::apply::read_revision;
 use crate::clock::DatabaseClock;
 use crate::failure::{Failure, is_lost_race, unavailable};
-use crate::feed::{self, Cursor};
-use crate::publisher::Publisher;
+use crate::feed;
 use crate::row::Cells;
 use crate::session::{find, run, wait_for_the_standby};
 use crate::trouble::Trouble;
@@ -43,31 +44,14 @@ pub(crate) struct Follower {
     clock: Arc<DatabaseClock>,
     uptime: Arc<dyn Uptime>,
     /// Where the node stands; `None` before everything was loaded. Held while following.
-    place: Mutex<Option<Place>>,
+    standing: Mutex<Option<Standing>>,
 }
 
-/// Where a node stands.
-struct Place {
-    /// In which history of which database.
-    history: String,
-    cursor: Cursor,
+/// A node that knows everything of some moment.
+struct Standing {
+    place: Place,
     /// The node's row.
     node: Uuid,
-}
-
-/// What is to be known of the moment that a transaction sees.
-struct Moment {
-    history: String,
-    cursor: Cursor,
-}
-
-/// Whether the node could go on from where it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Followed {
-    /// It could, and did.
-    On,
-    /// It has to read everything afresh.
-    Lost(&'static str),
 }
 
 impl Follower {
@@ -78,7 +62,7 @@ impl Follower {
         clock: Arc<DatabaseClock>,
         uptime: Arc<dyn Uptime>,
     ) -> Self {
-        Self { pool, publisher, lease, clock, uptime, place: Mutex::new(None) }
+        Self { pool, publisher, lease, clock, uptime, standing: Mutex::new(None) }
     }
 
     /// Hears of the database's time.
@@ -89,11 +73,11 @@ impl Follower {
 
     /// Gives every fact to `visit`; from then on the node can follow.
     pub(crate) async fn load(&self, visit: &mut (dyn FnMut(FactChange) + Send)) -> Result<Revision, Failure> {
-        let mut place = self.place.lock().await;
+        let mut standing = self.standing.lock().await;
         let mut client = self.client().await?;
         let node = enter(&client, None).await?;
         let (loaded, revision) = self.load_all(&mut client, node, visit).await?;
-        *place = Some(loaded);
+        *standing = Some(loaded);
         Ok(revision)
     }
 
@@ -109,11 +93,11 @@ impl Follower {
     }
 
     async fn go_on(&self, renews: bool) -> Result<(), Failure> {
-        let mut place = self.place.lock().await;
-        let Some(place) = place.as_mut() else { return Ok(()) };
+        let mut standing = self.standing.lock().await;
+        let Some(standing) = standing.as_mut() else { return Ok(()) };
         let asked = self.uptime.uptime();
         let mut client = self.client().await?;
-        let followed = match timeout(PATIENCE, self.follow_on(&mut client, place, renews)).await {
+        let followed = match timeout(PATIENCE, self.follow_on(&mut client, standing, renews)).await {
             // Something else was done to the node's row. It is tried again soon.
             Ok(Err(Failure::Postgres(error))) if is_lost_race(&error) => return Ok(()),
             Ok(followed) => followed?,
@@ -124,9 +108,9 @@ impl Follower {
             }
         };
         match followed {
-            Followed::On if renews => self.lease.renew(asked),
-            Followed::On => {}
-            Followed::Lost(why) => self.reload(&mut client, place, why).await?,
+            Ok(()) if renews => self.lease.renew(asked),
+            Ok(()) => {}
+            Err(lost) => self.reload(&mut client, standing, lost).await?,
         }
         Ok(())
     }
@@ -134,39 +118,39 @@ impl Follower {
     async fn follow_on(
         &self,
         client: &mut Object,
-        place: &mut Place,
+        standing: &mut Standing,
         renews: bool,
-    ) -> Result<Followed, Failure> {
+    ) -> Result<Result<(), Lost>, Failure> {
         self.publisher.begin_reading();
         let transaction = match renews {
             true => one_moment_to_write(client).await?,
             false => one_moment(client).await?,
         };
         let moment = self.moment(&transaction).await?;
-        if moment.history != place.history {
-            return Ok(Followed::Lost("the database is another one, or an older state of it"));
+        if let Err(lost) = standing.place.leads_to(&moment) {
+            return Ok(Err(lost));
         }
-        let Some(changes) = feed::read_since(&transaction, &place.cursor).await? else {
-            return Ok(Followed::Lost("more has changed than can be followed"));
+        let Some(changes) = feed::read_since(&transaction, standing.place.cursor()).await? else {
+            return Ok(Err(Lost::TooMuch));
         };
         let revision = find(&transaction, sql::LAST_REVISION, &[], read_revision).await?;
-        if renews && !stay(&transaction, place.node, &moment.cursor).await? {
-            return Ok(Followed::Lost("the node was away for so long that it was forgotten"));
+        if renews && !stay(&transaction, standing.node, &moment.cursor).await? {
+            return Ok(Err(Lost::Forgotten));
         }
         transaction.commit().await?;
         self.publisher.publish_read(revision.unwrap_or(Revision(0)), changes);
-        place.cursor = moment.cursor;
-        Ok(Followed::On)
+        standing.place = Place::at(moment);
+        Ok(Ok(()))
     }
 
     /// Reads everything afresh, which then takes the place of all that was known.
-    async fn reload(&self, client: &mut Object, place: &mut Place, why: &'static str) -> Result<(), Failure> {
-        tracing::warn!(why, "reading everything afresh");
-        let node = enter(client, Some(place.node)).await?;
+    async fn reload(&self, client: &mut Object, standing: &mut Standing, why: Lost) -> Result<(), Failure> {
+        tracing::warn!(%why, "reading everything afresh");
+        let node = enter(client, Some(standing.node)).await?;
         let mut reload = self.publisher.begin_reload();
         let (loaded, revision) = self.load_all(client, node, &mut |change| reload.learn(change)).await?;
         self.publisher.finish_reload(reload);
-        *place = loaded;
+        *standing = loaded;
         tracing::info!(%revision, "everything was read afresh");
         Ok(())
     }
@@ -176,12 +160,12 @@ impl Follower {
         client: &mut Object,
         node: Uuid,
         visit: &mut (dyn FnMut(FactChange) + Send),
-    ) -> Result<(Place, Revision), Failure> {
+    ) -> Result<(Standing, Revision), Failure> {
         let transaction = one_moment(client).await?;
-        let Moment { history, cursor } = self.moment(&transaction).await?;
+        let place = Place::at(self.moment(&transaction).await?);
         let revision = load::facts(&transaction, visit).await?;
         transaction.commit().await?;
-        Ok((Place { history, cursor, node }, revision))
+        Ok((Standing { place, node }, revision))
     }
 
     /// Where the database is at the moment that the transaction sees.
@@ -235,15 +219,15 @@ impl Follower {
 
     /// The node ends: nobody has to keep anything for it.
     pub(crate) async fn leave(&self) -> Result<(), Failure> {
-        let Some(place) = self.place.lock().await.take() else { return Ok(()) };
-        run(&self.client().await?, sql::LEAVE_NODES, &[&place.node]).await?;
+        let Some(standing) = self.standing.lock().await.take() else { return Ok(()) };
+        run(&self.client().await?, sql::LEAVE_NODES, &[&standing.node]).await?;
         Ok(())
     }
 
     /// Whether what this node has committed is where its own row is now: at a standby, too, when the database waits for
     /// one.
     pub(crate) async fn confirm(&self) -> Result<(), Failure> {
-        let node = self.place.lock().await.as_ref().map(|place| place.node);
+        let node = self.standing.lock().await.as_ref().map(|standing| standing.node);
         let mut client = self.client().await?;
         let confirmed = timeout(PATIENCE, async {
             let transaction = client.transaction().await?;
@@ -290,7 +274,7 @@ async fn enter(client: &impl GenericClient, node: Option<Uuid>) -> Result<Uuid, 
 
 /// Says that the node has seen everything up to the cursor; gives whether it is still known.
 async fn stay(client: &impl GenericClient, node: Uuid, cursor: &Cursor) -> Result<bool, Failure> {
-    Ok(run(client, sql::STAY_IN_NODES, &[&node, &cursor.oldest()]).await? > 0)
+    Ok(run(client, sql::STAY_IN_NODES, &[&node, &cursor.oldest().to_string()]).await? > 0)
 }
 
 fn read_moment(row: &Row) -> Result<(Moment, Timestamp), Failure> {

@@ -31,7 +31,6 @@ mod parameters;
 mod passfile;
 mod pool;
 mod pooler;
-mod publisher;
 mod refusal;
 mod row;
 mod service_tokens;

@@ -13,6 +13,7 @@ use countersign_domain::fact::CredentialKey;
 use countersign_domain::id::{AccountId, Handle, MembershipId, OrganizationId, ServiceTokenId, TokenRef};
 use countersign_domain::lease::Lease;
 use countersign_domain::organization::{Membership, Organization};
+use countersign_domain::publisher::Publisher;
 use countersign_domain::service_token::{SecretVersion, ServiceToken};
 use countersign_domain::stats::WriterStats;
 use countersign_domain::store::{
@@ -33,7 +34,6 @@ use crate::connect::Connector;
 use crate::failure::{Failure, unavailable};
 use crate::follower::{Follower, one_moment};
 use crate::options::{OpenError, PostgresOptions};
-use crate::publisher::Publisher;
 use crate::row::{self, Cells};
 use crate::session::{Values, find};
 use crate::writer::{Lane, Write};

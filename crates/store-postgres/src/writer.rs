@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use countersign_domain::change::{Change, FactChange};
 use countersign_domain::error::causes;
+use countersign_domain::publisher::Publisher;
 use countersign_domain::stats::{Counters, WriterStats};
 use countersign_domain::store::{Revision, StoreError};
 use deadpool_postgres::{Object, Pool};
@@ -18,7 +19,6 @@ use crate::failure::{Failure, concerns_one_statement, is_duplicate, is_lost_race
 use crate::feed;
 use crate::follower::Follower;
 use crate::pool;
-use crate::publisher::Publisher;
 use crate::session::Tx;
 
 /// Most changes of a transaction.

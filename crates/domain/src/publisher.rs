@@ -6,13 +6,11 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use countersign_domain::change::FactChange;
-use countersign_domain::store::{ChangeSink, Reload, Revision};
-
-use crate::feed::Subject;
+use crate::change::{FactChange, Subject};
+use crate::store::{ChangeSink, Reload, Revision};
 
 /// One at a time.
-pub(crate) struct Publisher {
+pub struct Publisher {
     sink: Arc<dyn ChangeSink>,
     meanwhile: Mutex<Meanwhile>,
 }
@@ -28,12 +26,13 @@ enum Meanwhile {
 }
 
 impl Publisher {
-    pub(crate) fn new(sink: Arc<dyn ChangeSink>) -> Self {
+    /// Publishes to `sink`, which nobody else does.
+    pub fn new(sink: Arc<dyn ChangeSink>) -> Self {
         Self { sink, meanwhile: Mutex::new(Meanwhile::Nothing) }
     }
 
     /// What this node has committed. Called in the order of revisions.
-    pub(crate) fn publish_own(&self, revision: Revision, changes: Vec<FactChange>) {
+    pub fn publish_own(&self, revision: Revision, changes: Vec<FactChange>) {
         let mut meanwhile = self.meanwhile();
         match &mut *meanwhile {
             Meanwhile::Nothing => {}
@@ -46,12 +45,12 @@ impl Publisher {
     }
 
     /// It will be read what others changed: call it before the moment of which that is.
-    pub(crate) fn begin_reading(&self) {
+    pub fn begin_reading(&self) {
         *self.meanwhile() = Meanwhile::Ended(BTreeSet::new());
     }
 
     /// What was read since [`Publisher::begin_reading`].
-    pub(crate) fn publish_read(&self, revision: Revision, mut changes: Vec<FactChange>) {
+    pub fn publish_read(&self, revision: Revision, mut changes: Vec<FactChange>) {
         let mut meanwhile = self.meanwhile();
         if let Meanwhile::Ended(ended) = std::mem::replace(&mut *meanwhile, Meanwhile::Nothing) {
             changes.retain(|change| !ended.contains(&Subject::of(change)));
@@ -60,13 +59,13 @@ impl Publisher {
     }
 
     /// Everything will be read afresh: call it before the moment of which that is.
-    pub(crate) fn begin_reload(&self) -> Box<dyn Reload> {
+    pub fn begin_reload(&self) -> Box<dyn Reload> {
         *self.meanwhile() = Meanwhile::Changes(Vec::new());
         Arc::clone(&self.sink).begin_reload()
     }
 
     /// Everything was read; what this node has changed meanwhile belongs to it.
-    pub(crate) fn finish_reload(&self, mut reload: Box<dyn Reload>) {
+    pub fn finish_reload(&self, mut reload: Box<dyn Reload>) {
         let mut meanwhile = self.meanwhile();
         if let Meanwhile::Changes(changes) = std::mem::replace(&mut *meanwhile, Meanwhile::Nothing) {
             changes.into_iter().for_each(|change| reload.learn(change));
@@ -96,17 +95,44 @@ fn is_end(change: &FactChange) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use countersign_domain::id::Handle;
-    use countersign_store_conformance::doubles::RecordingSink;
-
     use super::*;
+    use crate::id::Handle;
+
+    /// Remembers what was published.
+    #[derive(Default)]
+    struct RecordingSink(Mutex<Vec<FactChange>>);
+
+    impl ChangeSink for RecordingSink {
+        fn publish(&self, _revision: Revision, changes: Vec<FactChange>) {
+            self.0.lock().unwrap().extend(changes);
+        }
+
+        fn begin_reload(self: Arc<Self>) -> Box<dyn Reload> {
+            Box::new(Recording { sink: self, everything: Vec::new() })
+        }
+    }
+
+    struct Recording {
+        sink: Arc<RecordingSink>,
+        everything: Vec<FactChange>,
+    }
+
+    impl Reload for Recording {
+        fn learn(&mut self, change: FactChange) {
+            self.everything.push(change);
+        }
+
+        fn finish(self: Box<Self>) {
+            self.sink.publish(Revision(0), self.everything);
+        }
+    }
 
     fn handle(letter: &str) -> Handle {
         letter.repeat(22).parse().unwrap_or_else(|_| panic!("a handle"))
     }
 
     fn told(sink: &RecordingSink) -> Vec<FactChange> {
-        sink.take().into_iter().flat_map(|(_, changes)| changes).collect()
+        std::mem::take(&mut *sink.0.lock().unwrap())
     }
 
     /// Another node has made something, this one has ended it, and only then is it published what was read before that.
