@@ -67,6 +67,15 @@ pub struct Moment {
     pub cursor: Cursor,
 }
 
+/// A transaction that has begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transaction {
+    /// In which history.
+    pub history: String,
+    /// Its number there.
+    pub number: u64,
+}
+
 /// Where a node stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place(Moment);

@@ -49,7 +49,9 @@ pub(crate) struct Follower {
 
 /// A node that knows everything of some moment.
 struct Standing {
-    place: Place,
+    /// Or why there is none, until everything was read afresh: after a reading that failed halfway, the node is known to the
+    /// database again, but what it had not seen may be there no longer.
+    place: Result<Place, Lost>,
     /// The node's row.
     node: Uuid,
 }
@@ -76,7 +78,8 @@ impl Follower {
         let mut standing = self.standing.lock().await;
         let mut client = self.client().await?;
         let node = enter(&client, None).await?;
-        let (loaded, revision) = self.load_all(&mut client, node, visit).await?;
+        let (loaded, moment, revision) = self.load_all(&mut client, node, visit).await?;
+        self.publisher.loaded(&moment);
         *standing = Some(loaded);
         Ok(revision)
     }
@@ -110,7 +113,10 @@ impl Follower {
         match followed {
             Ok(()) if renews => self.lease.renew(asked),
             Ok(()) => {}
-            Err(lost) => self.reload(&mut client, standing, lost).await?,
+            Err(lost) => {
+                standing.place = Err(lost);
+                self.reload(&mut client, standing, lost).await?;
+            }
         }
         Ok(())
     }
@@ -121,25 +127,30 @@ impl Follower {
         standing: &mut Standing,
         renews: bool,
     ) -> Result<Result<(), Lost>, Failure> {
+        let place = match &standing.place {
+            Ok(place) => place,
+            Err(lost) => return Ok(Err(*lost)),
+        };
         self.publisher.begin_reading();
         let transaction = match renews {
             true => one_moment_to_write(client).await?,
             false => one_moment(client).await?,
         };
         let moment = self.moment(&transaction).await?;
-        if let Err(lost) = standing.place.leads_to(&moment) {
+        if let Err(lost) = place.leads_to(&moment) {
             return Ok(Err(lost));
         }
-        let Some(changes) = feed::read_since(&transaction, standing.place.cursor()).await? else {
+        let Some(changes) = feed::read_since(&transaction, place.cursor()).await? else {
             return Ok(Err(Lost::TooMuch));
         };
         let revision = find(&transaction, sql::LAST_REVISION, &[], read_revision).await?;
-        if renews && !stay(&transaction, standing.node, &moment.cursor).await? {
+        // Not what it sees now: when the commit is made and its answer lost, the node goes on from where it stood.
+        if renews && !stay(&transaction, standing.node, place.cursor()).await? {
             return Ok(Err(Lost::Forgotten));
         }
         transaction.commit().await?;
-        self.publisher.publish_read(revision.unwrap_or(Revision(0)), changes);
-        standing.place = Place::at(moment);
+        self.publisher.publish_read(revision.unwrap_or(Revision(0)), &moment, changes);
+        standing.place = Ok(Place::at(moment));
         Ok(Ok(()))
     }
 
@@ -148,8 +159,9 @@ impl Follower {
         tracing::warn!(%why, "reading everything afresh");
         let node = enter(client, Some(standing.node)).await?;
         let mut reload = self.publisher.begin_reload();
-        let (loaded, revision) = self.load_all(client, node, &mut |change| reload.learn(change)).await?;
-        self.publisher.finish_reload(reload);
+        let (loaded, moment, revision) =
+            self.load_all(client, node, &mut |change| reload.learn(change)).await?;
+        self.publisher.finish_reload(&moment, reload);
         *standing = loaded;
         tracing::info!(%revision, "everything was read afresh");
         Ok(())
@@ -160,12 +172,13 @@ impl Follower {
         client: &mut Object,
         node: Uuid,
         visit: &mut (dyn FnMut(FactChange) + Send),
-    ) -> Result<(Standing, Revision), Failure> {
+    ) -> Result<(Standing, Moment, Revision), Failure> {
         let transaction = one_moment(client).await?;
-        let place = Place::at(self.moment(&transaction).await?);
+        let moment = self.moment(&transaction).await?;
+        let place = Ok(Place::at(moment.clone()));
         let revision = load::facts(&transaction, visit).await?;
         transaction.commit().await?;
-        Ok((Standing { place, node }, revision))
+        Ok((Standing { place, node }, moment, revision))
     }
 
     /// Where the database is at the moment that the transaction sees.

@@ -202,7 +202,7 @@ impl Lane {
     /// Tells the doors, and then the other nodes.
     fn publish(&self, revision: Revision, facts: Vec<FactChange>) {
         if !facts.is_empty() {
-            self.publisher.publish_own(revision, facts);
+            self.publisher.publish_own(revision, None, facts);
             self.announcer.notify_one();
         }
     }
