@@ -71,6 +71,12 @@ const RULES: &[Rule] = &[
         ours_in_tests: &[POSTGRES_CLUSTER, STORE_CONFORMANCE],
         never: &[],
     },
+    Rule {
+        package: "countersign-sim",
+        ours: &[AUTHORITY, DOMAIN, STORE_CONFORMANCE],
+        ours_in_tests: &[],
+        never: &[RUNTIMES, HTTP, SQL, RANDOMNESS],
+    },
     Rule { package: POSTGRES_CLUSTER, ours: &[], ours_in_tests: &[], never: &[RUNTIMES, HTTP, SQL] },
     Rule { package: "xtask", ours: EVERY_PART, ours_in_tests: &[], never: &[] },
     Rule { package: "countersign-bench", ours: EVERY_PART, ours_in_tests: &[], never: &[] },
