@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use countersign_domain::change::FactChange;
 use countersign_domain::fact::{Bearer, CredentialKey};
-use countersign_domain::following::{Cursor, in_order};
+use countersign_domain::following::{Cursor, Transaction, in_order};
 use countersign_domain::id::{AccountId, ClientId, Handle, MembershipId, OrganizationId};
 use countersign_domain::organization::OrganizationFact;
 use countersign_domain::store::{StoreError, Version};
@@ -36,7 +36,14 @@ pub(crate) async fn leave(tx: &Tx<'_>, changes: &[FactChange]) -> Result<(), Fai
         keys.push(key);
         versions.push(version.map(|version| signed(version.number())));
     }
-    tx.run(sql::LEAVE_CHANGES, &[&kinds, &keys, &versions]).await?;
+    let name = tx.find(sql::LEAVE_CHANGES, &[&kinds, &keys, &versions], |row| {
+        let mut cells = Cells::of(row, "feed");
+        let number = cells.parsed("transaction", |text| text.parse().ok())?;
+        Ok(Transaction { number, history: cells.plain("history")? })
+    });
+    if let Some(name) = name.await? {
+        tx.be_called(name);
+    }
     Ok(())
 }
 

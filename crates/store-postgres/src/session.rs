@@ -1,7 +1,9 @@
 //! Statements, each prepared once in its session.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use countersign_domain::following;
 use countersign_domain::id::AccountId;
 use countersign_domain::store::StoreError;
 use countersign_domain::time::Timestamp;
@@ -77,11 +79,24 @@ pub(crate) struct Tx<'c> {
     transaction: Transaction<'c>,
     /// How many statements have written.
     writes: AtomicUsize,
+    /// As it is called in the feed.
+    name: OnceLock<following::Transaction>,
 }
 
 impl<'c> Tx<'c> {
     pub(crate) fn new(transaction: Transaction<'c>) -> Self {
-        Self { transaction, writes: AtomicUsize::new(0) }
+        Self { transaction, writes: AtomicUsize::new(0), name: OnceLock::new() }
+    }
+
+    /// How it is called in the feed, when it has left something there.
+    pub(crate) fn name(&self) -> Option<following::Transaction> {
+        self.name.get().cloned()
+    }
+
+    /// It has left something in the feed, and is called so there.
+    pub(crate) fn be_called(&self, name: following::Transaction) {
+        // It is called the same however often that is said.
+        let _ = self.name.set(name);
     }
 
     /// How many statements of changes have written: whether one has that was refused.

@@ -12,6 +12,16 @@ macro_rules! statements {
 }
 
 /// In the order in which [`crate::row`] reads them.
+/// In which history of which database.
+macro_rules! history {
+    () => {
+        "concat_ws('/', (SELECT system_identifier FROM pg_control_system()), \
+             left(pg_walfile_name(pg_current_wal_lsn()), 8), \
+             (SELECT oid FROM pg_database WHERE datname = current_database()), \
+             pg_relation_filenode('feed'), (SELECT epoch FROM identity))"
+    };
+}
+
 macro_rules! account_columns {
     () => {
         "id, parent, email, password, profile, enabled, deleted, epoch, created_at, updated_at, version"
@@ -352,12 +362,10 @@ statements! {
           ORDER BY minute, token, reason LIMIT $2)";
     /// The moment that the transaction sees, the time, and in which history of which database: a failover is another
     /// timeline, a dump that was restored is other files, a backup that was restored another epoch.
-    MOMENT =
-        "SELECT pg_current_snapshot()::text, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, \
-         concat_ws('/', (SELECT system_identifier FROM pg_control_system()), \
-             left(pg_walfile_name(pg_current_wal_lsn()), 8), \
-             (SELECT oid FROM pg_database WHERE datname = current_database()), \
-             pg_relation_filenode('feed'), (SELECT epoch FROM identity))";
+    MOMENT = concat!(
+        "SELECT pg_current_snapshot()::text, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, ",
+        history!()
+    );
     ENTER_NODES =
         "INSERT INTO nodes (id, horizon) \
          VALUES (coalesce($1::uuid, gen_random_uuid()), pg_snapshot_xmin(pg_current_snapshot())) \
@@ -373,8 +381,12 @@ statements! {
         "DELETE FROM feed WHERE position IN ( \
              SELECT position FROM feed WHERE transaction < (SELECT min(horizon) FROM nodes) \
              ORDER BY transaction LIMIT 20000)";
-    LEAVE_CHANGES =
-        "INSERT INTO feed (kind, key, version) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])";
+    /// Gives how the transaction is called in the feed.
+    LEAVE_CHANGES = concat!(
+        "WITH entries AS ( \
+             INSERT INTO feed (kind, key, version) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])) \
+         SELECT pg_current_xact_id()::text, ", history!()
+    );
     LIST_CHANGES =
         "SELECT kind, key, version FROM feed \
          WHERE transaction >= $1::text::xid8 OR transaction = ANY($2::text[]::xid8[]) ORDER BY position LIMIT $3";

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use countersign_domain::change::{Change, FactChange};
 use countersign_domain::error::causes;
+use countersign_domain::following::Transaction;
 use countersign_domain::publisher::Publisher;
 use countersign_domain::stats::{Counters, WriterStats};
 use countersign_domain::store::{Revision, StoreError};
@@ -40,6 +41,9 @@ pub(crate) struct Write {
 
 /// What became of a change.
 pub(crate) type Applied = Result<Revision, StoreError>;
+
+/// What became of each change of a transaction, and how that is called in the feed.
+type Committed = (Vec<Applied>, Option<Transaction>);
 
 /// How each change of a transaction is kept apart from the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,18 +90,18 @@ impl Lane {
             writes.into_iter().map(|write| (write.change, write.reply)).unzip();
         let _turn = self.turn.lock().await;
         let began = Instant::now();
-        let results = match self.commit(&changes).await {
-            Ok(results) => results,
+        let (results, transaction) = match self.commit(&changes).await {
+            Ok(committed) => committed,
             Err(failure) => {
                 self.counters.failed();
                 let why = causes(&StoreError::from(failure));
                 tracing::error!(error = %why, "changes were not written");
-                changes.iter().map(|_| Err(unavailable(why.clone()))).collect()
+                (changes.iter().map(|_| Err(unavailable(why.clone()))).collect(), None)
             }
         };
         for (change, result) in changes.iter().zip(&results) {
             if let Ok(revision) = result {
-                self.publish(*revision, change.mutation.fact_changes());
+                self.publish(*revision, transaction.as_ref(), change.mutation.fact_changes());
             }
         }
         let accepted = results.iter().filter(|result| result.is_ok()).count();
@@ -110,12 +114,13 @@ impl Lane {
         }
     }
 
-    /// Makes the accepted ones of these changes durable; gives what became of each. `Err`: nothing of them is there.
-    async fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>, Failure> {
+    /// Makes the accepted ones of these changes durable; gives what became of each, and in which transaction. `Err`: nothing
+    /// of them is there.
+    async fn commit(&self, changes: &[Change]) -> Result<Committed, Failure> {
         let mut apart = Apart::ByChecks;
         for _ in 0..RACES {
             match self.attempt(changes, apart).await {
-                Ok(Some(results)) => return Ok(results),
+                Ok(Some(committed)) => return Ok(committed),
                 // One of the changes spoiled all.
                 Ok(None) => apart = Apart::BySavepoints,
                 Err(Failure::Postgres(error)) if is_lost_race(&error) => {}
@@ -131,13 +136,14 @@ impl Lane {
     }
 
     /// `None`: one of the changes spoiled all, and nothing of them is there.
-    async fn attempt(&self, changes: &[Change], apart: Apart) -> Result<Option<Vec<Applied>>, Failure> {
+    async fn attempt(&self, changes: &[Change], apart: Apart) -> Result<Option<Committed>, Failure> {
         let mut client = self.client().await?;
         let Some((tx, results)) = write_all(&mut client, changes, apart).await? else { return Ok(None) };
-        let Err(why) = commit(tx).await? else { return Ok(Some(results)) };
+        let name = tx.name();
+        let Err(why) = commit(tx).await? else { return Ok(Some((results, name))) };
         // Nobody else should wait for its answer.
         drop(Object::take(client));
-        self.find_out(changes, results, &why).await.map(Some)
+        Ok(Some((self.find_out(changes, results, &why).await?, name)))
     }
 
     /// What became of a transaction whose commit was not answered: all of its changes are there, or none.
@@ -194,15 +200,16 @@ impl Lane {
         }
         let revision = apply::next_revision(&tx).await?;
         feed::leave(&tx, &facts).await?;
+        let name = tx.name();
         tx.commit().await?;
-        self.publish(revision, facts);
+        self.publish(revision, name.as_ref(), facts);
         Ok(())
     }
 
     /// Tells the doors, and then the other nodes.
-    fn publish(&self, revision: Revision, facts: Vec<FactChange>) {
+    fn publish(&self, revision: Revision, transaction: Option<&Transaction>, facts: Vec<FactChange>) {
         if !facts.is_empty() {
-            self.publisher.publish_own(revision, None, facts);
+            self.publisher.publish_own(revision, transaction, facts);
             self.announcer.notify_one();
         }
     }
