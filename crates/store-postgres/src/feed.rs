@@ -36,12 +36,14 @@ pub(crate) async fn leave(tx: &Tx<'_>, changes: &[FactChange]) -> Result<(), Fai
         keys.push(key);
         versions.push(version.map(|version| signed(version.number())));
     }
-    let name = tx.find(sql::LEAVE_CHANGES, &[&kinds, &keys, &versions], |row| {
-        let mut cells = Cells::of(row, "feed");
-        let number = cells.parsed("transaction", |text| text.parse().ok())?;
-        Ok(Transaction { number, history: cells.plain("history")? })
-    });
-    if let Some(name) = name.await? {
+    let name = tx
+        .find(sql::LEAVE_CHANGES, &[&kinds, &keys, &versions], |row| {
+            let mut cells = Cells::of(row, "feed");
+            let number = cells.parsed("transaction", |text| text.parse().ok())?;
+            Ok(Transaction { number, history: cells.plain("history")? })
+        })
+        .await?;
+    if let Some(name) = name {
         tx.be_called(name);
     }
     Ok(())

@@ -24,6 +24,7 @@ use countersign_domain::time::{Clock, Timestamp};
 use countersign_domain::usage::{Usage, UsageBatch};
 use deadpool_postgres::{Object, Pool};
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_postgres::Row;
 
@@ -56,6 +57,8 @@ pub struct PostgresStore {
     lease: Arc<Lease>,
     clock: Arc<DatabaseClock>,
     writes: mpsc::Sender<Write>,
+    /// What goes on by itself, for as long as there is the store.
+    _tasks: JoinSet<()>,
 }
 
 impl PostgresStore {
@@ -91,12 +94,14 @@ impl PostgresStore {
         let lane =
             Arc::new(Lane::new(pool.clone(), publisher, Arc::clone(&follower), Arc::clone(&committed)));
         let (writes, waiting) = mpsc::channel(options.queue);
+        // Of this one there is an end: what was accepted is written.
         tokio::spawn(Arc::clone(&lane).run(waiting));
-        tokio::spawn(Arc::clone(&follower).run(ears.wake()));
-        tokio::spawn(keep_tidy(own_pool.clone(), Arc::clone(&follower)));
-        tokio::spawn(announce(own_pool.clone(), me, committed));
-        tokio::spawn(listen(own_pool.clone(), connector, ears.wake()));
-        Ok(Self { pool, own_pool, lane, follower, lease, clock, writes })
+        let mut tasks = JoinSet::new();
+        tasks.spawn(Arc::clone(&follower).run(ears.wake()));
+        tasks.spawn(keep_tidy(own_pool.clone(), Arc::clone(&follower)));
+        tasks.spawn(announce(own_pool.clone(), me, committed));
+        tasks.spawn(listen(own_pool.clone(), connector, ears.wake()));
+        Ok(Self { pool, own_pool, lane, follower, lease, clock, writes, _tasks: tasks })
     }
 
     /// Publishes now what other nodes have changed, without waiting for the next time that is looked.
