@@ -119,17 +119,19 @@ impl NodeStore {
         if is_sent || self.database.has_arrived() {
             self.database.ask_commit(&transaction);
         }
-        while is_sent {
-            pause().await;
-            match self.database.link(self.node) {
-                Link::Cut => break,
-                Link::Hanging => continue,
-                Link::Up => {}
-            }
-            match self.database.answer(&transaction) {
-                Ok(Some(answer)) => return answer.map(|done| (transaction, done)),
-                Ok(None) => {}
-                Err(TransactionLost) => break,
+        if is_sent {
+            loop {
+                pause().await;
+                match self.database.link(self.node) {
+                    Link::Cut => break,
+                    Link::Hanging => continue,
+                    Link::Up => {}
+                }
+                match self.database.answer(&transaction) {
+                    Ok(Some(answer)) => return answer.map(|done| (transaction, done)),
+                    Ok(None) => {}
+                    Err(TransactionLost) => break,
+                }
             }
         }
         self.database.leave_alone(&transaction);
