@@ -38,7 +38,7 @@ pub use access_tokens::{AccessTokenList, AccessTokenRequest};
 pub use accounts::{AccountPatch, AccountRequest, AccountStep};
 pub use audit::AuditFilter;
 pub use change::Asked;
-pub use directory::{Census, Directory, Known};
+pub use directory::{Census, Directory, Found, Known};
 pub use organizations::{Invitation, MembershipStep};
 use passwords::Passwords;
 pub use policy::Policy;

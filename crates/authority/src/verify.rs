@@ -3,18 +3,17 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use countersign_domain::account::AccountChain;
 use countersign_domain::caller::Caller;
 use countersign_domain::demand::{Circumstances, Demand, Presented, RequestLine};
 use countersign_domain::error::Denial;
 use countersign_domain::fact::{Bearer, CredentialKey, Kind};
-use countersign_domain::id::{AccountId, Handle, OrganizationId, TokenRef};
+use countersign_domain::id::{AccountId, Handle, TokenRef};
 use countersign_domain::time::Timestamp;
 use countersign_domain::usage::Door;
 use countersign_domain::verdict::{Grant, Reason, Standing, Verdict, check_live, judge};
 
 use crate::Authority;
-use crate::directory::Known;
+use crate::directory::{Found, Known};
 
 /// Where and by whom a credential is shown.
 #[derive(Debug, Clone, Copy)]
@@ -55,10 +54,10 @@ pub enum Decision {
 impl Authority {
     /// Decides about a credential at a door and takes note of it. A refused one does not move last seen.
     pub fn verify(&self, presented: &Presented<'_>, demand: &Demand, sighting: Sighting<'_>) -> Decision {
-        let Some(known) = self.directory.find(&presented.key()) else {
+        let Some(found) = self.directory.look_for(&presented.key()) else {
             return Decision::Denied { reason: Reason::Unknown, token: None };
         };
-        self.decide_and_note(known, presented, demand, sighting)
+        self.decide_and_note(found, presented, demand, sighting)
     }
 
     /// As [`Authority::verify`], for one who asks about somebody else's credential: of one that is neither the
@@ -70,9 +69,9 @@ impl Authority {
         demand: &Demand,
         sighting: Sighting<'_>,
     ) -> Decision {
-        let visible = |known: &Arc<Known>| known.chain().is_some_and(|chain| chain.is_within(within));
-        match self.directory.find(&presented.key()).filter(visible) {
-            Some(known) => self.decide_and_note(known, presented, demand, sighting),
+        let visible = |found: &Found| found.known.chain().is_some_and(|chain| chain.is_within(within));
+        match self.directory.look_for(&presented.key()).filter(visible) {
+            Some(found) => self.decide_and_note(found, presented, demand, sighting),
             None => Decision::Denied { reason: Reason::Unknown, token: None },
         }
     }
@@ -85,8 +84,8 @@ impl Authority {
         presented: &Presented<'_>,
         sighting: Sighting<'_>,
     ) -> Result<(Caller, Granted), Reason> {
-        let known = self.directory.find(&presented.key()).ok_or(Reason::Unknown)?;
-        let granted = match self.decide(known, presented, &of_an_access_token(), sighting, self.clock.now()) {
+        let found = self.directory.look_for(&presented.key()).ok_or(Reason::Unknown)?;
+        let granted = match self.decide(found, presented, &of_an_access_token(), sighting, self.clock.now()) {
             Decision::Granted(granted) => granted,
             Decision::Denied { reason, .. } => return Err(reason),
         };
@@ -106,9 +105,9 @@ impl Authority {
     /// As [`Authority::authenticate`], where only a grant matters: of a refusal no note is taken, because whoever asks goes on
     /// to authenticate then.
     pub fn recognise(&self, presented: &Presented<'_>, sighting: Sighting<'_>) -> Option<Granted> {
-        let known = self.directory.find(&presented.key())?;
-        match self.judge(&known, presented, &of_an_access_token(), sighting, self.clock.now()) {
-            Verdict::Granted(grant) => Some(Granted { known, grant }),
+        let found = self.directory.look_for(&presented.key())?;
+        match self.judge(&found, presented, &of_an_access_token(), sighting, self.clock.now()) {
+            Verdict::Granted(grant) => Some(Granted { known: found.known, grant }),
             Verdict::Denied(_) => None,
         }
     }
@@ -116,31 +115,19 @@ impl Authority {
     /// Whether the caller's token is still what it was when it was judged, for an operation that waited before it does
     /// what no [guard](countersign_domain::change::Guard) watches.
     pub fn is_current(&self, caller: &Caller) -> bool {
-        let known = self.directory.find(&CredentialKey::Handle(caller.handle));
-        known.is_some_and(|known| {
-            let chain = known.chain();
-            let standing = self.standing(&known, chain.as_ref(), &[]);
-            known.fact.version == caller.version
-                && check_live(&known.fact, &standing, self.clock.now()).is_ok()
-        })
+        let found = self.directory.look_for(&CredentialKey::Handle(caller.handle));
+        found.is_some_and(|found| found.known.fact.version == caller.version && self.lives(&found))
     }
 
     /// Whether an access token would be accepted from one who has its text.
     pub(crate) fn is_live(&self, handle: Handle) -> bool {
-        let known = self.directory.find(&CredentialKey::Handle(handle));
-        known.is_some_and(|known| {
-            let chain = known.chain();
-            check_live(&known.fact, &self.standing(&known, chain.as_ref(), &[]), self.clock.now()).is_ok()
-        })
+        self.directory.look_for(&CredentialKey::Handle(handle)).is_some_and(|found| self.lives(&found))
     }
 
-    fn standing<'a>(
-        &self,
-        known: &Known,
-        chain: Option<&'a AccountChain>,
-        organizations: &'a [OrganizationId],
-    ) -> Standing<'a> {
-        Standing { chain, is_cut: self.directory.is_cut(&known.fact.lineage), organizations }
+    fn lives(&self, found: &Found) -> bool {
+        let chain = found.known.chain();
+        let standing = Standing { chain: chain.as_ref(), is_cut: found.is_cut, organizations: &[] };
+        check_live(&found.known.fact, &standing, self.clock.now()).is_ok()
     }
 
     /// Takes note that a credential was used.
@@ -156,13 +143,13 @@ impl Authority {
 
     fn decide_and_note(
         &self,
-        known: Arc<Known>,
+        found: Found,
         presented: &Presented<'_>,
         demand: &Demand,
         sighting: Sighting<'_>,
     ) -> Decision {
         let now = self.clock.now();
-        let decision = self.decide(known, presented, demand, sighting, now);
+        let decision = self.decide(found, presented, demand, sighting, now);
         if let Decision::Granted(Granted { known, grant }) = &decision {
             self.usage.note_use(known, grant.secret_version, sighting, now);
         }
@@ -172,16 +159,16 @@ impl Authority {
     /// Takes note of a refusal. A grant is for the caller of this to note.
     fn decide(
         &self,
-        known: Arc<Known>,
+        found: Found,
         presented: &Presented<'_>,
         demand: &Demand,
         sighting: Sighting<'_>,
         now: Timestamp,
     ) -> Decision {
-        match self.judge(&known, presented, demand, sighting, now) {
-            Verdict::Granted(grant) => Decision::Granted(Granted { known, grant }),
+        match self.judge(&found, presented, demand, sighting, now) {
+            Verdict::Granted(grant) => Decision::Granted(Granted { known: found.known, grant }),
             Verdict::Denied(reason) => {
-                let token = known.fact.token();
+                let token = found.known.fact.token();
                 self.usage.note_refusal(token, reason, sighting.address, now);
                 Decision::Denied { reason, token: Some(token) }
             }
@@ -190,14 +177,15 @@ impl Authority {
 
     fn judge(
         &self,
-        known: &Known,
+        found: &Found,
         presented: &Presented<'_>,
         demand: &Demand,
         sighting: Sighting<'_>,
         now: Timestamp,
     ) -> Verdict {
+        let Found { known, is_cut } = found;
         let (chain, organizations) = (known.chain(), known.acts_in(&demand.organizations));
-        let standing = self.standing(known, chain.as_ref(), &organizations);
+        let standing = Standing { chain: chain.as_ref(), is_cut: *is_cut, organizations: &organizations };
         let circumstances = Circumstances { request: sighting.request, address: sighting.address };
         judge(&known.fact, &standing, presented, demand, &circumstances, now)
     }

@@ -32,7 +32,7 @@ enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(config::Command),
-    /// Look after the root account; the server must be stopped
+    /// Look after the root account; a server with the embedded store must be stopped
     #[command(subcommand)]
     Root(RootCommand),
     /// Issue, rotate, revoke … the credentials that machines show at doors

@@ -26,6 +26,8 @@ const LOCK: i64 = 0x0063_6f75_6e74_6572;
 /// Brings the database to the last step, in one transaction.
 pub(crate) async fn migrate(client: &mut ClientWrapper) -> Result<(), OpenError> {
     let transaction = client.transaction().await?;
+    // It may take as long as it must, and so may waiting for another node that does it.
+    transaction.batch_execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0").await?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
     transaction.batch_execute(LEDGER).await?;
     let row = transaction.query_one("SELECT coalesce(max(number), 0) FROM migrations", &[]).await?;

@@ -51,6 +51,21 @@ pub enum OpenError {
          connect to PostgreSQL itself"
     )]
     TransactionPooling,
+    /// It lacks what this store is made of.
+    #[error("the database is PostgreSQL {found}: use version 13 or a newer one")]
+    TooOld {
+        /// As it calls itself.
+        found: String,
+    },
+    /// A commit would be acknowledged that a crash undoes.
+    #[error(
+        "the database says that a commit is done before it is durable (synchronous_commit = {found}): set it to on, or \
+         stricter, for this user: ALTER ROLE … SET synchronous_commit = on"
+    )]
+    NotDurable {
+        /// As it is set.
+        found: String,
+    },
     /// The user has too few rights.
     #[error(
         "the user of the database may not do what is needed ({said}): let it own the database, or GRANT it CREATE and USAGE on its schema"

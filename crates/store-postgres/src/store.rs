@@ -47,6 +47,9 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// How often it is forgotten what no node needs any more.
 const BETWEEN_TIDYINGS: Duration = Duration::from_secs(1);
 
+/// The first version with transaction ids that do not come again.
+const OLDEST_SERVER: i32 = 130_000;
+
 /// The shared store, as one node uses it.
 pub struct PostgresStore {
     pool: Pool,
@@ -71,6 +74,7 @@ impl PostgresStore {
         let pool = pool::pool(&connector, options.connections)?;
         let own_pool = pool::pool(&connector, OWN_CONNECTIONS)?;
         let mut client = pool::lend(&pool).await?;
+        check_server(&client).await?;
         migrate::migrate(&mut client).await?;
         for statement in sql::ALL {
             client.prepare_cached(statement).await?;
@@ -336,6 +340,21 @@ impl Store for PostgresStore {
             Some(true) => Err(unavailable("the database is a standby, which takes no changes")),
             _ => Ok(()),
         }
+    }
+}
+
+/// Whether this store can be kept there.
+async fn check_server(client: &Object) -> Result<(), OpenError> {
+    let settings = "SELECT current_setting('server_version_num')::integer, current_setting('server_version'), \
+                    current_setting('synchronous_commit')";
+    let row = client.query_one(settings, &[]).await?;
+    let (number, found): (i32, String) = (row.try_get(0)?, row.try_get(1)?);
+    if number < OLDEST_SERVER {
+        return Err(OpenError::TooOld { found });
+    }
+    match row.try_get(2)? {
+        found @ ("off" | "local") => Err(OpenError::NotDurable { found: found.to_owned() }),
+        _ => Ok(()),
     }
 }
 

@@ -21,6 +21,15 @@ pub struct Known {
     used: [AtomicBool; 2],
 }
 
+/// A credential at the moment at which it was looked for.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// What is known of it.
+    pub known: Arc<Known>,
+    /// Whether a token from which it stems ended with everything that stems from it.
+    pub is_cut: bool,
+}
+
 impl Known {
     pub(super) fn new(fact: Fact, account: Arc<AccountNode>) -> Self {
         Self { fact, account, used: Default::default() }

@@ -13,12 +13,11 @@ use countersign_domain::account::AccountChain;
 use countersign_domain::change::FactChange;
 use countersign_domain::fact::CredentialKey;
 use countersign_domain::id::{AccountId, OrganizationId};
-use countersign_domain::lineage::Lineage;
 use countersign_domain::service_token::SecretVersion;
 use countersign_domain::store::{ChangeSink, Reload, Revision};
 use countersign_domain::time::Timestamp;
 
-pub use known::Known;
+pub use known::{Found, Known};
 use tables::Tables;
 
 /// Every live credential and every account, fed by the store in commit order. Reading touches neither disk nor network.
@@ -49,6 +48,11 @@ pub struct Census {
 impl Directory {
     /// The credential of this key.
     pub fn find(&self, key: &CredentialKey) -> Option<Arc<Known>> {
+        self.look_for(key).map(|found| found.known)
+    }
+
+    /// As [`Directory::find`], for one who judges it.
+    pub fn look_for(&self, key: &CredentialKey) -> Option<Found> {
         self.tables.load().find(key)
     }
 
@@ -73,19 +77,15 @@ impl Directory {
         self.tables.load().mark_used(key, version);
     }
 
-    /// Whether a token from which this stems ended with everything that stems from it.
-    pub(crate) fn is_cut(&self, lineage: &Lineage) -> bool {
-        self.tables.load().is_cut(lineage)
-    }
-
     /// Counts credentials, one shard after the other.
     pub fn census(&self, now: Timestamp) -> Census {
         self.tables.load_full().census(now)
     }
 
-    /// How often everything was read afresh, because what was known may not have been true any more.
+    /// How often everything was read afresh, because what was known may not have been true any more. What was the row of a
+    /// version before may be another one since.
     pub fn reloads(&self) -> u64 {
-        self.reloads.load(Ordering::Relaxed)
+        self.reloads.load(Ordering::Acquire)
     }
 
     /// Declares that everything stored has been learnt.
@@ -124,7 +124,8 @@ impl Reload for Afresh {
     fn finish(self: Box<Self>) {
         let Self { directory, tables } = *self;
         tables.inherit_uses(&directory.tables.load());
+        // First, so that who sees the new tables sees this, too.
+        directory.reloads.fetch_add(1, Ordering::AcqRel);
         directory.tables.store(Arc::new(tables));
-        directory.reloads.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -18,7 +18,7 @@ use hashbrown::{HashMap, HashSet, HashTable};
 
 use super::Census;
 use super::account::AccountNode;
-use super::known::Known;
+use super::known::{Found, Known};
 use super::tenancy::Tenancy;
 
 /// Tables that are locked apart, so that a write disturbs few reads. A power of two.
@@ -54,13 +54,15 @@ impl Default for Tables {
 }
 
 impl Tables {
-    /// The credential of this key.
-    pub(super) fn find(&self, key: &CredentialKey) -> Option<Arc<Known>> {
+    /// The credential of this key, and whether a token from which it stems ended with everything that stems from it.
+    pub(super) fn find(&self, key: &CredentialKey) -> Option<Found> {
         let hash = self.hash(key);
         // A poisoned lock means that a writer panicked between two consistent states: every step below leaves the
         // table whole, so what it holds is still true.
         let table = self.shard(hash).read().unwrap_or_else(PoisonError::into_inner);
-        table.find(hash, |known| known.fact.key() == *key).cloned()
+        let known = table.find(hash, |known| known.fact.key() == *key)?;
+        // While the shard is held: a cut is healed after all below it is gone, and this is not gone yet.
+        Some(Found { is_cut: self.is_cut(&known.fact.lineage), known: Arc::clone(known) })
     }
 
     /// Whether the account may act in the organization right now.
@@ -128,7 +130,7 @@ impl Tables {
 
     /// Takes in that a use of this secret was written before.
     pub(super) fn mark_used(&self, key: &CredentialKey, version: SecretVersion) {
-        if let Some(known) = self.find(key).filter(|known| known.has_secret(version)) {
+        if let Some(Found { known, .. }) = self.find(key).filter(|found| found.known.has_secret(version)) {
             known.used(version).store(true, Ordering::Relaxed);
         }
     }
@@ -138,7 +140,7 @@ impl Tables {
         for shard in &self.shards {
             for new in shard.read().unwrap_or_else(PoisonError::into_inner).iter() {
                 if let Some(old) = old.find(&new.fact.key()) {
-                    new.inherit(&old);
+                    new.inherit(&old.known);
                 }
             }
         }
@@ -180,7 +182,7 @@ impl Tables {
     }
 
     /// Whether a token from which this stems ended with everything that stems from it.
-    pub(super) fn is_cut(&self, lineage: &Lineage) -> bool {
+    fn is_cut(&self, lineage: &Lineage) -> bool {
         if !self.has_cuts.load(Ordering::Acquire) {
             return false;
         }

@@ -1,13 +1,14 @@
 //! What the doors know follows what was committed, and nothing old comes back.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use countersign_authority::Directory;
 use countersign_domain::account::{AccountFact, AccountState, Epoch};
 use countersign_domain::change::FactChange;
 use countersign_domain::fact::{CredentialKey, Fact};
-use countersign_domain::id::AccountId;
+use countersign_domain::id::{AccountId, Handle};
+use countersign_domain::lineage::Lineage;
 use countersign_domain::store::Version;
 
 use crate::world::World;
@@ -103,4 +104,44 @@ async fn gone_is_gone_for_every_thread() {
         gone.store(true, Ordering::SeqCst);
         reader.join().unwrap();
     }
+}
+
+/// As above, for what ended with a token above it: it is never found without that, though the cut is healed as soon as it
+/// is gone.
+#[tokio::test]
+async fn what_is_cut_is_cut_until_it_is_gone() {
+    let directory = Arc::new(Directory::default());
+    directory.learn(account(2, None, true, 1));
+    let above: Handle = "a".repeat(22).parse().unwrap();
+    let fact = Fact { lineage: Lineage::of(&[above]).unwrap(), ..fact().await };
+    let key = fact.key();
+    // Odd while it is cut, or gone.
+    let (turn, found_cut) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let reader = std::thread::spawn({
+        let (directory, turn, found_cut) = (Arc::clone(&directory), Arc::clone(&turn), Arc::clone(&found_cut));
+        move || {
+            while turn.load(Ordering::SeqCst) != u64::MAX {
+                let before = turn.load(Ordering::SeqCst);
+                let found = directory.look_for(&key);
+                let was_cut = before % 2 == 1 && turn.load(Ordering::SeqCst) == before;
+                if let Some(found) = found.filter(|_| was_cut) {
+                    assert!(found.is_cut);
+                    found_cut.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+        }
+    });
+    let mut version = 0;
+    while (version < 40_000 || found_cut.load(Ordering::SeqCst) < 100) && !reader.is_finished() {
+        version += 2;
+        let there = Fact { version: Version::from_number(version), ..fact.clone() };
+        directory.learn(FactChange::Credential(there));
+        directory.learn(FactChange::Cut(above));
+        turn.store(version - 1, Ordering::SeqCst);
+        directory.learn(FactChange::CredentialGone { key, version: Version::from_number(version + 1) });
+        directory.learn(FactChange::CutHealed(above));
+        turn.store(version, Ordering::SeqCst);
+    }
+    turn.store(u64::MAX, Ordering::SeqCst);
+    reader.join().unwrap();
 }

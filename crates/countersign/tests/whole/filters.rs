@@ -21,8 +21,12 @@ fn ask(server: &Server, method: &str, query: &str, media_type: &str, body: &str)
 #[test]
 fn found_in_the_embedded_store() {
     let server = Server::start(&Data::new());
-    let read = ask(&server, "POST", "", FORM, "ttl=60&scopes[]=read").json();
-    let write = ask(&server, "POST", "", FORM, "ttl=120&scopes[]=read&scopes[]=write").json();
+    let made = |form: &str| {
+        let answer = ask(&server, "POST", "", FORM, form);
+        assert_eq!(answer.status, 200, "{form}: {answer:?}; the log:\n{}", server.log());
+        answer.json()
+    };
+    let (read, write) = (made("ttl=60&scopes[]=read"), made("ttl=120&scopes[]=read&scopes[]=write"));
     let (id, created) = (&read["id"].as_str().expect("an id"), write["created"].as_str().expect("a time"));
     for (case, query, found) in [
         ("C01", String::new(), &[-1, 60, 120][..]),

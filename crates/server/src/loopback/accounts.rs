@@ -17,6 +17,7 @@ use super::auth::{Anybody, Asking, Calling};
 use super::error::Failures;
 use super::failure::Failure;
 use super::filter::{Paging, Unfiltered};
+use super::kept::Edition;
 use crate::App;
 use crate::wire::{json_answer, json_body, json_text};
 
@@ -148,13 +149,16 @@ pub(super) async fn count(
 pub(super) async fn authorized(State(app): State<Arc<App>>, calling: Calling) -> Result<Response, Failure> {
     let id = calling.caller.account;
     let version = app.authority.version_of(id);
-    if let Some(body) = version.and_then(|version| app.own_accounts.find(id, version)) {
+    // Before the account is read, which may be after everything has changed.
+    let reloads = app.authority.directory().reloads();
+    let known = |version| app.own_accounts.find(id, Edition { version, reloads });
+    if let Some(body) = version.and_then(known) {
         return Ok(json_text(StatusCode::OK, body));
     }
     let account = app.authority.load_own_account(&calling.caller).await?;
     let (status, body) = json_body(StatusCode::OK, &app.shown(&account));
     if status == StatusCode::OK {
-        app.own_accounts.keep(id, account.version, &body);
+        app.own_accounts.keep(id, Edition { version: account.version, reloads }, &body);
     }
     Ok(json_text(status, body))
 }

@@ -26,20 +26,29 @@ const MOST: usize = 65_536;
 /// A longer one is not kept, in bytes.
 const LONGEST: usize = 1_024;
 
-/// The last answer about each account, with the version of the account that it shows.
+/// Which row an answer shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Edition {
+    /// Of the account.
+    pub(super) version: Version,
+    /// How often everything had been [read afresh](countersign_authority::Directory::reloads).
+    pub(super) reloads: u64,
+}
+
+/// The last answer about each account.
 #[derive(Default)]
-pub(crate) struct Kept(RwLock<HashMap<AccountId, (Version, Bytes)>>);
+pub(crate) struct Kept(RwLock<HashMap<AccountId, (Edition, Bytes)>>);
 
 impl Kept {
-    /// The answer about an account of this version. Which one is right the directory knows: it hears of a change before
+    /// The answer about an account that is this one. Which one is right the directory knows: it hears of a change before
     /// anybody does.
-    pub(super) fn find(&self, id: AccountId, version: Version) -> Option<Bytes> {
+    pub(super) fn find(&self, id: AccountId, edition: Edition) -> Option<Bytes> {
         let answers = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        answers.get(&id).filter(|(kept, _)| *kept == version).map(|(_, body)| body.clone())
+        answers.get(&id).filter(|(kept, _)| *kept == edition).map(|(_, body)| body.clone())
     }
 
     /// Keeps an answer. When there are too many, all are forgotten: the ones in demand are soon back.
-    pub(super) fn keep(&self, id: AccountId, version: Version, body: &Bytes) {
+    pub(super) fn keep(&self, id: AccountId, edition: Edition, body: &Bytes) {
         if body.len() > LONGEST {
             return;
         }
@@ -47,7 +56,7 @@ impl Kept {
         if answers.len() >= MOST && !answers.contains_key(&id) {
             answers.clear();
         }
-        answers.insert(id, (version, body.clone()));
+        answers.insert(id, (edition, body.clone()));
     }
 }
 
@@ -73,7 +82,8 @@ pub(crate) fn at_once(app: &App, request: &Request) -> Option<Response> {
     };
     let granted = app.authority.recognise(&Presented::access(&text)?, sighting)?;
     let account = granted.known.chain()?.own().copied()?;
-    let mut response = json_text(StatusCode::OK, app.own_accounts.find(account.id, account.version)?);
+    let edition = Edition { version: account.version, reloads: app.authority.directory().reloads() };
+    let mut response = json_text(StatusCode::OK, app.own_accounts.find(account.id, edition)?);
     app.note_granted(&granted, sighting);
     let request_id = app.request_ids.next();
     finish(app, &request_id, AUTHORIZED, request.method(), started, &mut response);
@@ -87,11 +97,14 @@ mod tests {
     #[test]
     fn only_of_the_same_version_and_only_so_many() {
         let kept = Kept::default();
-        let (id, first, next) = (AccountId::from_bytes([1; 16]), Version::FIRST, Version::FIRST.next());
+        let of = |version, reloads| Edition { version, reloads };
+        let (id, first) = (AccountId::from_bytes([1; 16]), of(Version::FIRST, 0));
+        let next = of(Version::FIRST.next(), 0);
         let body = Bytes::from_static(b"{}");
         kept.keep(id, first, &body);
         assert_eq!(kept.find(id, first), Some(body.clone()));
         assert_eq!(kept.find(id, next), None);
+        assert_eq!(kept.find(id, of(Version::FIRST, 1)), None, "the same version of another history");
         kept.keep(id, next, &Bytes::from(vec![b' '; LONGEST + 1]));
         assert_eq!(kept.find(id, next), None, "it is too long");
         for number in 0..MOST as u128 {

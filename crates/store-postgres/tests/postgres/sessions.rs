@@ -199,6 +199,19 @@ async fn who_may_not_make_tables_is_told() {
     assert_says(&refusal(&url).await, &["permission denied", "CREATE"]);
 }
 
+/// What is acknowledged must not be undone by a crash, nor be lost with the primary.
+#[tokio::test(flavor = "multi_thread")]
+async fn commits_that_are_not_durable_are_refused() {
+    let cluster = must(block_in_place(|| Cluster::start(&["fsync=off"])));
+    for setting in ["off", "local"] {
+        let setting = format!("synchronous_commit = {setting}");
+        execute(&cluster.url(), &format!("ALTER ROLE countersign SET {setting}")).await;
+        assert_says(&refusal(&cluster.url()).await, &[&setting, "ALTER ROLE"]);
+    }
+    execute(&cluster.url(), "ALTER ROLE countersign SET synchronous_commit = remote_apply").await;
+    world_at(&cluster.url()).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pooler_keeps_sessions_or_is_refused() {
     let cluster = must(block_in_place(|| Cluster::start(&["fsync=off"])));
