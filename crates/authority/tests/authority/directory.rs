@@ -118,7 +118,8 @@ async fn what_is_cut_is_cut_until_it_is_gone() {
     // Odd while it is cut, or gone.
     let (turn, found_cut) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let reader = std::thread::spawn({
-        let (directory, turn, found_cut) = (Arc::clone(&directory), Arc::clone(&turn), Arc::clone(&found_cut));
+        let (directory, turn, found_cut) =
+            (Arc::clone(&directory), Arc::clone(&turn), Arc::clone(&found_cut));
         move || {
             while turn.load(Ordering::SeqCst) != u64::MAX {
                 let before = turn.load(Ordering::SeqCst);
