@@ -20,7 +20,8 @@ fn ask(server: &Server, method: &str, query: &str, media_type: &str, body: &str)
 /// The root token, which is eternal, and two tokens made by forms (B42).
 #[test]
 fn found_in_the_embedded_store() {
-    let server = Server::start(&Data::new());
+    let data = Data::new();
+    let server = Server::start(&data);
     let made = |form: &str| {
         let answer = ask(&server, "POST", "", FORM, form);
         assert_eq!(answer.status, 200, "{form}: {answer:?}; the log:\n{}", server.log());
