@@ -3,7 +3,9 @@
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::commands::{access_token, account, audit, config, organization, service_token, verify};
+use crate::commands::{
+    access_token, account, audit, backup, config, migrate, organization, restore, service_token, verify,
+};
 use crate::config::ConfigArgs;
 use crate::failure::{EXIT_CODES, Failure};
 use crate::{output, serve};
@@ -52,6 +54,13 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Show what was done, by whom, to what
     Audit(audit::AuditArgs),
+    /// Write everything that the store holds into a file, also while servers use it
+    Backup(backup::BackupArgs),
+    /// Make the store what it was when a backup was taken, without what has ended since; the server must be stopped
+    #[command(after_help = restore::HELP)]
+    Restore(restore::RestoreArgs),
+    /// Move an embedded store into an empty PostgreSQL; the server must be stopped
+    Migrate(migrate::MigrateArgs),
     /// Print a script that completes this command line in a shell
     Completions {
         /// For which shell
@@ -96,6 +105,9 @@ impl Cli {
             Command::AccessToken(command) => command.run(),
             Command::Verify(args) => verify::verify(&args),
             Command::Audit(args) => audit::audit(&args),
+            Command::Backup(args) => Ok(backup::backup(&args)?),
+            Command::Restore(args) => restore::restore(&args),
+            Command::Migrate(args) => Ok(migrate::migrate(&args)?),
             Command::Completions { shell } => Ok(output::print(&completions(shell))?),
         }
     }

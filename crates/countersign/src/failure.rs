@@ -8,8 +8,8 @@ use crate::output;
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0  done; `verify`: the credential is valid
-  1  no: `verify` refused the credential; the configuration is wrong, or the
-     server could not start
+  1  no: `verify` refused the credential; `restore` without --yes has told what
+     it would do; the configuration is wrong, or the server could not start
   2  the command line is wrong
   3  the server refused the request (4xx): what it said is on standard error
   4  the server could not be reached, or failed (5xx)";

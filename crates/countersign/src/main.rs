@@ -9,6 +9,7 @@ mod duration;
 mod environment;
 mod failure;
 mod gauges;
+mod house;
 mod lifecycle;
 mod output;
 mod ports;

@@ -88,11 +88,13 @@ pub enum Action {
     RevokeAllAccessTokens,
     /// The root token was set; the one before it ended.
     SetRootToken,
+    /// The store became what it was at an earlier time.
+    RestoreStore,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::CreateAccount,
         Self::UpdateAccount,
         Self::ChangePassword,
@@ -125,6 +127,7 @@ impl Action {
         Self::RevokeDescendants,
         Self::RevokeAllAccessTokens,
         Self::SetRootToken,
+        Self::RestoreStore,
     ];
 
     /// The word for it, in the store, the API and the log.
@@ -162,6 +165,7 @@ impl Action {
             Self::RevokeDescendants => "access_token.revoke_descendants",
             Self::RevokeAllAccessTokens => "access_token.revoke_all",
             Self::SetRootToken => "root_token.set",
+            Self::RestoreStore => "store.restore",
         }
     }
 

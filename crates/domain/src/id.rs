@@ -284,6 +284,14 @@ impl ChangeId {
     }
 }
 
+impl FromStr for ChangeId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Uuid::try_parse(text).map(Self).map_err(|_| InvalidId("the id of a change (a UUID)"))
+    }
+}
+
 impl fmt::Display for ChangeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0.as_hyphenated(), f)

@@ -38,11 +38,21 @@ pub(crate) async fn create(
     if tx.exists(sql::EMAIL_IS_TAKEN, &[&account.email.as_str(), &id]).await? {
         return Err(StoreError::Duplicate.into());
     }
+    insert_row(tx, account).await?;
+    tx.run(sql::INSERT_COUNTS, &[&id]).await?;
+    if let Some(parent) = account.parent {
+        tally.add(parent, Counts { children: 1, ..Counts::default() });
+    }
+    Ok(())
+}
+
+/// The row alone, without a look at any other.
+pub(crate) async fn insert_row(tx: &Tx<'_>, account: &Account) -> Result<(), Failure> {
     let (enabled, deleted) = flags(account.state);
     tx.insert(
         sql::INSERT_ACCOUNT,
         &[
-            &id,
+            &uuid(account.id.as_bytes()),
             &account.parent.as_ref().map(|parent| uuid(parent.as_bytes())),
             &account.email.as_str(),
             &account.password.as_ref().map(|password| password.as_phc()),
@@ -55,12 +65,7 @@ pub(crate) async fn create(
             &signed(account.version.number()),
         ],
     )
-    .await?;
-    tx.run(sql::INSERT_COUNTS, &[&id]).await?;
-    if let Some(parent) = account.parent {
-        tally.add(parent, Counts { children: 1, ..Counts::default() });
-    }
-    Ok(())
+    .await
 }
 
 /// The two columns of a state. An account that was deleted is not enabled again.

@@ -56,7 +56,7 @@ fn row(revision: Revision, entry: &AuditEntry) -> Vec<Cell<'_>> {
     ]
 }
 
-fn read(row: &Row) -> Result<AuditRecord, Failure> {
+pub(crate) fn read(row: &Row) -> Result<AuditRecord, Failure> {
     let mut cells = Cells::of(row, "audit");
     let revision = Revision(cells.number("revision")?);
     let id = cells.cell("id", |id: Uuid| Some(ChangeId::from_bytes(id.into_bytes())))?;

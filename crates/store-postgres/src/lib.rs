@@ -9,6 +9,7 @@ mod accounts;
 mod address;
 mod announcer;
 mod apply;
+mod archive;
 mod audit;
 mod batch;
 mod clock;
@@ -45,6 +46,7 @@ mod watched;
 mod writer;
 
 pub use address::{Address, AddressError};
+pub use archive::PostgresArchive;
 pub use options::{OpenError, PostgresOptions};
 pub use refusal::ConnectError;
 pub use store::PostgresStore;

@@ -1,7 +1,7 @@
 //! Migrations: forward only, each with the SHA-256 of its text, so that a database is never used by a program that was
 //! not made for it. Many nodes may start at once: one migrates, the others wait.
 
-use deadpool_postgres::ClientWrapper;
+use deadpool_postgres::{ClientWrapper, GenericClient};
 use sha2::{Digest as _, Sha256};
 
 use crate::options::OpenError;
@@ -23,6 +23,36 @@ const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (
 /// Held by the node that migrates. The number means nothing; nobody else uses it.
 const LOCK: i64 = 0x0063_6f75_6e74_6572;
 
+/// Whether the database is at the last step, without a write.
+pub(crate) async fn check(client: &impl GenericClient) -> Result<(), OpenError> {
+    let ledger = client.query_one("SELECT to_regclass('migrations') IS NOT NULL", &[]).await?;
+    if !ledger.get::<_, bool>(0) {
+        return Err(OpenError::Empty);
+    }
+    for step in ALL {
+        match find_applied(client, step).await? {
+            Some(applied) if applied == checksum(step) => {}
+            Some(_) => return Err(OpenError::Changed { number: step.number }),
+            None => return Err(OpenError::Older { known: step.number }),
+        }
+    }
+    let row = client.query_one("SELECT coalesce(max(number), 0) FROM migrations", &[]).await?;
+    let (found, known) = (row.get::<_, i32>(0), ALL.last().map_or(0, |step| step.number));
+    if found > known { Err(OpenError::Newer { found, known }) } else { Ok(()) }
+}
+
+fn checksum(step: &Migration) -> [u8; 32] {
+    Sha256::digest(step.sql.as_bytes()).into()
+}
+
+async fn find_applied(
+    client: &impl GenericClient,
+    step: &Migration,
+) -> Result<Option<Vec<u8>>, tokio_postgres::Error> {
+    let sql = "SELECT checksum FROM migrations WHERE number = $1";
+    Ok(client.query_opt(sql, &[&step.number]).await?.map(|row| row.get(0)))
+}
+
 /// Brings the database to the last step, in one transaction.
 pub(crate) async fn migrate(client: &mut ClientWrapper) -> Result<(), OpenError> {
     let transaction = client.transaction().await?;
@@ -36,11 +66,8 @@ pub(crate) async fn migrate(client: &mut ClientWrapper) -> Result<(), OpenError>
         return Err(OpenError::Newer { found, known });
     }
     for step in ALL {
-        let checksum: [u8; 32] = Sha256::digest(step.sql.as_bytes()).into();
-        let row = transaction
-            .query_opt("SELECT checksum FROM migrations WHERE number = $1", &[&step.number])
-            .await?;
-        match row.map(|row| row.get::<_, Vec<u8>>(0)) {
+        let checksum = checksum(step);
+        match find_applied(&transaction, step).await? {
             Some(applied) if applied == checksum => {}
             Some(_) => return Err(OpenError::Changed { number: step.number }),
             None => {

@@ -88,6 +88,18 @@ pub enum OpenError {
         /// The last step of this program.
         known: i32,
     },
+    /// There is no store in it.
+    #[error("there is nothing of countersign in the database: name another one")]
+    Empty,
+    /// It was used by an older program, and this one may not change it.
+    #[error("the database has not reached step {known}: start a server of this version on it once")]
+    Older {
+        /// The step of this program.
+        known: i32,
+    },
+    /// The system gives no threads.
+    #[error("cannot start the runtime")]
+    Runtime(#[source] std::io::Error),
     /// A step that was applied is not the one of this program.
     #[error("step {number} of the database is not the one of this program")]
     Changed {

@@ -23,6 +23,12 @@ pub(crate) async fn create(
 ) -> Result<(), Failure> {
     tally.hold(tx, organization.owner).await?;
     tally.check_room(tx, organization.owner, limit, |counts| counts.memberships).await?;
+    insert_row(tx, organization).await?;
+    insert_membership(tx, membership, tally).await
+}
+
+/// The row alone, without a look at any other.
+pub(crate) async fn insert_row(tx: &Tx<'_>, organization: &Organization) -> Result<(), Failure> {
     tx.insert(
         sql::INSERT_ORGANIZATION,
         &[
@@ -35,8 +41,7 @@ pub(crate) async fn create(
             &signed(organization.version.number()),
         ],
     )
-    .await?;
-    insert_membership(tx, membership, tally).await
+    .await
 }
 
 /// What must be known of an organization's row to change it.
@@ -103,6 +108,14 @@ pub(crate) async fn create_membership(
 }
 
 async fn insert_membership(tx: &Tx<'_>, membership: &Membership, tally: &mut Tally) -> Result<(), Failure> {
+    insert_membership_row(tx, membership).await?;
+    count_agreed(tally, membership, i64::from(membership.is_agreed()));
+    tx.run(sql::ADD_MEMBERS, &[&uuid(membership.organization.as_bytes()), &1_i64]).await?;
+    Ok(())
+}
+
+/// The row alone, without a look at any other.
+pub(crate) async fn insert_membership_row(tx: &Tx<'_>, membership: &Membership) -> Result<(), Failure> {
     tx.insert(
         sql::INSERT_MEMBERSHIP,
         &[
@@ -117,10 +130,7 @@ async fn insert_membership(tx: &Tx<'_>, membership: &Membership, tally: &mut Tal
             &signed(membership.version.number()),
         ],
     )
-    .await?;
-    count_agreed(tally, membership, i64::from(membership.is_agreed()));
-    tx.run(sql::ADD_MEMBERS, &[&uuid(membership.organization.as_bytes()), &1_i64]).await?;
-    Ok(())
+    .await
 }
 
 fn count_agreed(tally: &mut Tally, membership: &Membership, by: i64) {

@@ -88,6 +88,11 @@ impl<'c> Tx<'c> {
         Self { transaction, writes: AtomicUsize::new(0), name: OnceLock::new() }
     }
 
+    /// For what reads without a bound.
+    pub(crate) fn transaction(&self) -> &Transaction<'c> {
+        &self.transaction
+    }
+
     /// How it is called in the feed, when it has left something there.
     pub(crate) fn name(&self) -> Option<following::Transaction> {
         self.name.get().cloned()

@@ -401,4 +401,63 @@ statements! {
     LIST_ACCESS_TOKENS_OF_ALL =
         concat!("SELECT ", access_token_columns!(), " FROM access_tokens WHERE handle = ANY($1)");
     PROBE = "SELECT pg_is_in_recovery()";
+
+    /// How many rows each table has.
+    COUNT_ROWS =
+        "SELECT 'accounts', count(*) FROM accounts \
+         UNION ALL SELECT 'organizations', count(*) FROM organizations \
+         UNION ALL SELECT 'memberships', count(*) FROM memberships \
+         UNION ALL SELECT 'service_tokens', count(*) FROM service_tokens \
+         UNION ALL SELECT 'access_tokens', count(*) FROM access_tokens \
+         UNION ALL SELECT 'root_tokens', count(*) FROM root_tokens \
+         UNION ALL SELECT 'cuts', count(*) FROM cuts \
+         UNION ALL SELECT 'epoch_sweeps', count(*) FROM epoch_sweeps \
+         UNION ALL SELECT 'audit', count(*) FROM audit \
+         UNION ALL SELECT 'uses', count(*) FROM uses \
+         UNION ALL SELECT 'refusals', count(*) FROM refusals";
+    /// Level by level: an account comes after the one it stands below.
+    EXPORT_ACCOUNTS = concat!(
+        "WITH RECURSIVE tree (account, level) AS ( \
+             SELECT id, 0 FROM accounts WHERE parent IS NULL \
+             UNION ALL \
+             SELECT below.id, level + 1 FROM tree JOIN accounts AS below ON below.parent = tree.account) \
+         SELECT ", account_columns!(), " FROM tree JOIN accounts ON accounts.id = tree.account ORDER BY level"
+    );
+    EXPORT_ORGANIZATIONS = concat!("SELECT ", organization_columns!(), " FROM organizations");
+    EXPORT_ROOT_TOKENS = "SELECT handle FROM root_tokens ORDER BY position";
+    EXPORT_EPOCH_SWEEPS = "SELECT account FROM epoch_sweeps";
+    EXPORT_AUDIT = concat!("SELECT ", audit_columns!(), " FROM audit ORDER BY revision");
+    EXPORT_USES = concat!("SELECT ", use_columns!(), " FROM uses");
+    EXPORT_REFUSALS = "SELECT token, minute, reason, count, address FROM refusals";
+    INSERT_USES = concat!(
+        "INSERT INTO uses (", use_columns!(), ") SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], \
+         $4::bigint[], $5::bigint[], $6::inet[], $7::text[], $8::text[])"
+    );
+    INSERT_REFUSALS =
+        "INSERT INTO refusals (token, minute, reason, count, address) \
+         SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::inet[])";
+    /// Who writes waits; who reads does not.
+    TAKE_EVERYTHING =
+        "LOCK TABLE accounts, account_counts, organizations, memberships, service_tokens, access_tokens, root_tokens, \
+         epoch_sweeps, cuts, cut_walk, audit, uses, refusals, feed IN EXCLUSIVE MODE";
+    /// What is counted apart, from what is there.
+    COUNT_OF_ACCOUNTS =
+        "INSERT INTO account_counts (account, service_tokens, access_tokens, children, memberships) \
+         SELECT accounts.id, coalesce(s.held, 0), coalesce(a.held, 0), coalesce(c.held, 0), coalesce(m.held, 0) \
+         FROM accounts \
+         LEFT JOIN (SELECT account AS of, count(*) AS held FROM service_tokens GROUP BY account) AS s ON s.of = id \
+         LEFT JOIN (SELECT account AS of, count(*) AS held FROM access_tokens GROUP BY account) AS a ON a.of = id \
+         LEFT JOIN (SELECT parent AS of, count(*) AS held FROM accounts WHERE deleted = 0 GROUP BY parent) AS c \
+             ON c.of = id \
+         LEFT JOIN (SELECT account AS of, count(*) AS held FROM memberships WHERE consent = 'given' GROUP BY account) \
+             AS m ON m.of = id";
+    COUNT_OF_ORGANIZATIONS =
+        "UPDATE organizations SET memberships = m.held \
+         FROM (SELECT organization, count(*) AS held FROM memberships GROUP BY organization) AS m \
+         WHERE m.organization = organizations.id";
+    /// Forwards only: a revision is never used twice.
+    SET_REVISION =
+        "SELECT setval('revisions', greatest($1, (SELECT last_value FROM revisions)))";
+    IS_AUDITED = "SELECT 1 FROM audit WHERE id = $1";
+    NEW_EPOCH = "UPDATE identity SET epoch = gen_random_uuid()";
 }

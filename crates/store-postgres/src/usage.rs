@@ -65,6 +65,34 @@ async fn add_refusals(tx: &Tx<'_>, refusals: &Refusals) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Uses of tokens that are there, where nothing is known of them yet.
+pub(crate) async fn insert_uses(tx: &Tx<'_>, uses: &[&Usage]) -> Result<(), tokio_postgres::Error> {
+    let tokens: Vec<_> = uses.iter().map(|usage| usage.token.to_string()).collect();
+    let versions: Vec<_> = uses.iter().map(|usage| i64::from(usage.secret_version)).collect();
+    let counts: Vec<_> = uses.iter().map(|usage| signed(usage.count)).collect();
+    let firsts: Vec<_> = uses.iter().map(|usage| usage.first_at.as_micros()).collect();
+    let lasts: Vec<_> = uses.iter().map(|usage| usage.last_at.as_micros()).collect();
+    let addresses: Vec<_> = uses.iter().map(|usage| usage.address).collect();
+    let agents: Vec<_> = uses.iter().map(|usage| &*usage.user_agent).collect();
+    let doors: Vec<_> = uses.iter().map(|usage| usage.door.as_str()).collect();
+    tx.run(sql::INSERT_USES, &[&tokens, &versions, &counts, &firsts, &lasts, &addresses, &agents, &doors])
+        .await
+        .map(drop)
+}
+
+/// As [`insert_uses`], of refusals.
+pub(crate) async fn insert_refusals(
+    tx: &Tx<'_>,
+    refusals: &[&Refusals],
+) -> Result<(), tokio_postgres::Error> {
+    let tokens: Vec<_> = refusals.iter().map(|row| row.token.to_string()).collect();
+    let minutes: Vec<_> = refusals.iter().map(|row| row.minute.as_micros()).collect();
+    let reasons: Vec<_> = refusals.iter().map(|row| row.reason.as_str()).collect();
+    let counts: Vec<_> = refusals.iter().map(|row| signed(row.count)).collect();
+    let addresses: Vec<_> = refusals.iter().map(|row| row.address).collect();
+    tx.run(sql::INSERT_REFUSALS, &[&tokens, &minutes, &reasons, &counts, &addresses]).await.map(drop)
+}
+
 /// Forgets everything about a token that is gone.
 pub(crate) async fn forget(tx: &Tx<'_>, token: TokenRef) -> Result<(), Failure> {
     let token = token.to_string();

@@ -36,6 +36,15 @@ pub(crate) fn create(connection: &Connection, account: &Account, limit: u32) -> 
     if exists(connection, sql::EMAIL_IS_TAKEN, params![account.email.as_str(), account.id.as_bytes()])? {
         return Err(StoreError::Duplicate.into());
     }
+    insert_row(connection, account)?;
+    if let Some(parent) = account.parent {
+        run(connection, sql::ADD_CHILD, params![parent.as_bytes(), 1])?;
+    }
+    Ok(Vec::new())
+}
+
+/// The row alone, without a look at any other.
+pub(crate) fn insert_row(connection: &Connection, account: &Account) -> Result<(), Failure> {
     let (enabled, deleted) = flags(account.state);
     let values = params![
         account.id.as_bytes(),
@@ -50,11 +59,7 @@ pub(crate) fn create(connection: &Connection, account: &Account, limit: u32) -> 
         account.updated_at.as_micros(),
         signed(account.version.number()),
     ];
-    insert(connection, sql::INSERT_ACCOUNT, values)?;
-    if let Some(parent) = account.parent {
-        run(connection, sql::ADD_CHILD, params![parent.as_bytes(), 1])?;
-    }
-    Ok(Vec::new())
+    insert(connection, sql::INSERT_ACCOUNT, values)
 }
 
 /// The two columns of a state. An account that was deleted is not enabled again.

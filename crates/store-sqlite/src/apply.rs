@@ -198,7 +198,10 @@ pub(crate) fn check_version(version: Version, expected: Version) -> Result<(), S
     if version == expected { Ok(()) } else { Err(StoreError::Stale) }
 }
 
-fn insert_service_token(connection: &Connection, token: &ServiceToken) -> Result<Vec<Shift>, Failure> {
+pub(crate) fn insert_service_token(
+    connection: &Connection,
+    token: &ServiceToken,
+) -> Result<Vec<Shift>, Failure> {
     let previous = token.previous.as_ref();
     let values = params![
         token.id.as_bytes(),
@@ -317,7 +320,10 @@ pub(crate) fn forget_usage(connection: &Connection, token: TokenRef) -> Result<(
     Ok(())
 }
 
-fn insert_access_token(connection: &Connection, token: &AccessToken) -> Result<Vec<Shift>, Failure> {
+pub(crate) fn insert_access_token(
+    connection: &Connection,
+    token: &AccessToken,
+) -> Result<Vec<Shift>, Failure> {
     let values = params![
         handle_bytes(&token.handle),
         token.digest.as_bytes(),

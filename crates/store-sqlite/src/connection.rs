@@ -111,7 +111,7 @@ pub(crate) fn do_not_wait_for_disk(connection: &Connection) -> rusqlite::Result<
     connection.pragma_update(None, "synchronous", "NORMAL")
 }
 
-fn set_up(connection: &Connection, cache_kilobytes: i64) -> rusqlite::Result<()> {
+pub(crate) fn set_up(connection: &Connection, cache_kilobytes: i64) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(sql::ALL.len());
     // Plans do not depend on values. Otherwise SQLite plans many statements anew for each value that is bound.

@@ -7,6 +7,7 @@
 mod accounts;
 mod answers;
 mod apply;
+mod archive;
 mod audit;
 mod batch;
 mod checkpoint;
@@ -36,5 +37,6 @@ mod faults;
 #[cfg(test)]
 mod plans;
 
+pub use archive::{BackupNote, EmbeddedPlace, Replaced, SqliteArchive};
 pub use open::{OpenError, SqliteOptions};
 pub use store::SqliteStore;

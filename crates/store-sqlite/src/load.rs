@@ -65,7 +65,8 @@ pub(crate) fn used_secrets(
     })
 }
 
-fn each(
+/// Reads every row of a statement.
+pub(crate) fn each(
     connection: &Connection,
     sql: &str,
     mut read: impl FnMut(&Row<'_>) -> Result<(), Failure>,

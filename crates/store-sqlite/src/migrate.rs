@@ -30,6 +30,10 @@ const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (
 pub(crate) enum Unmigrated {
     /// It was used by a newer program.
     Newer { found: u32, known: u32 },
+    /// It was used by an older program; a connection that only reads cannot change that.
+    Older { found: u32, known: u32 },
+    /// It was never used; as [`Unmigrated::Older`].
+    None,
     /// A step that was applied is not the one of this program.
     Changed { number: u32 },
     /// SQLite failed.
@@ -58,12 +62,42 @@ pub(crate) fn migrate(connection: &mut Connection, steps: &[Migration]) -> Resul
     Ok(transaction.commit()?)
 }
 
+/// Whether the database is at the last step, without a write.
+pub(crate) fn check(connection: &Connection, steps: &[Migration]) -> Result<(), Unmigrated> {
+    let has_ledger = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'migrations'";
+    if connection.query_row(has_ledger, [], |_| Ok(())).optional()?.is_none() {
+        return Err(Unmigrated::None);
+    }
+    let known = steps.last().map_or(0, |step| step.number);
+    let found: Option<u32> =
+        connection.query_row("SELECT max(number) FROM migrations", [], |row| row.get(0))?;
+    match found {
+        Some(found) if found > known => return Err(Unmigrated::Newer { found, known }),
+        Some(found) if found < known => return Err(Unmigrated::Older { found, known }),
+        Some(_) => {}
+        None => return Err(Unmigrated::None),
+    }
+    for step in steps {
+        match find_applied(connection, step)? {
+            Some(applied) if applied == checksum(step) => {}
+            _ => return Err(Unmigrated::Changed { number: step.number }),
+        }
+    }
+    Ok(())
+}
+
+fn checksum(step: &Migration) -> [u8; 32] {
+    Sha256::digest(step.sql.as_bytes()).into()
+}
+
+fn find_applied(connection: &Connection, step: &Migration) -> rusqlite::Result<Option<[u8; 32]>> {
+    let sql = "SELECT checksum FROM migrations WHERE number = ?1";
+    connection.query_row(sql, [step.number], |row| row.get(0)).optional()
+}
+
 fn apply(connection: &Connection, step: &Migration) -> Result<(), Unmigrated> {
-    let checksum: [u8; 32] = Sha256::digest(step.sql.as_bytes()).into();
-    let applied: Option<[u8; 32]> = connection
-        .query_row("SELECT checksum FROM migrations WHERE number = ?1", [step.number], |row| row.get(0))
-        .optional()?;
-    match applied {
+    let checksum = checksum(step);
+    match find_applied(connection, step)? {
         Some(applied) if applied == checksum => Ok(()),
         Some(_) => Err(Unmigrated::Changed { number: step.number }),
         None => {

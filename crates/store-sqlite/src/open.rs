@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use crate::migrate::{self, Unmigrated};
 use crate::sql;
 
-const DATABASE: &str = "countersign.db";
+pub(crate) const DATABASE: &str = "countersign.db";
 const LOCK: &str = "countersign.lock";
 
 /// How a store is opened.
@@ -45,6 +45,15 @@ pub enum OpenError {
         #[source]
         cause: io::Error,
     },
+    /// A file cannot be made.
+    #[error("cannot write {}: {cause}; make its directory writable or choose another one", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
     /// Another process has the store open.
     #[error("another process holds {}; stop the server that uses this data directory first", lock.display())]
     Locked {
@@ -63,6 +72,39 @@ pub enum OpenError {
         found: u32,
         /// The newest that this program knows.
         known: u32,
+    },
+    /// An older program has used the store, and this one may not change it.
+    #[error(
+        "{} has schema {found}, this program has {known}; start a server of this version on it once",
+        path.display()
+    )]
+    OlderSchema {
+        /// The database.
+        path: PathBuf,
+        /// Its schema.
+        found: u32,
+        /// The one of this program.
+        known: u32,
+    },
+    /// There is nothing of ours in it.
+    #[error("{} is no database of countersign; name another file", path.display())]
+    NoStore {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is no backup.
+    #[error("{} is no backup; name a file that `countersign backup` has written", path.display())]
+    NoBackup {
+        /// The file.
+        path: PathBuf,
+    },
+    /// SQLite finds the database damaged.
+    #[error("{} is damaged ({found}); use another copy", path.display())]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// What is wrong with it.
+        found: String,
     },
     /// A migration was applied that differs from the one of this program.
     #[error(
@@ -144,13 +186,21 @@ fn make_file(path: &Path) -> io::Result<File> {
 
 /// Brings the schema up to date and prepares every statement on it.
 pub(crate) fn migrate(path: &Path, connection: &mut Connection) -> Result<(), OpenError> {
-    migrate::migrate(connection, migrate::ALL).map_err(|unmigrated| match unmigrated {
-        Unmigrated::Newer { found, known } => OpenError::NewerSchema { path: path.to_owned(), found, known },
-        Unmigrated::Changed { number } => OpenError::ChangedMigration { path: path.to_owned(), number },
-        Unmigrated::Sqlite(cause) => OpenError::database(path, cause),
-    })?;
+    migrate::migrate(connection, migrate::ALL).map_err(|why| unmigrated(path, why))?;
     for sql in sql::ALL {
         connection.prepare_cached(sql).map_err(|cause| OpenError::database(path, cause))?;
     }
     Ok(())
+}
+
+/// Why the schema of a database is not the one of this program, with its path.
+pub(crate) fn unmigrated(path: &Path, why: Unmigrated) -> OpenError {
+    let path = path.to_owned();
+    match why {
+        Unmigrated::Newer { found, known } => OpenError::NewerSchema { path, found, known },
+        Unmigrated::Older { found, known } => OpenError::OlderSchema { path, found, known },
+        Unmigrated::None => OpenError::NoStore { path },
+        Unmigrated::Changed { number } => OpenError::ChangedMigration { path, number },
+        Unmigrated::Sqlite(cause) => OpenError::database(&path, cause),
+    }
 }

@@ -19,6 +19,13 @@ pub(crate) fn create(
     limit: u32,
 ) -> Result<Vec<Shift>, Failure> {
     check_room(connection, sql::FIND_ACCOUNT_MEMBERSHIPS, organization.owner.as_bytes(), limit)?;
+    insert_row(connection, organization)?;
+    insert_membership(connection, membership)?;
+    Ok(Vec::new())
+}
+
+/// The row alone, without a look at any other.
+pub(crate) fn insert_row(connection: &Connection, organization: &Organization) -> Result<(), Failure> {
     let values = params![
         organization.id.as_bytes(),
         organization.owner.as_bytes(),
@@ -28,9 +35,7 @@ pub(crate) fn create(
         organization.updated_at.as_micros(),
         signed(organization.version.number()),
     ];
-    insert(connection, sql::INSERT_ORGANIZATION, values)?;
-    insert_membership(connection, membership)?;
-    Ok(Vec::new())
+    insert(connection, sql::INSERT_ORGANIZATION, values)
 }
 
 pub(crate) fn replace(
@@ -80,6 +85,14 @@ fn check_room(connection: &Connection, sql: &str, id: &[u8; 16], limit: u32) -> 
 }
 
 fn insert_membership(connection: &Connection, membership: &Membership) -> Result<(), Failure> {
+    insert_membership_row(connection, membership)?;
+    count_agreed(connection, membership.account, i64::from(membership.is_agreed()))?;
+    run(connection, sql::ADD_ORGANIZATION_MEMBERSHIP, params![membership.organization.as_bytes(), 1])?;
+    Ok(())
+}
+
+/// The row alone, without a look at any other.
+pub(crate) fn insert_membership_row(connection: &Connection, membership: &Membership) -> Result<(), Failure> {
     let values = params![
         membership.id.as_bytes(),
         membership.organization.as_bytes(),
@@ -91,10 +104,7 @@ fn insert_membership(connection: &Connection, membership: &Membership) -> Result
         membership.updated_at.as_micros(),
         signed(membership.version.number()),
     ];
-    insert(connection, sql::INSERT_MEMBERSHIP, values)?;
-    count_agreed(connection, membership.account, i64::from(membership.is_agreed()))?;
-    run(connection, sql::ADD_ORGANIZATION_MEMBERSHIP, params![membership.organization.as_bytes(), 1])?;
-    Ok(())
+    insert(connection, sql::INSERT_MEMBERSHIP, values)
 }
 
 fn count_agreed(connection: &Connection, account: AccountId, by: i64) -> Result<(), Failure> {

@@ -7,6 +7,7 @@ use rusqlite::{Connection, params};
 
 use crate::apply::{find, run};
 use crate::failure::Failure;
+use crate::load;
 use crate::row::Cells;
 use crate::sql;
 
@@ -76,6 +77,28 @@ pub(crate) fn shift(
         rest = after;
     }
     Ok(())
+}
+
+/// Makes the pages of every account from the rows that are there, where there are none yet. Each is half full.
+pub(crate) fn fill(connection: &Connection) -> Result<(), Failure> {
+    let mut open: Option<(Page, i64)> = None;
+    load::each(connection, sql::LIST_KEYS, |row| {
+        let mut cells = Cells::of(row, "service_tokens");
+        let account = cells.account_id("account")?;
+        let key = Key { created_at: cells.time("created_at")?, id: cells.service_token_id("id")? };
+        match &mut open {
+            Some((page, tokens)) if page.account == account && *tokens < FULL / 2 => *tokens += 1,
+            other => {
+                let is_first = other.as_ref().is_none_or(|(page, _)| page.account != account);
+                let page = Page { account, first: if is_first { Key::START } else { key } };
+                if let Some((full, tokens)) = other.replace((page, 1)) {
+                    full.insert(connection, tokens)?;
+                }
+            }
+        }
+        Ok(())
+    })?;
+    open.map_or(Ok(()), |(page, tokens)| page.insert(connection, tokens))
 }
 
 /// One page of an account.

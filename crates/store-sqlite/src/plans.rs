@@ -29,6 +29,20 @@ const SCANS: &[&str] = &[
     sql::PROBE,
     sql::FIND_ROOT_TOKEN,
     sql::FIND_ROOT_ACCOUNT,
+    sql::COUNT_ROWS,
+    sql::EXPORT_ACCOUNTS,
+    sql::EXPORT_ORGANIZATIONS,
+    sql::EXPORT_MEMBERSHIPS,
+    sql::EXPORT_SERVICE_TOKENS,
+    sql::EXPORT_ACCESS_TOKENS,
+    sql::EXPORT_ROOT_TOKENS,
+    sql::EXPORT_EPOCH_SWEEPS,
+    sql::EXPORT_AUDIT,
+    sql::EXPORT_USES,
+    sql::EXPORT_REFUSALS,
+    sql::COUNT_IN_ACCOUNTS,
+    sql::COUNT_IN_ORGANIZATIONS,
+    sql::LIST_KEYS,
 ];
 
 fn plan(connection: &Connection, sql: &str) -> Result<String, rusqlite::Error> {

@@ -362,4 +362,46 @@ statements! {
         "DELETE FROM refusals WHERE (token, minute, reason) IN \
          (SELECT token, minute, reason FROM refusals WHERE minute < ?1 \
           ORDER BY minute, token, reason LIMIT ?2)";
+
+    /// How many rows each table has.
+    COUNT_ROWS =
+        "SELECT 'accounts', count(*) FROM accounts \
+         UNION ALL SELECT 'organizations', count(*) FROM organizations \
+         UNION ALL SELECT 'memberships', count(*) FROM memberships \
+         UNION ALL SELECT 'service_tokens', count(*) FROM service_tokens \
+         UNION ALL SELECT 'access_tokens', count(*) FROM access_tokens \
+         UNION ALL SELECT 'root_tokens', count(*) FROM root_tokens \
+         UNION ALL SELECT 'cuts', count(*) FROM cuts \
+         UNION ALL SELECT 'epoch_sweeps', count(*) FROM epoch_sweeps \
+         UNION ALL SELECT 'audit', count(*) FROM audit \
+         UNION ALL SELECT 'uses', count(*) FROM uses \
+         UNION ALL SELECT 'refusals', count(*) FROM refusals";
+    /// Level by level, as [`LOAD_ACCOUNTS`].
+    EXPORT_ACCOUNTS = concat!(
+        "WITH RECURSIVE tree (account) AS ( \
+         SELECT id FROM accounts WHERE parent IS NULL UNION ALL \
+         SELECT accounts.id FROM tree CROSS JOIN accounts ON accounts.parent = tree.account) \
+         SELECT ", account_columns!(), " FROM tree CROSS JOIN accounts ON accounts.id = tree.account"
+    );
+    EXPORT_ORGANIZATIONS = concat!("SELECT ", organization_columns!(), " FROM organizations");
+    EXPORT_MEMBERSHIPS = concat!("SELECT ", membership_columns!(), " FROM memberships");
+    EXPORT_SERVICE_TOKENS = concat!("SELECT ", service_token_columns!(), " FROM service_tokens");
+    EXPORT_ACCESS_TOKENS = concat!("SELECT ", access_token_columns!(), " FROM access_tokens");
+    EXPORT_ROOT_TOKENS = "SELECT handle FROM root_tokens ORDER BY position";
+    EXPORT_EPOCH_SWEEPS = "SELECT account FROM epoch_sweeps";
+    EXPORT_AUDIT = concat!("SELECT ", audit_columns!(), " FROM audit ORDER BY revision");
+    EXPORT_USES = concat!("SELECT ", use_columns!(), " FROM uses");
+    EXPORT_REFUSALS = "SELECT token, minute, reason, count, address FROM refusals";
+    /// What is counted in other rows, from what is there.
+    COUNT_IN_ACCOUNTS =
+        "UPDATE accounts SET \
+         service_tokens = (SELECT count(*) FROM service_tokens WHERE account = accounts.id), \
+         access_tokens = (SELECT count(*) FROM access_tokens WHERE account = accounts.id), \
+         children = (SELECT count(*) FROM accounts AS below WHERE below.parent = accounts.id AND below.deleted = 0), \
+         memberships = (SELECT count(*) FROM memberships WHERE account = accounts.id AND consent = 'given')";
+    COUNT_IN_ORGANIZATIONS =
+        "UPDATE organizations SET \
+         memberships = (SELECT count(*) FROM memberships WHERE organization = organizations.id)";
+    LIST_KEYS = "SELECT account, created_at, id FROM service_tokens ORDER BY account, created_at, id";
+    FIND_AUDIT_FROM = "SELECT revision FROM audit WHERE revision BETWEEN ?1 AND ?2 ORDER BY revision LIMIT 1";
 }

@@ -43,9 +43,14 @@ fn add_to_known(connection: &Connection, usage: &Usage) -> Result<bool, Failure>
 
 /// The first row of a secret. All but those of the newest secrets go, be it this one.
 fn insert(connection: &Connection, usage: &Usage) -> Result<(), Failure> {
-    execute_with(connection, sql::INSERT_USE, usage)?;
+    insert_row(connection, usage)?;
     run(connection, sql::FORGET_USES, params![token_bytes(&usage.token), Usage::KEPT_SECRETS])?;
     Ok(())
+}
+
+/// The row alone.
+pub(crate) fn insert_row(connection: &Connection, usage: &Usage) -> Result<(), Failure> {
+    execute_with(connection, sql::INSERT_USE, usage).map(|_| ())
 }
 
 fn execute_with(connection: &Connection, sql: &str, usage: &Usage) -> Result<usize, Failure> {
@@ -62,7 +67,7 @@ fn execute_with(connection: &Connection, sql: &str, usage: &Usage) -> Result<usi
     Ok(run(connection, sql, values)?)
 }
 
-fn add_refusals(connection: &Connection, refusals: &Refusals) -> Result<(), Failure> {
+pub(crate) fn add_refusals(connection: &Connection, refusals: &Refusals) -> Result<(), Failure> {
     let values = params![
         token_bytes(&refusals.token),
         refusals.minute.as_micros(),

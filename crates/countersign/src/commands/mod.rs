@@ -1,10 +1,13 @@
-//! The commands that speak to a running server, and those that look at the configuration.
+//! The commands that speak to a running server, those that look at the configuration, and those that move house.
 
 pub(crate) mod access_token;
 pub(crate) mod account;
 pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod config;
+pub(crate) mod migrate;
 pub(crate) mod organization;
+pub(crate) mod restore;
 mod restrictions;
 pub(crate) mod service_token;
 pub(crate) mod verify;

@@ -21,6 +21,8 @@ mod many;
 #[cfg(test)]
 mod measuring;
 #[cfg(test)]
+mod moving;
+#[cfg(test)]
 mod power_loss;
 #[cfg(test)]
 mod proxies;

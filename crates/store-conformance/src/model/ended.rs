@@ -16,6 +16,7 @@ impl State {
     /// Removes what has ended; gives what that means for the doors.
     pub(super) fn sweep_ended(&mut self) -> (SweptEnded, Vec<FactChange>) {
         self.delete_orphans();
+        self.epoch_sweeps.clear();
         let mut gone = self.sweep_memberships();
         gone.extend(self.sweep_service_tokens());
         gone.extend(self.sweep_access_tokens_that_ended());

@@ -1,6 +1,7 @@
 //! The reference: a store in memory, as simple as the contract allows. What a real store does must be the same.
 
 mod accounts;
+mod archive;
 mod ended;
 mod lists;
 mod state;

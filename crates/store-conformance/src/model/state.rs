@@ -22,6 +22,8 @@ pub(super) struct State {
     pub(super) memberships: BTreeMap<MembershipId, Membership>,
     /// Access tokens that were ended with what stems from them.
     pub(super) cuts: BTreeSet<Handle>,
+    /// Accounts whose epoch has grown since the last sweep.
+    pub(super) epoch_sweeps: BTreeSet<AccountId>,
     pub(super) service_tokens: BTreeMap<ServiceTokenId, ServiceToken>,
     pub(super) access_tokens: BTreeMap<Handle, AccessToken>,
     /// Of every root token ever set, the last one last.
@@ -41,6 +43,7 @@ impl Default for State {
             organizations: BTreeMap::new(),
             memberships: BTreeMap::new(),
             cuts: BTreeSet::new(),
+            epoch_sweeps: BTreeSet::new(),
             service_tokens: BTreeMap::new(),
             access_tokens: BTreeMap::new(),
             root_handles: Vec::new(),
@@ -87,7 +90,7 @@ impl State {
     }
 
     /// An account and those above it.
-    fn upwards(&self, account: AccountId) -> impl Iterator<Item = AccountFact> {
+    pub(super) fn upwards(&self, account: AccountId) -> impl Iterator<Item = AccountFact> {
         let fact = |id: AccountId| self.accounts.get(&id).map(AccountFact::from);
         std::iter::successors(fact(account), move |below| fact(below.parent?))
     }
@@ -186,7 +189,10 @@ impl State {
                 self.accounts.insert(account.id, account);
             }
             Mutation::ReplaceAccount { account, keep, .. } => {
-                self.accounts.insert(account.id, account);
+                let (id, epoch) = (account.id, account.epoch);
+                let before = self.accounts.insert(id, account);
+                let has_grown = before.is_some_and(|before| before.epoch < epoch);
+                self.epoch_sweeps.extend(has_grown.then_some(id));
                 self.access_tokens.extend(keep.map(|token| (token.handle, token)));
             }
             Mutation::CreateOrganization { organization, membership, .. } => {

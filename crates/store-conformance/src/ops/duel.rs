@@ -49,18 +49,39 @@ async fn duel_by(most: usize, steps: &[Step], make: Make<'_>) -> Made {
     let (model_sink, other_sink) = (Arc::new(RecordingSink::default()), Arc::new(RecordingSink::default()));
     let model: SharedStore = Arc::new(ModelStore::new(model_sink.clone()));
     let made = make(other_sink.clone());
-    let mut director = Director { model: Arc::clone(&model), entropy: SeededEntropy::new(3), seconds: 0 };
+    go_on_by(most, steps, 3, (&model, &model_sink), (&made.store, &other_sink)).await;
+    made
+}
+
+/// As [`duel`], of a model and a store that hold the same already. Ids are of the seed.
+pub async fn go_on(
+    steps: &[Step],
+    seed: u64,
+    model: (&SharedStore, &RecordingSink),
+    other: (&SharedStore, &RecordingSink),
+) {
+    go_on_by(1, steps, seed, model, other).await;
+}
+
+async fn go_on_by(
+    most: usize,
+    steps: &[Step],
+    seed: u64,
+    (model, model_sink): (&SharedStore, &RecordingSink),
+    (other, other_sink): (&SharedStore, &RecordingSink),
+) {
+    let mut director = Director { model: Arc::clone(model), entropy: SeededEntropy::new(seed), seconds: 0 };
     let (mut asked, mut expected) = (Vec::new(), Vec::new());
     for (index, step) in steps.iter().enumerate() {
         let operation = director.prepare(step).await;
-        expected.push(perform(&model, operation.clone()).await);
+        expected.push(perform(model, operation.clone()).await);
         asked.push(operation);
         let is_followed = steps.get(index + 1).is_some_and(Step::is_change) && step.is_change();
         if is_followed && asked.len() < most {
             continue;
         }
         // All are sent in their order before the first is waited for.
-        let found = join_all(asked.iter().cloned().map(|operation| perform(&made.store, operation))).await;
+        let found = join_all(asked.iter().cloned().map(|operation| perform(other, operation))).await;
         assert_eq!(found, expected, "the answers to {asked:#?}");
         let (mut found, mut expected_facts) = (other_sink.take(), model_sink.take());
         if matches!(step, Step::SweepEnded) {
@@ -74,8 +95,7 @@ async fn duel_by(most: usize, steps: &[Step], make: Make<'_>) -> Made {
         asked.clear();
         expected.clear();
     }
-    assert_eq!(dump(&made.store).await, dump(&model).await, "what is stored in the end");
-    made
+    assert_eq!(dump(other).await, dump(model).await, "what is stored in the end");
 }
 
 fn forget_healing(published: &mut Vec<(Revision, Vec<FactChange>)>) {

@@ -10,7 +10,7 @@ mod tenancy;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-pub use duel::{duel, duel_together};
+pub use duel::{duel, duel_together, go_on};
 pub use dump::{Dump, dump};
 pub use tenancy::Tenancy;
 

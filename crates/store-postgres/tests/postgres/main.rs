@@ -16,6 +16,7 @@ use tokio::task::block_in_place;
 
 mod following;
 mod lease;
+mod moving;
 mod nodes;
 mod sessions;
 mod together;
@@ -66,6 +67,17 @@ impl Schema {
         client.batch_execute(sql).await?;
         drop(client);
         must(connection.await)
+    }
+
+    /// What a statement gives: one text.
+    async fn query_text(&self, sql: &str) -> String {
+        let (client, connection) = must(tokio_postgres::connect(&self.url, tokio_postgres::NoTls).await);
+        let connection = tokio::spawn(connection);
+        must(client.batch_execute(&format!("SET search_path = {}", self.name)).await);
+        let text = must(client.query_one(sql, &[]).await).get(0);
+        drop(client);
+        must(must(connection.await));
+        text
     }
 
     fn options(&self) -> PostgresOptions {

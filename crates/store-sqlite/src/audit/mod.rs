@@ -18,7 +18,7 @@ use crate::row::Cells;
 use crate::sql;
 
 pub(crate) use list::list;
-pub(crate) use spans::complete;
+pub(crate) use spans::{complete, complete_all};
 pub(crate) use sweep::sweep;
 
 /// A changed value as it is stored.
@@ -87,7 +87,7 @@ pub(crate) fn insert(connection: &Connection, revision: Revision, entry: &AuditE
     Ok(())
 }
 
-fn read(row: &Row<'_>) -> Result<AuditRecord, Failure> {
+pub(crate) fn read(row: &Row<'_>) -> Result<AuditRecord, Failure> {
     let mut cells = Cells::of(row, "audit");
     let revision = Revision(cells.number("revision")?);
     let id = ChangeId::from_bytes(cells.bytes("id")?);

@@ -55,6 +55,19 @@ pub(crate) fn complete(connection: &Connection, before: Revision, now: Revision)
     Ok(())
 }
 
+/// Enters every complete span that has records, where none is entered yet. `last` is the newest revision.
+pub(crate) fn complete_all(connection: &Connection, last: Revision) -> Result<(), Failure> {
+    let end = growing(last);
+    let mut first = 0;
+    while let Some(revision) =
+        find(connection, sql::FIND_AUDIT_FROM, [first, end - 1], |row| Ok(row.get(0)?))?
+    {
+        enter(connection, of(revision))?;
+        first = range(of(revision) + 1).0;
+    }
+    Ok(())
+}
+
 fn enter(connection: &Connection, span: i64) -> Result<(), Failure> {
     let (first, last) = range(span);
     let mut statement = connection.prepare_cached(sql::READ_AUDIT_SPAN)?;

@@ -11,6 +11,7 @@ use countersign_store_sqlite::{SqliteOptions, SqliteStore};
 use proptest::prelude::*;
 
 mod durable;
+mod moving;
 mod opening;
 
 /// The store in a directory.

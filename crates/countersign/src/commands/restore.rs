@@ -1,0 +1,210 @@
+//! `countersign restore`: the store as it was when a backup was taken, but for what has ended since.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow, bail};
+use clap::Args;
+use countersign_domain::archive::Archive;
+use countersign_domain::error::causes;
+use countersign_domain::id::ChangeId;
+use countersign_store_postgres::{Address, PostgresArchive};
+use countersign_store_sqlite::{BackupNote, EmbeddedPlace, OpenError, SqliteArchive};
+
+use super::now;
+use crate::config::{ConfigArgs, load_for_process};
+use crate::failure::Failure;
+use crate::house::{Corrector, Entry, Later, Place, Saved, copy, text};
+use crate::output;
+use crate::ports::OsEntropy;
+use crate::when::When;
+
+pub(crate) const HELP: &str = "\
+Without --yes nothing is changed: it says what the backup holds and what it would
+bring back, and ends with 1.
+
+What has ended since the backup stays ended: tokens, accounts and memberships that
+the present store does not have any more, or has disabled, bound more tightly or
+rotated, and those that an audit (--audit, as `countersign audit --json` prints
+it) says so of. Where the present store is lost, the audit is all that is known:
+keep one of every account, elsewhere. --bring-back leaves all of that out.";
+
+/// From what, and how.
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// A file that `countersign backup` has written
+    file: PathBuf,
+
+    /// Do it
+    #[arg(long)]
+    yes: bool,
+
+    /// Audit records of the time after the backup, as `countersign audit --json` prints them; may be repeated
+    #[arg(long, value_name = "FILE")]
+    audit: Vec<PathBuf>,
+
+    /// Bring back what has ended since, revoked tokens included
+    #[arg(long)]
+    bring_back: bool,
+
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+/// Says what a restore comes to, and does it when it is told to.
+pub(crate) fn restore(args: &RestoreArgs) -> Result<(), Failure> {
+    let config = load_for_process(&args.config)?.config;
+    let place = Place::of(&config)?;
+    // Held until the end: no server starts meanwhile.
+    let held = match &place {
+        Place::Embedded(directory) => {
+            Some(EmbeddedPlace::take(directory).map_err(|error| anyhow!("{error}"))?)
+        }
+        Place::Shared(_) => None,
+    };
+    let mut backup = Backup::open(&args.file)?;
+    let (saved, note) = backup.check()?;
+    let mut report = backup_text(&args.file, &note);
+    let mut later = Later::than(&saved);
+    report += &learn(&mut later, &place, &args.audit)?;
+
+    let at = now();
+    let entry = Entry { id: ChangeId::mint(at, &OsEntropy), at, taken_at: note.taken_at };
+    let mut trial = Corrector::new(&later, args.bring_back, &entry);
+    let tried = backup.archive.export(&mut |record| {
+        trial.correct(record, &mut Vec::new());
+        Ok(())
+    });
+    tried.map_err(|error| anyhow!("{}", causes(&error)))?;
+    report += &trial.finish().text(args.bring_back);
+    output::print(&report)?;
+    if !args.yes {
+        output::note("Nothing was changed. To do it, say so with --yes.");
+        return Err(Failure::No);
+    }
+    let mut corrector = Corrector::new(&later, args.bring_back, &entry);
+    let done = match (&place, &held) {
+        (Place::Shared(address), _) => into_database(&mut backup, &mut corrector, address)?,
+        (Place::Embedded(_), Some(held)) => into_directory(&mut backup, &mut corrector, held)?,
+        (Place::Embedded(_), None) => return Err(anyhow!("the data directory is not held").into()),
+    };
+    Ok(output::print(&done)?)
+}
+
+/// A backup, opened. One of an older program is copied, and the copy brought up to date.
+struct Backup {
+    name: String,
+    archive: SqliteArchive,
+    /// Removed at the end.
+    copy: Option<PathBuf>,
+}
+
+impl Backup {
+    fn open(file: &Path) -> anyhow::Result<Self> {
+        let name = file.display().to_string();
+        match SqliteArchive::read(file) {
+            Ok(archive) => Ok(Self { name, archive, copy: None }),
+            Err(OpenError::OlderSchema { .. }) => {
+                let mut copy = file.as_os_str().to_owned();
+                copy.push(".upgraded");
+                let copy = PathBuf::from(copy);
+                fs::copy(file, &copy).with_context(|| format!("cannot write {}", copy.display()))?;
+                let archive = SqliteArchive::open(&copy).map_err(|error| anyhow!("{error}"))?;
+                Ok(Self { name, archive, copy: Some(copy) })
+            }
+            Err(error) => Err(anyhow!("{error}")),
+        }
+    }
+
+    /// What it holds; an error when that is not what was written.
+    fn check(&mut self) -> anyhow::Result<(Saved, BackupNote)> {
+        self.archive.check_integrity().map_err(|error| anyhow!("{error}"))?;
+        let note = self.archive.note().map_err(|error| anyhow!("{error}"))?;
+        let damaged = |why: String| anyhow!("{} is damaged ({why}); use another copy", self.name);
+        let saved = Saved::read(&mut self.archive).map_err(|error| damaged(error.to_string()))?;
+        match saved.contents.difference(&note.contents) {
+            None => Ok((saved, note)),
+            Some(difference) => Err(damaged(difference.to_string())),
+        }
+    }
+}
+
+impl Drop for Backup {
+    fn drop(&mut self) {
+        if let Some(copy) = &self.copy {
+            let _ = fs::remove_file(copy);
+        }
+    }
+}
+
+fn backup_text(file: &Path, note: &BackupNote) -> String {
+    format!(
+        "{} was taken on {} from the {} store, by version {}, at revision {}; it is whole\n\
+         it holds {}\n",
+        file.display(),
+        When(note.taken_at).with_distance(now()),
+        note.store,
+        note.version,
+        note.contents.revision,
+        text::contents(&note.contents)
+    )
+}
+
+/// Learns what can be known of the time since; says from where.
+fn learn(later: &mut Later<'_>, place: &Place, audits: &[PathBuf]) -> anyhow::Result<String> {
+    let mut told = match place.read() {
+        Ok(mut present) => {
+            let contents = later.learn_from_store(present.as_mut())?;
+            format!("the present store is at revision {}\n", contents.revision)
+        }
+        Err(error) => {
+            format!(
+                "the present store cannot be read ({error:#}): what has ended since is known from --audit alone\n"
+            )
+        }
+    };
+    for path in audits {
+        let count = later.learn_from_file(path)?;
+        told += &format!("{} tells of {count} changes since the backup\n", path.display());
+    }
+    Ok(told)
+}
+
+fn into_directory(
+    backup: &mut Backup,
+    corrector: &mut Corrector<'_>,
+    held: &EmbeddedPlace,
+) -> anyhow::Result<String> {
+    let (path, mut archive) = held.create_beside(".restoring").map_err(|error| anyhow!("{error}"))?;
+    let copied = write(backup, corrector, &mut archive);
+    drop(archive);
+    copied.inspect_err(|_| drop(fs::remove_file(&path)))?;
+    let suffix = format!(".before-restore-{}", now().as_seconds());
+    let replaced = held.replace_by(&path, &suffix).map_err(|error| anyhow!("{error}"))?;
+    Ok(match replaced.kept_as {
+        Some(kept) => {
+            format!("restored; the store before is kept as {}: remove it when all is well\n", kept.display())
+        }
+        None => "restored\n".to_owned(),
+    })
+}
+
+fn into_database(
+    backup: &mut Backup,
+    corrector: &mut Corrector<'_>,
+    address: &Address,
+) -> anyhow::Result<String> {
+    let opened = PostgresArchive::open(address.clone());
+    let mut archive = opened.map_err(|error| anyhow!("{}", causes(&error)))?.replacing();
+    write(backup, corrector, &mut archive)?;
+    Ok("restored, with a new epoch: nodes that still run load everything again; better to restart them\n"
+        .to_owned())
+}
+
+fn write(backup: &mut Backup, corrector: &mut Corrector<'_>, to: &mut dyn Archive) -> anyhow::Result<()> {
+    let mut change = |record, out: &mut Vec<_>| corrector.correct(record, out);
+    match copy(&mut backup.archive, to, &mut change) {
+        Ok(_) => Ok(()),
+        Err(error) => bail!("nothing was restored: {}", causes(&error)),
+    }
+}

@@ -1,0 +1,244 @@
+//! What is known of the time after a backup: what the present store holds, and what was done since.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+
+use anyhow::{anyhow, bail};
+use countersign_domain::access_token::AccessToken;
+use countersign_domain::account::Account;
+use countersign_domain::archive::{Archive, Contents, Measure, Record};
+use countersign_domain::audit::AuditRecord;
+use countersign_domain::error::causes;
+use countersign_domain::id::{
+    AccountId, ChangeId, Handle, MembershipId, OrganizationId, ServiceTokenId, TokenRef,
+};
+use countersign_domain::lineage::Lineage;
+use countersign_domain::organization::{Membership, Organization};
+use countersign_domain::service_token::ServiceToken;
+use countersign_domain::store::{Revision, Version};
+
+use super::audit_file;
+use super::said::Said;
+
+/// What must be known of a backup before it is compared with anything.
+pub(crate) struct Saved {
+    pub(crate) root: AccountId,
+    /// The root token set last.
+    pub(super) root_token: Option<Handle>,
+    pub(crate) contents: Contents,
+    accounts: HashSet<AccountId>,
+    /// Of every token.
+    versions: HashMap<TokenRef, Version>,
+    audit: HashMap<Revision, ChangeId>,
+    oldest: Revision,
+}
+
+impl Saved {
+    /// Reads all of a backup. What is there must be what it says is there.
+    pub(crate) fn read(backup: &mut dyn Archive) -> anyhow::Result<Self> {
+        let (mut root, mut root_token, mut accounts) = (None, None, HashSet::new());
+        let (mut versions, mut audit) = (HashMap::new(), HashMap::new());
+        let mut measure = Measure::default();
+        let contents = backup.export(&mut |record| {
+            measure.add(&record);
+            match record {
+                Record::Account(Account { id, parent, .. }) => {
+                    accounts.insert(id);
+                    root = root.or(parent.is_none().then_some(id));
+                }
+                Record::ServiceToken(token) => {
+                    versions.insert(TokenRef::Service(token.id), token.version);
+                }
+                Record::AccessToken(token) => {
+                    versions.insert(TokenRef::Access(token.handle), token.version);
+                }
+                Record::RootToken(handle) => root_token = Some(handle),
+                Record::Audit(record) => drop(audit.insert(record.revision, record.entry.id)),
+                _ => {}
+            }
+            Ok(())
+        });
+        let contents = contents.map_err(|error| anyhow!("{}", causes(&error)))?;
+        if measure.contents() != Some(contents) {
+            bail!("its rows are not what they are counted and digested as");
+        }
+        let root = root.ok_or_else(|| anyhow!("it has no root account"))?;
+        let oldest = audit.keys().min().copied().unwrap_or(Revision(0));
+        Ok(Self { root, root_token, contents, accounts, versions, audit, oldest })
+    }
+
+    /// Whether the backup has an account.
+    pub(super) fn has_account(&self, id: AccountId) -> bool {
+        self.accounts.contains(&id)
+    }
+
+    /// Whether the backup has a token.
+    pub(super) fn has(&self, token: TokenRef) -> bool {
+        self.versions.contains_key(&token)
+    }
+
+    /// Whether the backup has a token in this version: then in all else, too.
+    fn has_as_it_is(&self, token: TokenRef, version: Version) -> bool {
+        self.versions.get(&token) == Some(&version)
+    }
+
+    /// Whether a change was made after the backup. What is older than its audit was forgotten before.
+    fn is_later(&self, record: &AuditRecord) -> bool {
+        record.revision >= self.oldest && self.audit.get(&record.revision) != Some(&record.entry.id)
+    }
+
+    /// Whether another change has the place of this one.
+    fn has_in_place_of(&self, record: &AuditRecord) -> bool {
+        self.audit.contains_key(&record.revision)
+    }
+}
+
+/// What is known of the time after a backup. Of tokens that have not changed since, only their names are kept.
+pub(crate) struct Later<'s> {
+    pub(super) saved: &'s Saved,
+    pub(super) present: Option<Present>,
+    pub(super) said: Said,
+    /// What was done since, and can stand in the audit beside what was done before.
+    pub(super) audit: BTreeMap<Revision, AuditRecord>,
+    /// The greatest that was ever used, as far as is known.
+    pub(super) last: Revision,
+}
+
+/// What the present store holds.
+#[derive(Default)]
+pub(super) struct Present {
+    pub(super) accounts: HashMap<AccountId, Account>,
+    pub(super) organizations: HashMap<OrganizationId, Organization>,
+    pub(super) memberships: HashMap<MembershipId, Membership>,
+    /// Those that the backup has as they are.
+    unchanged: HashSet<TokenRef>,
+    service_tokens: HashMap<ServiceTokenId, ServiceToken>,
+    access_tokens: HashMap<Handle, AccessToken>,
+    cuts: HashSet<Handle>,
+    pub(super) root_tokens: Vec<Handle>,
+}
+
+impl<'s> Later<'s> {
+    pub(crate) fn than(saved: &'s Saved) -> Self {
+        let last = saved.contents.revision;
+        Self { saved, present: None, said: Said::default(), audit: BTreeMap::new(), last }
+    }
+
+    /// Learns what the present store holds.
+    pub(crate) fn learn_from_store(&mut self, store: &mut dyn Archive) -> anyhow::Result<Contents> {
+        let (mut present, mut done) = (Present::default(), Vec::new());
+        let contents = store.export(&mut |record| {
+            match record {
+                Record::Audit(record) if self.saved.is_later(&record) => done.push(record),
+                Record::ServiceToken(ServiceToken { id, version, .. })
+                    if self.saved.has_as_it_is(TokenRef::Service(id), version) =>
+                {
+                    present.unchanged.insert(TokenRef::Service(id));
+                }
+                Record::AccessToken(AccessToken { handle, version, .. })
+                    if self.saved.has_as_it_is(TokenRef::Access(handle), version) =>
+                {
+                    present.unchanged.insert(TokenRef::Access(handle));
+                }
+                other => present.take(other),
+            }
+            Ok(())
+        });
+        let contents = contents.map_err(|error| anyhow!("{}", causes(&error)))?;
+        let root = present.accounts.values().find(|account| account.parent.is_none());
+        if let Some(other) = root.filter(|root| root.id != self.saved.root) {
+            bail!(
+                "the present store is another one: its root account is {}, and {} in the backup; move it away, or name \
+                 another place",
+                other.id,
+                self.saved.root
+            );
+        }
+        self.last = self.last.max(contents.revision);
+        // An empty one has lost everything, and knows of no end.
+        self.present = (!contents.rows.is_empty()).then_some(present);
+        self.learn(done);
+        Ok(contents)
+    }
+
+    /// Learns what a file with audit records says; gives how many of them are later than the backup.
+    pub(crate) fn learn_from_file(&mut self, path: &Path) -> anyhow::Result<usize> {
+        let mut done = Vec::new();
+        audit_file::read(path, &mut |record| {
+            if self.saved.is_later(&record) {
+                done.push(record);
+            }
+        })?;
+        let count = done.len();
+        self.learn(done);
+        Ok(count)
+    }
+
+    fn learn(&mut self, mut done: Vec<AuditRecord>) {
+        done.sort_by_key(|record| record.revision);
+        for record in done {
+            self.said.hear(&record);
+            self.last = self.last.max(record.revision);
+            if !self.saved.has_in_place_of(&record) {
+                self.audit.insert(record.revision, record);
+            }
+        }
+    }
+}
+
+impl Present {
+    fn take(&mut self, record: Record) {
+        match record {
+            Record::Account(account) => drop(self.accounts.insert(account.id, account)),
+            Record::Organization(row) => drop(self.organizations.insert(row.id, row)),
+            Record::Membership(row) => drop(self.memberships.insert(row.id, row)),
+            Record::ServiceToken(token) => drop(self.service_tokens.insert(token.id, token)),
+            Record::AccessToken(token) => drop(self.access_tokens.insert(token.handle, token)),
+            Record::RootToken(handle) => self.root_tokens.push(handle),
+            Record::Cut(handle) => drop(self.cuts.insert(handle)),
+            Record::EpochSweep(_)
+            | Record::Audit(_)
+            | Record::Use(_)
+            | Record::Refusals(_)
+            | Record::End(_) => {}
+        }
+    }
+
+    /// What became of a token of the backup; `None`: it has ended.
+    pub(super) fn service_token<'t>(&'t self, saved: &'t ServiceToken) -> Option<&'t ServiceToken> {
+        let is_unchanged = self.unchanged.contains(&TokenRef::Service(saved.id));
+        let stored = if is_unchanged { Some(saved) } else { self.service_tokens.get(&saved.id) };
+        stored.filter(|token| !self.is_cut(&token.lineage))
+    }
+
+    /// What became of a token of the backup; `None`: it has ended.
+    pub(super) fn access_token<'t>(&'t self, saved: &'t AccessToken) -> Option<&'t AccessToken> {
+        let is_unchanged = self.unchanged.contains(&TokenRef::Access(saved.handle));
+        let stored = if is_unchanged { Some(saved) } else { self.access_tokens.get(&saved.handle) };
+        stored.filter(|token| self.is_live(token))
+    }
+
+    /// The root token that is in force, when it was set or changed after the backup.
+    pub(super) fn new_root_token(&self) -> Option<&AccessToken> {
+        self.access_tokens.get(self.root_tokens.last()?).filter(|token| self.is_live(token))
+    }
+
+    fn is_live(&self, token: &AccessToken) -> bool {
+        let account = self.accounts.get(&token.account);
+        account.is_some_and(|account| token.epoch >= account.epoch) && !self.is_cut(&token.lineage)
+    }
+
+    /// Tokens that have changed since the backup, or were issued since, with what people call them.
+    pub(super) fn changed_tokens(&self) -> impl Iterator<Item = (TokenRef, &str)> {
+        let service_tokens = self.service_tokens.values().filter(|token| !self.is_cut(&token.lineage));
+        let access_tokens = self.access_tokens.values().filter(|token| self.is_live(token));
+        let service_tokens = service_tokens.map(|token| (TokenRef::Service(token.id), token.name.as_str()));
+        service_tokens.chain(access_tokens.map(|token| {
+            (TokenRef::Access(token.handle), token.name.as_ref().map_or("", |name| name.as_str()))
+        }))
+    }
+
+    fn is_cut(&self, lineage: &Lineage) -> bool {
+        lineage.handles().iter().any(|handle| self.cuts.contains(handle))
+    }
+}

@@ -1,0 +1,152 @@
+//! A store of records, in one transaction.
+
+use countersign_domain::account::Account;
+use countersign_domain::archive::{Contents, ImportError, Record};
+use countersign_domain::audit::{AuditEntry, AuditRecord};
+use countersign_domain::id::{AccountId, Handle};
+use countersign_domain::organization::{Membership, Organization};
+use countersign_domain::store::{Cause, Revision};
+use countersign_domain::usage::{Refusals, Usage};
+use deadpool_postgres::Object;
+use futures_util::future::try_join_all;
+
+use super::Over;
+use super::export::{WITHOUT_HASTE, contents, count_rows};
+use crate::accounts::uuid;
+use crate::apply::signed;
+use crate::failure::Failure;
+use crate::issued::Issued;
+use crate::session::Tx;
+use crate::{accounts, audit, organizations, sql, usage};
+
+/// So many records are written together.
+const TOGETHER: usize = 2_000;
+
+/// In an order that foreign keys allow.
+const FORGET_EVERYTHING: &str = "
+    DELETE FROM feed; DELETE FROM refusals; DELETE FROM uses; DELETE FROM audit; DELETE FROM epoch_sweeps;
+    DELETE FROM cuts; UPDATE cut_walk SET service_tokens_to = NULL, access_tokens_to = NULL;
+    DELETE FROM root_tokens; DELETE FROM access_tokens; DELETE FROM service_tokens; DELETE FROM memberships;
+    DELETE FROM organizations; DELETE FROM account_counts; DELETE FROM accounts";
+
+/// Plans for small tables are bad ones for what has come.
+const ANALYZE: &str =
+    "ANALYZE accounts, organizations, memberships, service_tokens, access_tokens, audit, uses, refusals";
+
+pub(super) async fn import(
+    client: &mut Object,
+    over: Over,
+    records: &mut dyn Iterator<Item = Record>,
+    check: &mut dyn FnMut(&Contents) -> Result<(), Cause>,
+) -> Result<Contents, ImportError> {
+    let tx = Tx::new(client.transaction().await.map_err(failed)?);
+    make_room(&tx, over).await?;
+    let mut waiting = Vec::with_capacity(TOGETHER);
+    let mut end = None;
+    for record in records {
+        if let Record::End(revision) = record {
+            end = Some(revision);
+            break;
+        }
+        waiting.push(record);
+        if waiting.len() == TOGETHER {
+            write(&tx, &waiting).await.map_err(failed)?;
+            waiting.clear();
+        }
+    }
+    let end = end.ok_or(ImportError::CutShort)?;
+    write(&tx, &waiting).await.map_err(failed)?;
+    complete(&tx, over, end).await.map_err(failed)?;
+    let found = contents(tx.transaction()).await.map_err(failed)?;
+    check(&found).map_err(ImportError::Refused)?;
+    tx.commit().await.map_err(failed)?;
+    Ok(found)
+}
+
+fn failed(failure: impl Into<Failure>) -> ImportError {
+    ImportError::Store(failure.into().into())
+}
+
+/// Nobody else writes from now on.
+async fn make_room(tx: &Tx<'_>, over: Over) -> Result<(), ImportError> {
+    tx.transaction().batch_execute(WITHOUT_HASTE).await.map_err(failed)?;
+    tx.run(sql::TAKE_EVERYTHING, &[]).await.map_err(failed)?;
+    if over == Over::Everything {
+        return tx.transaction().batch_execute(FORGET_EVERYTHING).await.map_err(failed);
+    }
+    match count_rows(tx.transaction()).await.map_err(failed)?.is_empty() {
+        true => Ok(()),
+        false => Err(ImportError::NotEmpty),
+    }
+}
+
+/// Enters what follows from the rows.
+async fn complete(tx: &Tx<'_>, over: Over, end: Revision) -> Result<(), Failure> {
+    tx.transaction().batch_execute(ANALYZE).await?;
+    tx.run(sql::COUNT_OF_ACCOUNTS, &[]).await?;
+    tx.run(sql::COUNT_OF_ORGANIZATIONS, &[]).await?;
+    if end > Revision(0) {
+        tx.run(sql::SET_REVISION, &[&signed(end.0)]).await?;
+    }
+    if over == Over::Everything {
+        tx.run(sql::NEW_EPOCH, &[]).await?;
+    }
+    Ok(())
+}
+
+/// Writes records together, in the order of their tables: what others refer to first.
+async fn write(tx: &Tx<'_>, records: &[Record]) -> Result<(), Failure> {
+    let mut rows = Rows::default();
+    records.iter().for_each(|record| rows.add(record));
+    try_join_all(rows.accounts.into_iter().map(|account| accounts::insert_row(tx, account))).await?;
+    try_join_all(rows.organizations.into_iter().map(|row| organizations::insert_row(tx, row))).await?;
+    try_join_all(rows.memberships.into_iter().map(|row| organizations::insert_membership_row(tx, row)))
+        .await?;
+    rows.tokens.write(tx).await?;
+    for handle in rows.root_tokens {
+        tx.insert(sql::INSERT_ROOT_TOKEN, &[&handle.as_str()]).await?;
+    }
+    for handle in rows.cuts {
+        tx.run(sql::INSERT_CUT, &[&handle.as_str()]).await?;
+    }
+    for account in rows.epoch_sweeps {
+        tx.run(sql::START_EPOCH_SWEEP, &[&uuid(account.as_bytes())]).await?;
+    }
+    audit::insert(tx, &rows.audit).await?;
+    usage::insert_uses(tx, &rows.uses).await?;
+    Ok(usage::insert_refusals(tx, &rows.refusals).await?)
+}
+
+/// Records by their tables.
+#[derive(Default)]
+struct Rows<'r> {
+    accounts: Vec<&'r Account>,
+    organizations: Vec<&'r Organization>,
+    memberships: Vec<&'r Membership>,
+    tokens: Issued<'r>,
+    root_tokens: Vec<&'r Handle>,
+    cuts: Vec<&'r Handle>,
+    epoch_sweeps: Vec<&'r AccountId>,
+    audit: Vec<(Revision, &'r AuditEntry)>,
+    uses: Vec<&'r Usage>,
+    refusals: Vec<&'r Refusals>,
+}
+
+impl<'r> Rows<'r> {
+    fn add(&mut self, record: &'r Record) {
+        match record {
+            Record::Account(account) => self.accounts.push(account),
+            Record::Organization(row) => self.organizations.push(row),
+            Record::Membership(row) => self.memberships.push(row),
+            Record::ServiceToken(token) => self.tokens.add_service_token(token),
+            Record::AccessToken(token) => self.tokens.add_access_token(token),
+            Record::RootToken(handle) => self.root_tokens.push(handle),
+            Record::Cut(handle) => self.cuts.push(handle),
+            Record::EpochSweep(account) => self.epoch_sweeps.push(account),
+            Record::Audit(AuditRecord { revision, entry }) => self.audit.push((*revision, entry)),
+            Record::Use(usage) => self.uses.push(usage),
+            Record::Refusals(refusals) => self.refusals.push(refusals),
+            Record::End(_) => {}
+        }
+    }
+}
