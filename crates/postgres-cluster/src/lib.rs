@@ -43,6 +43,7 @@ pub struct Cluster {
     directory: TempDir,
     port: u16,
     settings: Vec<String>,
+    environment: Vec<(String, PathBuf)>,
     running: Option<Child>,
 }
 
@@ -105,15 +106,31 @@ impl Cluster {
         own(&path)
     }
 
+    /// Lets it load a library first, from its next start on, which finds these paths in the environment.
+    pub fn preload(&mut self, library: &Path, environment: &[(&str, &Path)]) -> Result<()> {
+        let copy = self.directory().join("preloaded.so");
+        fs::copy(library, &copy)?;
+        own(&copy)?;
+        self.environment = vec![("LD_PRELOAD".to_owned(), copy)];
+        self.environment
+            .extend(environment.iter().map(|(name, path)| ((*name).to_owned(), path.to_path_buf())));
+        Ok(())
+    }
+
     fn without_data(settings: &[&str]) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("countersign-postgres-").tempdir()?;
         own(directory.path())?;
         let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        Ok(Self { directory, port: free_port()?, settings, running: None })
+        Ok(Self { directory, port: free_port()?, settings, environment: Vec::new(), running: None })
+    }
+
+    /// All that is its own.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     fn data(&self) -> PathBuf {
-        self.directory.path().join("data")
+        self.directory().join("data")
     }
 
     /// On which port of 127.0.0.1 it is reached.
@@ -142,6 +159,7 @@ impl Cluster {
         for setting in &self.settings {
             command.args(["-c", setting]);
         }
+        command.envs(self.environment.iter().map(|(name, path)| (name, path)));
         let server = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         self.running = Some(server.spawn().context("cannot run postgres")?);
         self.wait_until_ready()

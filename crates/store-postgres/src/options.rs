@@ -80,7 +80,7 @@ pub enum OpenError {
     /// There is no runtime with timers.
     #[error("the store needs a runtime with timers")]
     NoRuntime,
-    /// It was used by a newer program.
+    /// It was changed by a newer program in a way that this one does not know.
     #[error("the database is of step {found} and this program knows {known}: use a newer program")]
     Newer {
         /// The last step of the database.

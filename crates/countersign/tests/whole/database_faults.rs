@@ -1,6 +1,8 @@
 //! What can happen to the database, to the way there and to the machines of nodes: nothing acknowledged is lost, and nothing
 //! revoked is granted.
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
@@ -55,7 +57,7 @@ struct Stranger {
 impl Stranger {
     fn holding(url: &str, sql: &str) -> Self {
         let mut command = Command::new("/usr/lib/postgresql/15/bin/psql");
-        let sql = format!("BEGIN; {sql}; SELECT pg_sleep(60); COMMIT");
+        let sql = format!("BEGIN; {sql}; SELECT pg_sleep(90); COMMIT");
         command.args(["--no-psqlrc", "--quiet", "--dbname", url, "--command", &sql]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("psql");
         let sleeps = "SELECT count(*) FROM pg_stat_activity \
@@ -261,12 +263,66 @@ fn a_transaction_of_a_stranger_holds_nobody_up() {
     let (data, other) = (Data::shared(), Database::create().expect("a database"));
     let (a, b) = (Server::start(&data), Server::start(&data));
     let _stranger = Stranger::holding(&other.url(), "CREATE TABLE theirs (number integer)");
-    for _ in 0..20 {
+    let held = Instant::now();
+    while held.elapsed() < Duration::from_secs(60) {
         let token = Token::issue(&a);
         until(|| token.opens(&b), || b.log());
         token.revoke(&a);
         let revoked = Instant::now();
         until(|| !token.opens(&b), || b.log());
         assert!(revoked.elapsed() < BOUND, "{:?}", revoked.elapsed());
+        sleep(Duration::from_millis(500));
     }
+}
+
+/// A server whose disk is full while there is a file.
+fn cluster_on_a_small_disk() -> (Cluster, PathBuf) {
+    let mut cluster = Cluster::prepare(&[]).expect("a cluster");
+    let built = tempfile::tempdir().expect("a directory");
+    let library = built.path().join("full.so");
+    compile_shim("full.c", &library);
+    let (disk, fault) = (cluster.directory().to_owned(), cluster.directory().join("full"));
+    cluster
+        .preload(&library, &[("TEST_FULL_DIRECTORY", &disk), ("TEST_FULL_FAULT", &fault)])
+        .expect("a library");
+    cluster.resume().expect("it starts");
+    (cluster, fault)
+}
+
+/// The disk of the database is full: changes are refused, doors go on, and nothing that was acknowledged is lost; not even
+/// when there is no room for the log either, and the database ends.
+#[test]
+fn a_full_disk_of_the_database_stops_changes_alone() {
+    let (mut cluster, fault) = cluster_on_a_small_disk();
+    let node = node_of(&cluster.url());
+    let mut ledger = Ledger::new(2);
+    ledger.work(node.address(), |progress| {
+        assert!(progress.until_acknowledged(50), "{}", node.log());
+        fs::write(&fault, "").expect("a file");
+        assert!(progress.until_refused(50), "{}", node.log());
+        let refused = Instant::now();
+        while refused.elapsed() < 2 * BOUND {
+            assert_eq!(node.call("GET", "/authz", TOKEN, None).0, 200, "{}", node.log());
+            sleep(Duration::from_millis(100));
+        }
+        fs::remove_file(&fault).expect("a file");
+        let healed = Instant::now();
+        assert!(progress.until_acknowledged(50), "{}", node.log());
+        assert!(healed.elapsed() < SOON, "{:?}", healed.elapsed());
+
+        fs::write(&fault, "").expect("a file");
+        // As often as it takes to come to a part of the log that is not there yet.
+        let ends =
+            || psql(&cluster.url(), "SELECT pg_switch_wal() FROM pg_logical_emit_message(true, '', 'x')");
+        until(|| ends().is_err(), || "it has room for its log".to_owned());
+        until(|| node.call("GET", "/readyz", "", None).0 == 503, || node.log());
+        fs::remove_file(&fault).expect("a file");
+        cluster.stop(Stop::Immediate).expect("it runs, or has ended");
+        cluster.resume().expect("it comes back");
+        let back = Instant::now();
+        assert!(progress.until_acknowledged(50), "{}", node.log());
+        assert!(back.elapsed() < SOON, "{:?}", back.elapsed());
+    });
+    ledger.check_everything(node.address());
+    assert!(!node.log().contains("panicked"), "{}", node.log());
 }

@@ -50,12 +50,13 @@ impl PostgresArchive {
         Ok(archive)
     }
 
-    /// Opens a database and brings its schema to the last step.
+    /// Opens a database and brings its schema to the last step, which must be the one of this program.
     pub fn open(address: Address) -> Result<Self, OpenError> {
         let archive = Self::connect(address)?;
         archive.runtime()?.block_on(async {
             let mut client = archive.client().await?;
-            migrate::migrate(&mut client).await
+            migrate::migrate(&mut client).await?;
+            migrate::check(&client).await
         })?;
         Ok(archive)
     }

@@ -20,6 +20,7 @@ mod moving;
 mod nodes;
 mod sessions;
 mod together;
+mod upgrading;
 
 /// What the stores of this process are called in the database.
 static NUMBER: AtomicU32 = AtomicU32::new(0);

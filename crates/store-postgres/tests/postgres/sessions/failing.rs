@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
+use countersign_domain::account::Account;
 use countersign_domain::error::causes;
 use countersign_domain::store::StoreError;
 use countersign_postgres_cluster::{Cluster, Stop};
@@ -11,7 +12,7 @@ use tokio::task::{JoinSet, block_in_place};
 use tokio::time::{sleep, timeout};
 use tokio_postgres::NoTls;
 
-use super::proxy::Proxy;
+use super::proxy::{Cut, Proxy};
 use super::{assert_says, execute, refusal, world_at};
 
 /// How soon everything works again.
@@ -176,4 +177,57 @@ async fn an_answer_that_never_comes_is_given_up() {
     drop(client);
     must(must(connection.await));
     works_soon(&world).await;
+}
+
+/// How often the account is there, asked without a detour.
+async fn rows(cluster: &Cluster, account: &Account) -> usize {
+    number(cluster, &format!("SELECT count(*) FROM accounts WHERE email = '{}'", account.email.as_str()))
+        .await
+}
+
+/// A node behind the proxy, which has learnt everything.
+async fn node_behind(proxy: &Proxy) -> World {
+    let world = world_at(&url_of(&[proxy.port()])).await;
+    must(world.store.load_facts(Box::new(|_| ())).await);
+    world
+}
+
+/// A connection breaks while it carries a commit. What became of it is found out: what is there is acknowledged, and what
+/// is not is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_is_cut_is_found_out() {
+    let cluster = cluster(&["fsync=off"]);
+    let proxy = Proxy::before(cluster.port()).await;
+    let world = node_behind(&proxy).await;
+    for cut in [Cut::Before, Cut::After].repeat(5) {
+        let account = world.account(&world.root);
+        proxy.cut_commit_of(account.email.as_str(), cut);
+        let created = world.create_exactly(account.clone()).await;
+        assert!(proxy.has_cut());
+        match (cut, &created) {
+            (Cut::Before, Err(StoreError::Unavailable(_))) => assert_eq!(rows(&cluster, &account).await, 0),
+            (Cut::After, Ok(_)) => assert_eq!(rows(&cluster, &account).await, 1),
+            _ => panic!("{cut:?}: {created:?}"),
+        }
+    }
+    works_soon(&world).await;
+}
+
+/// As above, where nobody can be asked any more: then nothing is claimed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_nobody_can_tell_of_is_in_doubt() {
+    let cluster = cluster(&["fsync=off"]);
+    let proxy = Proxy::before(cluster.port()).await;
+    let world = node_behind(&proxy).await;
+    let account = world.account(&world.root);
+    proxy.cut_commit_of(account.email.as_str(), Cut::AfterAll);
+    let created = world.create_exactly(account.clone()).await;
+    assert!(proxy.has_cut());
+    assert!(matches!(created, Err(StoreError::InDoubt(_))), "{created:?}");
+    proxy.go_on();
+    must(
+        timeout(SOON, async { while world.create_exactly(world.account(&world.root)).await.is_err() {} })
+            .await,
+    );
+    assert_eq!(rows(&cluster, &account).await, 1);
 }
