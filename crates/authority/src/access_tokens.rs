@@ -127,7 +127,8 @@ impl Authority {
 
     /// What stems from the caller.
     pub(crate) fn lineage_below(&self, caller: &Caller) -> Result<Lineage, Error> {
-        let lineage = caller.lineage.below(caller.handle, |ancestor| self.is_live(*ancestor));
+        // Not whether its account may act at this moment: it may again in the next, and then end with what stems from it.
+        let lineage = caller.lineage.below(caller.handle, |ancestor| self.may_yet_end(*ancestor));
         let reason = format!(
             "would stem from more than {} access tokens, each minted by the one before and still alive",
             Lineage::LONGEST

@@ -116,18 +116,17 @@ impl Authority {
     /// what no [guard](countersign_domain::change::Guard) watches.
     pub fn is_current(&self, caller: &Caller) -> bool {
         let found = self.directory.look_for(&CredentialKey::Handle(caller.handle));
-        found.is_some_and(|found| found.known.fact.version == caller.version && self.lives(&found))
+        found.filter(|found| found.known.fact.version == caller.version).is_some_and(|found| {
+            let chain = found.known.chain();
+            let standing = Standing { chain: chain.as_ref(), is_cut: found.is_cut, organizations: &[] };
+            check_live(&found.known.fact, &standing, self.clock.now()).is_ok()
+        })
     }
 
-    /// Whether an access token would be accepted from one who has its text.
-    pub(crate) fn is_live(&self, handle: Handle) -> bool {
-        self.directory.look_for(&CredentialKey::Handle(handle)).is_some_and(|found| self.lives(&found))
-    }
-
-    fn lives(&self, found: &Found) -> bool {
-        let chain = found.known.chain();
-        let standing = Standing { chain: chain.as_ref(), is_cut: found.is_cut, organizations: &[] };
-        check_live(&found.known.fact, &standing, self.clock.now()).is_ok()
+    /// Whether an access token is there, and its time is not over.
+    pub(crate) fn may_yet_end(&self, handle: Handle) -> bool {
+        let known = self.directory.find(&CredentialKey::Handle(handle));
+        known.is_some_and(|known| known.fact.expires_at > self.clock.now())
     }
 
     /// Takes note that a credential was used.

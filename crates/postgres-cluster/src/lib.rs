@@ -231,8 +231,8 @@ fn program(name: &str) -> Result<Command> {
     as_other_user(&path)
 }
 
-/// A program that refuses to be run by root, run by a user who may.
-fn as_other_user(path: &Path) -> Result<Command> {
+/// A program that refuses to be run by root, run by a user who may: by the one of the package, or whoever this is.
+pub fn as_other_user(path: &Path) -> Result<Command> {
     let mut command = Command::new(path);
     if let Some((user, group)) = other_user()? {
         command.uid(user).gid(group);
@@ -242,8 +242,8 @@ fn as_other_user(path: &Path) -> Result<Command> {
     Ok(command)
 }
 
-/// Gives a file to the user who runs the server.
-fn own(path: &Path) -> Result<()> {
+/// Gives a file to the user of [`as_other_user`].
+pub fn own(path: &Path) -> Result<()> {
     if let Some((user, group)) = other_user()? {
         chown(path, Some(user), Some(group))?;
     }

@@ -47,9 +47,8 @@ pub(crate) struct Named<'p> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Readers {
     Everybody,
-    /// As libpq demands of passwords.
-    Owner,
-    /// As libpq demands of keys: the group, too, when the owner is root.
+    /// As libpq demands of keys: the group, too, when the owner is root. Of passwords it demands more, which what systemd hands
+    /// over to a service (`LoadCredential=`) does not have: it is root's, and shows the right of the service as one of a group.
     OwnerOrGroupOfRoot,
 }
 
@@ -63,7 +62,7 @@ impl Named<'_> {
         let forbidden = match readers {
             Readers::Everybody => 0,
             Readers::OwnerOrGroupOfRoot if about.uid() == 0 => 0o037,
-            Readers::Owner | Readers::OwnerOrGroupOfRoot => 0o077,
+            Readers::OwnerOrGroupOfRoot => 0o077,
         };
         if about.mode() & forbidden != 0 {
             return Err(self.error(Reason::Readable));

@@ -17,7 +17,7 @@ pub(crate) struct Login<'a> {
 
 /// The password of the first line that fits, if one does.
 pub(crate) fn find(path: &Path, login: &Login<'_>) -> Result<Option<Vec<u8>>, FileError> {
-    let content = Named { name: "passfile", path }.read(Readers::Owner)?;
+    let content = Named { name: "passfile", path }.read(Readers::OwnerOrGroupOfRoot)?;
     let port = login.host.port.to_string();
     let wanted = [login.host_name(), &port, login.database, login.user];
     Ok(content.split(|byte| *byte == b'\n').find_map(|line| password_for(line, &wanted)))

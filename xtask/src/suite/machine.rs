@@ -20,7 +20,7 @@ struct Need {
     purpose: &'static str,
 }
 
-const NEEDS: [Need; 10] = [
+const NEEDS: [Need; 12] = [
     Need { check: &["cc", "--version"], package: "gcc", purpose: "building SQLite and aws-lc" },
     Need { check: &["git", "--version"], package: "git", purpose: "applying the patches of tests/sabotage" },
     Need {
@@ -39,6 +39,16 @@ const NEEDS: [Need; 10] = [
         check: &["pgbouncer", "--version"],
         package: "pgbouncer",
         purpose: "the shared store behind a pooler",
+    },
+    Need {
+        check: &["openssl", "version"],
+        package: "openssl",
+        purpose: "the certificates of docs/operating.md",
+    },
+    Need {
+        check: &["systemd-analyze", "--version"],
+        package: "systemd",
+        purpose: "the units of docs/operating.md",
     },
     Need {
         check: &["python3", "-c", "import ensurepip, venv"],

@@ -23,6 +23,8 @@ mod measuring;
 #[cfg(test)]
 mod moving;
 #[cfg(test)]
+mod operating;
+#[cfg(test)]
 mod power_loss;
 #[cfg(test)]
 mod proxies;
@@ -43,6 +45,8 @@ mod connection;
 mod disk;
 #[cfg(test)]
 mod documented;
+#[cfg(test)]
+mod handbook;
 #[cfg(test)]
 mod household;
 #[cfg(test)]
@@ -68,4 +72,8 @@ mod scene;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
+mod site;
+#[cfg(test)]
 mod steward;
+#[cfg(test)]
+mod unit;

@@ -15,6 +15,11 @@ impl Numbers {
         Self(answer.text().to_owned())
     }
 
+    /// Whether there is such a metric.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.lines().any(|line| line.starts_with(name))
+    }
+
     /// The value of a series without labels.
     pub(crate) fn value(&self, name: &str) -> f64 {
         let line = self.0.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));

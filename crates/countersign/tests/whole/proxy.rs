@@ -143,7 +143,7 @@ fn configuration(kind: Kind, guarded: &Guarded<'_>, listen: SocketAddr) -> Strin
 
 /// An address that nobody has and that the system gives to nobody who asks for any, so that it is still free when the
 /// proxy comes to it.
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     const FIRST: u32 = 20_000;
     const COUNT: u32 = 10_000;
