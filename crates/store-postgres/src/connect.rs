@@ -30,13 +30,15 @@ use crate::watched::{Patience, Watched};
 
 /// What a session is to be like, where the address says nothing else: no statement longer than this, no longer wait for a
 /// row that somebody else holds, no transaction of ours in which nothing happens (a node that stands still must not hold
-/// others up). Set by a statement, because poolers refuse them at startup. Then, whether it takes changes, and how long
-/// a statement may take in the end.
-const GREETING: &str = "SELECT count(set_config(name, ours, false)) \
+/// others up). Set by a statement, because poolers refuse them at startup.
+const USUAL: &str = "SELECT count(set_config(name, ours, false)) \
      FROM (VALUES ('statement_timeout', '10s'), ('lock_timeout', '3s'), \
                   ('idle_in_transaction_session_timeout', '5s')) AS usual (name, ours) \
-     JOIN pg_settings USING (name) WHERE source <> 'client'; \
-     SELECT current_setting('transaction_read_only'), \
+     JOIN pg_settings USING (name) WHERE source <> 'client'; ";
+/// For what takes as long as it must, whatever the address says.
+const WITHOUT_HASTE: &str = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; ";
+/// Whether a session takes changes, and how long a statement may take in the end.
+const QUESTIONS: &str = "SELECT current_setting('transaction_read_only'), \
             extract(epoch FROM current_setting('statement_timeout')::interval)";
 /// How much longer than a statement may take its answer is waited for.
 const GRACE: Duration = Duration::from_secs(2);
@@ -49,6 +51,8 @@ pub(crate) struct Connector {
     trust: Trust,
     /// Told what other nodes say.
     ears: Arc<Ears>,
+    /// What is said first in each session.
+    greeting: String,
 }
 
 /// A session, and the task that speaks for it.
@@ -56,7 +60,16 @@ pub(crate) type Session = (Client, JoinHandle<()>);
 
 impl Connector {
     pub(crate) fn new(address: Address, ears: Arc<Ears>) -> Arc<Self> {
-        Arc::new(Self { address, first: AtomicUsize::new(0), trust: Trust::new(), ears })
+        Self::greeting(address, ears, [USUAL, QUESTIONS].concat())
+    }
+
+    /// For migrations and commands, of which a statement may go over everything: nothing but a dead connection ends it.
+    pub(crate) fn without_haste(address: Address) -> Arc<Self> {
+        Self::greeting(address, Arc::default(), [USUAL, WITHOUT_HASTE, QUESTIONS].concat())
+    }
+
+    fn greeting(address: Address, ears: Arc<Ears>, greeting: String) -> Arc<Self> {
+        Arc::new(Self { address, first: AtomicUsize::new(0), trust: Trust::new(), ears, greeting })
     }
 
     pub(crate) fn trust(&self) -> &Trust {
@@ -214,7 +227,7 @@ impl Attempt<'_> {
                 ended?;
                 return Err(Refusal::Other("it ended the session".to_owned()));
             }
-            answer = client.simple_query(GREETING) => answer?,
+            answer = client.simple_query(&self.connector.greeting) => answer?,
         };
         let (is_read_only, statement_timeout) = read_greeting(&answer)?;
         if is_read_only {

@@ -1,8 +1,11 @@
 //! Migrations: forward only, each with the SHA-256 of its text, so that a database is never used by a program that was
 //! not made for it. Many nodes may start at once: one migrates, the others wait.
 
+use std::time::Duration;
+
 use deadpool_postgres::{ClientWrapper, GenericClient};
 use sha2::{Digest as _, Sha256};
+use tokio_postgres::error::SqlState;
 
 use crate::options::OpenError;
 
@@ -49,6 +52,9 @@ impl Reached {
 
 /// Held by the node that migrates. The number means nothing; nobody else uses it.
 const LOCK: i64 = 0x0063_6f75_6e74_6572;
+/// How often, and with which pauses, a step is tried while somebody holds a table.
+const ATTEMPTS: u32 = 60;
+const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
 
 /// Whether the database is at the last step of this program and no further, without a write.
 pub(crate) async fn check(client: &impl GenericClient) -> Result<(), OpenError> {
@@ -80,11 +86,32 @@ async fn find_applied(
 }
 
 /// Brings the database to the last step, in one transaction. One that a newer program has brought further is left as it is.
+///
+/// It may take as long as it must, and so may waiting for another node that does it. But for what holds a table it does not
+/// wait long: whoever wants the table after it would wait for it. It is tried again instead.
 pub(crate) async fn migrate(client: &mut ClientWrapper) -> Result<(), OpenError> {
+    for _ in 1..ATTEMPTS {
+        match attempt(client).await {
+            Err(OpenError::Failed(error)) if is_held(&*error) => {
+                tracing::warn!("somebody holds what the schema's next step changes; it is tried again");
+                tokio::time::sleep(BETWEEN_ATTEMPTS).await;
+            }
+            outcome => return outcome,
+        }
+    }
+    attempt(client).await
+}
+
+fn is_held(error: &(dyn std::error::Error + 'static)) -> bool {
+    let error = error.downcast_ref::<tokio_postgres::Error>();
+    error.is_some_and(|error| error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE))
+}
+
+async fn attempt(client: &mut ClientWrapper) -> Result<(), OpenError> {
     let transaction = client.transaction().await?;
-    // It may take as long as it must, and so may waiting for another node that does it.
-    transaction.batch_execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0").await?;
+    transaction.batch_execute("SET LOCAL lock_timeout = 0").await?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
+    transaction.batch_execute("SET LOCAL lock_timeout = '1s'").await?;
     transaction.batch_execute(LEDGER).await?;
     let (found, known) = (Reached::find(&transaction).await?, last_known());
     if found.oldest > known {

@@ -29,6 +29,7 @@ use tokio::time::timeout;
 use tokio_postgres::Row;
 
 use crate::accounts::uuid;
+use crate::address::Address;
 use crate::announcer::{Ears, announce, listen};
 use crate::clock::DatabaseClock;
 use crate::connect::Connector;
@@ -73,9 +74,8 @@ impl PostgresStore {
         pooler::refuse(&connector).await?;
         let pool = pool::pool(&connector, options.connections)?;
         let own_pool = pool::pool(&connector, OWN_CONNECTIONS)?;
-        let mut client = pool::lend(&pool).await?;
-        check_server(&client).await?;
-        migrate::migrate(&mut client).await?;
+        prepare(&options.address).await?;
+        let client = pool::lend(&pool).await?;
         for statement in sql::ALL {
             client.prepare_cached(statement).await?;
         }
@@ -341,6 +341,14 @@ impl Store for PostgresStore {
             _ => Ok(()),
         }
     }
+}
+
+/// Brings the schema to the last step, where this store can be kept.
+async fn prepare(address: &Address) -> Result<(), OpenError> {
+    let pool = pool::pool(&Connector::without_haste(address.clone()), 1)?;
+    let mut client = pool::lend(&pool).await?;
+    check_server(&client).await?;
+    migrate::migrate(&mut client).await
 }
 
 /// Whether this store can be kept there.

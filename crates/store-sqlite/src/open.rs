@@ -3,7 +3,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -12,7 +12,7 @@ use crate::migrate::{self, Unmigrated};
 use crate::sql;
 
 pub(crate) const DATABASE: &str = "countersign.db";
-const LOCK: &str = "countersign.lock";
+pub(crate) const LOCK: &str = "countersign.lock";
 
 /// How a store is opened.
 #[derive(Debug, Clone)]
@@ -162,6 +162,9 @@ impl Directory {
         }
         let database = path.join(DATABASE);
         make_file(&database).map_err(not_writable)?;
+        for file in [&lock_path, &database] {
+            give_to_owner_of(path, file).map_err(not_writable)?;
+        }
         Ok(Self { database, _lock: lock })
     }
 }
@@ -182,6 +185,19 @@ fn make_directory(path: &Path) -> io::Result<()> {
 /// A file that nobody else can read; one that is there stays as it is. SQLite gives its log the same mode.
 fn make_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+/// Lets a file belong to whom its directory belongs: root may run a command on what a service needs afterwards. Others can
+/// give nothing away.
+pub(crate) fn give_to_owner_of(directory: &Path, file: &Path) -> io::Result<()> {
+    let (directory, about) = (fs::metadata(directory)?, fs::metadata(file)?);
+    if about.uid() == directory.uid() {
+        return Ok(());
+    }
+    match chown(file, Some(directory.uid()), Some(directory.gid())) {
+        Err(error) if error.kind() != io::ErrorKind::PermissionDenied => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Brings the schema up to date and prepares every statement on it.

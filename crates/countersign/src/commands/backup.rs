@@ -8,12 +8,14 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use countersign_domain::archive::Contents;
 use countersign_domain::error::causes;
-use countersign_store_sqlite::{BackupNote, SqliteArchive};
+use countersign_domain::id::ChangeId;
+use countersign_store_sqlite::{BackupNote, EmbeddedPlace, SqliteArchive};
 
 use super::now;
 use crate::config::{ConfigArgs, load_for_process};
 use crate::house::{Place, copy, text, unchanged};
 use crate::output;
+use crate::ports::OsEntropy;
 
 /// Where the backup goes.
 #[derive(Debug, Args)]
@@ -33,10 +35,15 @@ pub(crate) struct BackupArgs {
 pub(crate) fn backup(args: &BackupArgs) -> anyhow::Result<()> {
     let config = load_for_process(&args.config)?.config;
     let name = args.file.display();
+    let place = Place::of(&config)?;
+    if let Place::Embedded(directory) = &place
+        && EmbeddedPlace::has_file(directory, &args.file)
+    {
+        bail!("{name} is a file of the store itself; choose another name");
+    }
     if args.file.exists() && !args.force {
         bail!("{name} is there already; choose another name, or replace it with --force");
     }
-    let place = Place::of(&config)?;
     let partial = partial(&args.file);
     let written = write(&place, &partial).and_then(|contents| {
         put(&partial, &args.file).with_context(|| format!("cannot write {name}"))?;
@@ -75,8 +82,9 @@ fn put(partial: &Path, file: &Path) -> io::Result<()> {
     File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
 }
 
+/// Beside the file, and nobody else's: another backup may be under way.
 fn partial(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
-    name.push(".partial");
+    name.push(format!(".{}.partial", ChangeId::mint(now(), &OsEntropy)));
     name.into()
 }

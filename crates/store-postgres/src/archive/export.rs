@@ -12,17 +12,12 @@ use crate::row::{self, Cells};
 use crate::session::each;
 use crate::{audit, load, sql};
 
-/// Reading everything takes as long as it takes, and as whoever takes it.
-pub(super) const WITHOUT_HASTE: &str =
-    "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0";
-
 /// Gives everything to `visit`; gives what there is.
 pub(super) async fn export(
     client: &mut Object,
     visit: &mut dyn FnMut(Record) -> Result<(), Cause>,
 ) -> Result<Contents, Failure> {
     let moment = one_moment(client).await?;
-    moment.batch_execute(WITHOUT_HASTE).await?;
     let mut all = async |sql, read: fn(&Row) -> Result<Record, Failure>| {
         each(&moment, sql, &[], |row| {
             visit(read(row)?).map_err(StoreError::Unavailable)?;

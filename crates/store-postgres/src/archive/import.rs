@@ -11,7 +11,7 @@ use deadpool_postgres::Object;
 use futures_util::future::try_join_all;
 
 use super::Over;
-use super::export::{WITHOUT_HASTE, contents, count_rows};
+use super::export::{contents, count_rows};
 use crate::accounts::uuid;
 use crate::apply::signed;
 use crate::failure::Failure;
@@ -69,7 +69,6 @@ fn failed(failure: impl Into<Failure>) -> ImportError {
 
 /// Nobody else writes from now on.
 async fn make_room(tx: &Tx<'_>, over: Over) -> Result<(), ImportError> {
-    tx.transaction().batch_execute(WITHOUT_HASTE).await.map_err(failed)?;
     tx.run(sql::TAKE_EVERYTHING, &[]).await.map_err(failed)?;
     if over == Over::Everything {
         return tx.transaction().batch_execute(FORGET_EVERYTHING).await.map_err(failed);

@@ -3,8 +3,6 @@
 mod export;
 mod import;
 
-use std::sync::Arc;
-
 use countersign_domain::archive::{Archive, Contents, ImportError, Record};
 use countersign_domain::id::ChangeId;
 use countersign_domain::store::{Cause, StoreError};
@@ -81,7 +79,7 @@ impl PostgresArchive {
         // One thread for the connection, while whoever asked blocks in another.
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.map_err(OpenError::Runtime)?;
-        let connector = Connector::new(address, Arc::default());
+        let connector = Connector::without_haste(address);
         let pool = runtime.block_on(async {
             pooler::refuse(&connector).await?;
             pool::pool(&connector, CONNECTIONS)

@@ -42,6 +42,27 @@ async fn nodes_that_start_together_migrate_once() {
     }
 }
 
+/// Somebody holds what the schema needs for longer than is waited at a time: it is tried again.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_schema_is_made_when_it_can_be() {
+    let schema = Schema::new().await;
+    let (name, url) = (schema.name.clone(), schema.url.clone());
+    let (begun, held) = tokio::sync::oneshot::channel();
+    let holder = tokio::spawn(async move {
+        let (client, connection) = must(tokio_postgres::connect(&url, tokio_postgres::NoTls).await);
+        let connection = tokio::spawn(connection);
+        must(client.batch_execute(&format!("BEGIN; CREATE TABLE {name}.migrations (theirs integer)")).await);
+        must(begun.send(()));
+        must(client.batch_execute("SELECT pg_sleep(4); ROLLBACK").await);
+        drop(client);
+        must(must(connection.await));
+    });
+    must(held.await);
+    let store = open(&schema, Arc::new(NullSink)).await;
+    must(store.check().await);
+    must(holder.await);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_keep_one_limit() {
     let (world, other) = two_nodes().await;

@@ -26,7 +26,7 @@ const TABLE: &str = "CREATE TABLE backup (name TEXT PRIMARY KEY NOT NULL, value 
 impl SqliteArchive {
     /// Writes the note of a backup that was imported.
     pub fn write_note(&mut self, note: &BackupNote) -> Result<(), OpenError> {
-        let write = || -> rusqlite::Result<()> {
+        let mut write = || -> rusqlite::Result<()> {
             let transaction = self.connection.transaction()?;
             transaction.execute_batch(TABLE)?;
             for (name, value) in rows(note) {
@@ -34,7 +34,6 @@ impl SqliteArchive {
             }
             transaction.commit()
         };
-        let mut write = write;
         write().map_err(|cause| OpenError::database(&self.path, cause))
     }
 
