@@ -75,11 +75,12 @@ macro_rules! use_columns {
     };
 }
 
-/// Whether the token is stored, and that it stays until the transaction ends.
+/// Whether a token is stored, and that it stays until the transaction ends. It is named as an id, which only a service
+/// token has, and as a text: what is made of a row's id is in no index, and would be made of every row.
 macro_rules! token_is_held {
     () => {
-        "(EXISTS (SELECT 1 FROM service_tokens WHERE id::text = $1 FOR KEY SHARE) \
-         OR EXISTS (SELECT 1 FROM access_tokens WHERE handle = $1 FOR KEY SHARE))"
+        "(EXISTS (SELECT 1 FROM service_tokens WHERE service_tokens.id = added.id FOR KEY SHARE) \
+         OR EXISTS (SELECT 1 FROM access_tokens WHERE access_tokens.handle = added.token FOR KEY SHARE))"
     };
 }
 
@@ -326,8 +327,12 @@ statements! {
     LIST_OLDEST_AUDIT = "SELECT revision, at FROM audit ORDER BY revision LIMIT $1";
     DELETE_AUDIT = "DELETE FROM audit WHERE revision <= $1";
 
-    ADD_USE = concat!(
-        "INSERT INTO uses AS known (", use_columns!(), ") SELECT $1, $2, $3, $4, $5, $6, $7, $8 WHERE ",
+    ADD_USES = concat!(
+        "INSERT INTO uses AS known (", use_columns!(), ") SELECT ", use_columns!(), " \
+         FROM unnest((SELECT $1::text[]), (SELECT $2::uuid[]), (SELECT $3::bigint[]), (SELECT $4::bigint[]), \
+                     (SELECT $5::bigint[]), (SELECT $6::bigint[]), (SELECT $7::inet[]), (SELECT $8::text[]), \
+                     (SELECT $9::text[])) \
+             AS added (token, id, secret_version, count, first_at, last_at, address, user_agent, door) WHERE ",
         token_is_held!(),
         " ON CONFLICT (token, secret_version) DO UPDATE SET count = known.count + excluded.count, \
          first_at = least(known.first_at, excluded.first_at), \
@@ -337,8 +342,10 @@ statements! {
          last_at = greatest(known.last_at, excluded.last_at)"
     );
     FORGET_USES =
-        "DELETE FROM uses WHERE token = $1 AND secret_version <= \
-         (SELECT secret_version FROM uses WHERE token = $1 ORDER BY secret_version DESC LIMIT 1 OFFSET $2)";
+        "DELETE FROM uses USING unnest((SELECT $1::text[])) AS asked (token) CROSS JOIN LATERAL \
+             (SELECT secret_version FROM uses WHERE uses.token = asked.token \
+              ORDER BY secret_version DESC LIMIT 1 OFFSET $2) AS newest \
+         WHERE uses.token = asked.token AND uses.secret_version <= newest.secret_version";
     DELETE_USES = "DELETE FROM uses WHERE token = $1";
     LIST_USES = concat!(
         "SELECT ", use_columns!(), " FROM uses WHERE token = ANY($1) ORDER BY token, secret_version DESC"
@@ -348,7 +355,9 @@ statements! {
          FROM uses LEFT JOIN service_tokens ON service_tokens.id::text = uses.token";
     ADD_REFUSALS = concat!(
         "INSERT INTO refusals AS known (token, minute, reason, count, address) \
-         SELECT $1, $2, $3, $4, $5 WHERE ", token_is_held!(),
+         SELECT token, minute, reason, count, address \
+         FROM (VALUES ($1::text, $2::uuid, $3::bigint, $4::text, $5::bigint, $6::inet)) \
+             AS added (token, id, minute, reason, count, address) WHERE ", token_is_held!(),
         " ON CONFLICT (token, minute, reason) DO UPDATE SET count = known.count + excluded.count, \
          address = excluded.address"
     );

@@ -1,12 +1,18 @@
 //! Uses and refusals. They are bookkeeping: written beside the changes, and never to a token's row. Nodes add to the
 //! same rows; each statement adds, so that none overwrites another's.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
 use countersign_domain::id::TokenRef;
+use countersign_domain::service_token::SecretVersion;
 use countersign_domain::store::TokenUsage;
 use countersign_domain::time::Timestamp;
 use countersign_domain::usage::{Refusals, Usage, UsageBatch};
 use deadpool_postgres::GenericClient;
+use uuid::Uuid;
 
+use crate::accounts::uuid;
 use crate::apply::signed;
 use crate::failure::Failure;
 use crate::row;
@@ -16,11 +22,7 @@ use crate::sql;
 /// Adds a batch to what is known. What concerns a token that is gone is dropped, so that a late batch leaves no
 /// orphans. In the order of keys: two nodes that add to the same rows take them in one order.
 pub(crate) async fn record(tx: &Tx<'_>, batch: &UsageBatch) -> Result<(), Failure> {
-    let mut uses: Vec<&Usage> = batch.uses.iter().collect();
-    uses.sort_unstable_by_key(|usage| (usage.token, usage.secret_version));
-    for usage in uses {
-        add_use(tx, usage).await?;
-    }
+    add_uses(tx, &batch.uses).await?;
     let mut refusals: Vec<&Refusals> = batch.refusals.iter().collect();
     refusals.sort_unstable_by_key(|refusals| (refusals.token, refusals.minute, refusals.reason.as_str()));
     for refusals in refusals {
@@ -29,25 +31,50 @@ pub(crate) async fn record(tx: &Tx<'_>, batch: &UsageBatch) -> Result<(), Failur
     Ok(())
 }
 
-/// All but the newest secrets are forgotten, be it this one.
-async fn add_use(tx: &Tx<'_>, usage: &Usage) -> Result<(), Failure> {
-    let token = usage.token.to_string();
+/// All at once: a statement for each costs PostgreSQL more than its row. Of each token all but the newest secrets are
+/// forgotten, be they among these.
+async fn add_uses(tx: &Tx<'_>, uses: &[Usage]) -> Result<(), Failure> {
+    // A statement may meet a row only once.
+    let mut together: BTreeMap<(TokenRef, SecretVersion), Usage> = BTreeMap::new();
+    for usage in uses {
+        let known = together.entry((usage.token, usage.secret_version));
+        known.and_modify(|known| known.add(usage)).or_insert_with(|| usage.clone());
+    }
+    if together.is_empty() {
+        return Ok(());
+    }
+    let uses = || together.values();
+    let numbers = |number: fn(&Usage) -> i64| uses().map(number).collect::<Vec<i64>>();
+    let tokens: Vec<String> = uses().map(|usage| usage.token.to_string()).collect();
+    let ids: Vec<Option<Uuid>> = uses().map(|usage| id_of(usage.token)).collect();
+    let addresses: Vec<Option<IpAddr>> = uses().map(|usage| usage.address).collect();
+    let user_agents: Vec<&str> = uses().map(|usage| &*usage.user_agent).collect();
+    let doors: Vec<&str> = uses().map(|usage| usage.door.as_str()).collect();
     tx.run(
-        sql::ADD_USE,
+        sql::ADD_USES,
         &[
-            &token,
-            &i64::from(usage.secret_version),
-            &signed(usage.count),
-            &usage.first_at.as_micros(),
-            &usage.last_at.as_micros(),
-            &usage.address,
-            &&*usage.user_agent,
-            &usage.door.as_str(),
+            &tokens,
+            &ids,
+            &numbers(|usage| usage.secret_version.into()),
+            &numbers(|usage| signed(usage.count)),
+            &numbers(|usage| usage.first_at.as_micros()),
+            &numbers(|usage| usage.last_at.as_micros()),
+            &addresses,
+            &user_agents,
+            &doors,
         ],
     )
     .await?;
-    tx.run(sql::FORGET_USES, &[&token, &i64::from(Usage::KEPT_SECRETS)]).await?;
+    tx.run(sql::FORGET_USES, &[&tokens, &i64::from(Usage::KEPT_SECRETS)]).await?;
     Ok(())
+}
+
+/// By which a service token's row is found.
+fn id_of(token: TokenRef) -> Option<Uuid> {
+    match token {
+        TokenRef::Service(id) => Some(uuid(id.as_bytes())),
+        TokenRef::Access(_) => None,
+    }
 }
 
 async fn add_refusals(tx: &Tx<'_>, refusals: &Refusals) -> Result<(), Failure> {
@@ -55,6 +82,7 @@ async fn add_refusals(tx: &Tx<'_>, refusals: &Refusals) -> Result<(), Failure> {
         sql::ADD_REFUSALS,
         &[
             &refusals.token.to_string(),
+            &id_of(refusals.token),
             &refusals.minute.as_micros(),
             &refusals.reason.as_str(),
             &signed(refusals.count),
