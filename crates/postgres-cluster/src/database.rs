@@ -1,6 +1,6 @@
 //! A database of its own for a test, in the server that is named or started for all of them.
 
-use std::io::Write as _;
+use std::io::{BufWriter, Write};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -83,4 +83,32 @@ pub fn psql(url: &str, statement: &str) -> Result<String> {
     let output = output.context("cannot run psql")?;
     ensure!(output.status.success(), "psql: {}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+}
+
+/// Writes rows into a table: `rows` writes what PostgreSQL reads with `COPY … FROM STDIN`, the statement. All of them are
+/// there afterwards, or none.
+pub fn copy_in(url: &str, statement: &str, rows: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+    let mut command = program("psql")?;
+    command.args([
+        "--no-psqlrc",
+        "--quiet",
+        "--set=ON_ERROR_STOP=1",
+        "--dbname",
+        url,
+        "--command",
+        statement,
+    ]);
+    let mut copying =
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().context("cannot run psql")?;
+    let mut input = BufWriter::new(copying.stdin.take().context("psql without input")?);
+    let written = rows(&mut input).and_then(|()| Ok(input.flush()?));
+    if written.is_err() {
+        // At the end of its input it would take what it has for everything.
+        copying.kill()?;
+    }
+    drop(input);
+    let ended = copying.wait()?;
+    written?;
+    ensure!(ended.success(), "psql could not copy: {statement}");
+    Ok(())
 }

@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, getuid, kill_process};
 use tempfile::TempDir;
 
-pub use database::{Database, psql};
+pub use database::{Database, copy_in, psql};
 pub use pgbouncer::{PgBouncer, PoolMode};
 
 /// The variable that names an existing server for tests: one to which they may do anything.
@@ -40,14 +40,43 @@ pub enum Stop {
 
 /// A server. Stopped when dropped.
 pub struct Cluster {
-    directory: TempDir,
+    directory: Directory,
     port: u16,
     settings: Vec<String>,
     environment: Vec<(String, PathBuf)>,
     running: Option<Child>,
 }
 
+/// Where a server's data is.
+enum Directory {
+    /// Thrown away with the server.
+    Temporary(TempDir),
+    /// There for the next server.
+    Kept(PathBuf),
+}
+
+impl Directory {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(directory) => directory.path(),
+            Self::Kept(directory) => directory,
+        }
+    }
+}
+
 impl Cluster {
+    /// A server that is ready to serve what another one has left in this directory; an empty one where there is nothing.
+    pub fn keep(directory: &Path, settings: &[&str]) -> Result<Self> {
+        fs::create_dir_all(directory)?;
+        own(directory)?;
+        let mut cluster = Self::in_directory(Directory::Kept(directory.canonicalize()?), settings)?;
+        if !cluster.data().exists() {
+            cluster.init()?;
+        }
+        cluster.resume()?;
+        Ok(cluster)
+    }
+
     /// An empty server with these settings, `name=value` each, that is ready to serve.
     pub fn start(settings: &[&str]) -> Result<Self> {
         let mut cluster = Self::prepare(settings)?;
@@ -58,6 +87,11 @@ impl Cluster {
     /// As [`Cluster::start`], but not running yet.
     pub fn prepare(settings: &[&str]) -> Result<Self> {
         let cluster = Self::without_data(settings)?;
+        cluster.init()?;
+        Ok(cluster)
+    }
+
+    fn init(&self) -> Result<()> {
         let init = program("initdb")?
             .args([
                 "--auth=trust",
@@ -68,11 +102,11 @@ impl Cluster {
                 USER,
                 "--pgdata",
             ])
-            .arg(cluster.data())
+            .arg(self.data())
             .output()
             .context("cannot run initdb")?;
         ensure!(init.status.success(), "initdb: {}", String::from_utf8_lossy(&init.stderr));
-        Ok(cluster)
+        Ok(())
     }
 
     /// A standby that follows this server, and is ready to be read.
@@ -120,6 +154,10 @@ impl Cluster {
     fn without_data(settings: &[&str]) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("countersign-postgres-").tempdir()?;
         own(directory.path())?;
+        Self::in_directory(Directory::Temporary(directory), settings)
+    }
+
+    fn in_directory(directory: Directory, settings: &[&str]) -> Result<Self> {
         let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
         Ok(Self { directory, port: free_port()?, settings, environment: Vec::new(), running: None })
     }
@@ -205,8 +243,12 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // Nothing in it is kept.
-        let _ = self.stop(Stop::Immediate);
+        let how = match self.directory {
+            Directory::Temporary(_) => Stop::Immediate,
+            Directory::Kept(_) => Stop::Fast,
+        };
+        // Who wants to know how it ended stops it before.
+        let _ = self.stop(how);
     }
 }
 
