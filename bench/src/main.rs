@@ -7,6 +7,7 @@ mod proc;
 mod reference;
 mod revoke;
 mod run;
+mod spread;
 mod wire;
 
 use std::io::{self, Write};
@@ -43,6 +44,23 @@ enum Command {
         #[arg(long)]
         tokens: PathBuf,
         /// How many of them
+        #[arg(long)]
+        count: usize,
+    },
+    /// Changes something on one node and asks another about it until it knows, again and again
+    Spread {
+        /// What is changed
+        kind: spread::Kind,
+        /// The one
+        #[arg(long)]
+        at: SocketAddr,
+        /// The other
+        #[arg(long)]
+        to: SocketAddr,
+        /// A file of tokens, one a line: id, client id, secret
+        #[arg(long)]
+        tokens: PathBuf,
+        /// How often
         #[arg(long)]
         count: usize,
     },
@@ -105,6 +123,9 @@ fn main() -> Result<ExitCode> {
         }
         Command::RevokeThenVerify { address, tokens, count } => {
             answer(&revoke::revoke_then_verify(address, &tokens, count)?)?;
+        }
+        Command::Spread { kind, at, to, tokens, count } => {
+            answer(&spread::spread(kind, at, to, &tokens, count)?)?;
         }
         Command::ReferenceHyper { listen, map } => reference::hyper::serve(listen, map.as_deref())?,
         Command::ReferenceArgon2 { warm_up, seconds } => {

@@ -1,6 +1,7 @@
 //! What all steps share: the programs, the directories, the references, the results so far.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -20,6 +21,7 @@ use super::seed::{self, Seed};
 use super::taken::{Pair, SATURATED, Taken};
 use super::tenants::{self, Tenants, TenantsSize};
 use crate::load::{LanePlan, Plan, Report, RightAnswer, VerifyPlan, WorkPlan};
+use crate::spread::Kind;
 
 /// How often a run is taken when other programs disturb it.
 const TRIES: u32 = 3;
@@ -56,7 +58,7 @@ pub(crate) struct Round {
 /// A bare server.
 pub(crate) struct Reference {
     process: Pinned,
-    address: std::net::SocketAddr,
+    address: SocketAddr,
 }
 
 impl Bench {
@@ -196,7 +198,7 @@ impl Bench {
     }
 
     /// A plan of the usual length against whatever listens there.
-    pub(crate) fn plan_for(&self, address: std::net::SocketAddr, pid: u32, lanes: Vec<LanePlan>) -> Plan {
+    pub(crate) fn plan_for(&self, address: SocketAddr, pid: u32, lanes: Vec<LanePlan>) -> Plan {
         Plan {
             address,
             server: Some(pid),
@@ -317,6 +319,29 @@ impl Bench {
         json_of(command.stdout(Stdio::piped()).spawn()?)
     }
 
+    /// Changes something on the first node, again and again, and waits each time until the second one knows. It cannot be
+    /// taken a second time: what is revoked is.
+    pub(crate) fn take_spread(
+        &mut self,
+        label: &str,
+        kind: Kind,
+        [at, to]: [SocketAddr; 2],
+        tokens: &Path,
+        count: usize,
+    ) -> Result<Taken> {
+        self.wait()?;
+        let mut command = on_core(GENERATOR_CORE, &self.this);
+        command.args(["spread", kind.word(), "--at", &at.to_string(), "--to", &to.to_string(), "--tokens"]);
+        command.arg(tokens).arg("--count").arg(count.to_string());
+        let child = command.stdout(Stdio::piped()).spawn()?;
+        self.record_in_background(label, Running { child, others: Meter::start(&[])? })
+    }
+
+    /// Waits for a quiet machine.
+    pub(crate) fn wait(&self) -> Result<()> {
+        if self.scale.quiet { quiet::wait(&[]) } else { Ok(()) }
+    }
+
     fn start_insert(&self, per_commit: u32, environment: &[(&'static str, String)]) -> Result<Child> {
         let scratch = self.scratch("reference")?;
         fs::create_dir_all(&scratch)?;
@@ -383,7 +408,7 @@ fn json_of<T: DeserializeOwned>(child: Child) -> Result<T> {
 }
 
 /// Waits until somebody listens.
-pub(crate) fn wait_for(address: std::net::SocketAddr) -> Result<()> {
+pub(crate) fn wait_for(address: SocketAddr) -> Result<()> {
     for _ in 0..1000 {
         if std::net::TcpStream::connect(address).is_ok() {
             return Ok(());

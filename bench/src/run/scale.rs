@@ -38,6 +38,10 @@ pub(crate) struct Scale {
     pub(crate) loopback: usize,
     /// Tokens revoked and verified at once.
     pub(crate) revocations: usize,
+    /// Changes on one node that are waited for on another.
+    pub(crate) spread: usize,
+    /// How often a node is cut off.
+    pub(crate) cuts: u32,
     /// Wait for a quiet machine, and measure again when it was not.
     pub(crate) quiet: bool,
 }
@@ -68,6 +72,8 @@ impl Scale {
             },
             loopback: 10_000,
             revocations: 10_000,
+            spread: 1_000,
+            cuts: 5,
             quiet: true,
         }
     }
@@ -88,6 +94,8 @@ impl Scale {
             many_tenants: TenantsSize { accounts: 1_000, access_tokens: 10_000, service_tokens: 5_000 },
             loopback: 1_000,
             revocations: 500,
+            spread: 100,
+            cuts: 2,
             quiet: false,
         }
     }

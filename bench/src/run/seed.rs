@@ -102,11 +102,13 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Reads every file of a directory, so that the page cache holds it.
+/// Reads every file in a directory, so that the page cache holds it.
 pub(crate) fn warm(dir: &Path) -> Result<()> {
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
-        if path.is_file() {
+        if path.is_dir() {
+            warm(&path)?;
+        } else if path.is_file() {
             std::io::copy(&mut fs::File::open(path)?, &mut std::io::sink())?;
         }
     }

@@ -10,7 +10,7 @@ use crate::load::LaneReport;
 /// Every number that was measured, beside its goals.
 pub(crate) fn results(ledger: &Ledger) -> String {
     let mut table = plain(&["#", "what", "median (min-max)", "must", "near the limit", "verdict"]);
-    for metric in Metric::ALL {
+    for metric in Metric::all() {
         let Some(summary) = ledger.summary(metric) else { continue };
         let goal = metric.goal();
         let digits = |value| goal.unit.digits(value);

@@ -1,9 +1,11 @@
 //! The steps of a round, and which rows of the table each of them fills.
 
 mod access;
+mod cut_off;
 mod faults;
 mod list;
 mod mixed;
+mod nodes;
 mod shared;
 mod size;
 mod tenancy;
@@ -36,7 +38,12 @@ pub(crate) enum Row {
     L2,
     L3,
     L4,
+    P1,
     P2,
+    P3,
+    P4,
+    P5,
+    P6,
     R1,
     R2,
     S1,
@@ -79,37 +86,52 @@ pub(crate) enum Step {
     Revoke,
     /// S3.
     Kill,
+    /// S1 over PostgreSQL.
+    StartShared,
+    /// P1.
+    VerifyShared,
     /// P2.
     CreateShared,
+    /// P3, P4.
+    Spread,
+    /// P5.
+    FloodShared,
+    /// P6.
+    CutOff,
 }
 
 impl Row {
-    fn step(self) -> Step {
+    fn steps(self) -> &'static [Step] {
         match self {
-            Self::S2 | Self::R2 => Step::Empty,
-            Self::V1 => Step::Verify,
-            Self::V2 => Step::FixedRate,
-            Self::V4 => Step::Flood,
-            Self::V5 => Step::Access,
-            Self::A1 => Step::Authorized,
-            Self::A2 => Step::Login,
-            Self::M1 => Step::Mixed,
-            Self::M2 => Step::Checkpoints,
-            Self::V3 | Self::S1 | Self::R1 => Step::Many,
-            Self::L1 | Self::L2 => Step::List,
-            Self::L3 | Self::L4 => Step::AccessList,
-            Self::W1 | Self::W2 => Step::Create,
-            Self::W3 => Step::Rotate,
-            Self::W4 => Step::Revoke,
-            Self::S3 => Step::Kill,
-            Self::P2 => Step::CreateShared,
+            Self::S2 | Self::R2 => &[Step::Empty],
+            Self::V1 => &[Step::Verify],
+            Self::V2 => &[Step::FixedRate],
+            Self::V4 => &[Step::Flood],
+            Self::V5 => &[Step::Access],
+            Self::A1 => &[Step::Authorized],
+            Self::A2 => &[Step::Login],
+            Self::M1 => &[Step::Mixed],
+            Self::M2 => &[Step::Checkpoints],
+            Self::V3 | Self::R1 => &[Step::Many],
+            Self::S1 => &[Step::Many, Step::StartShared],
+            Self::L1 | Self::L2 => &[Step::List],
+            Self::L3 | Self::L4 => &[Step::AccessList],
+            Self::W1 | Self::W2 => &[Step::Create],
+            Self::W3 => &[Step::Rotate],
+            Self::W4 => &[Step::Revoke],
+            Self::S3 => &[Step::Kill],
+            Self::P1 => &[Step::VerifyShared],
+            Self::P2 => &[Step::CreateShared],
+            Self::P3 | Self::P4 => &[Step::Spread],
+            Self::P5 => &[Step::FloodShared],
+            Self::P6 => &[Step::CutOff],
         }
     }
 }
 
 impl Step {
     /// All, in the order in which a round takes them: what others are compared with comes before them.
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 22] = [
         Self::Empty,
         Self::Verify,
         Self::FixedRate,
@@ -126,12 +148,17 @@ impl Step {
         Self::Rotate,
         Self::Revoke,
         Self::Kill,
+        Self::StartShared,
+        Self::VerifyShared,
         Self::CreateShared,
+        Self::Spread,
+        Self::FloodShared,
+        Self::CutOff,
     ];
 
     /// Those that fill these rows; all when none is named.
     pub(crate) fn selected(rows: &[Row]) -> Vec<Self> {
-        let wanted = |step: &Self| rows.is_empty() || rows.iter().any(|row| row.step() == *step);
+        let wanted = |step: &Self| rows.is_empty() || rows.iter().any(|row| row.steps().contains(step));
         Self::ALL.into_iter().filter(wanted).collect()
     }
 
@@ -154,7 +181,12 @@ impl Step {
             Self::Rotate => "rotate (W3)",
             Self::Revoke => "revoke, then verify (W4)",
             Self::Kill => "kill -9 while creating (S3)",
+            Self::StartShared => "start with a million tokens in PostgreSQL (S1)",
+            Self::VerifyShared => "verify over PostgreSQL (P1)",
             Self::CreateShared => "create over PostgreSQL (P2)",
+            Self::Spread => "change on one node, verify on the other (P3, P4)",
+            Self::FloodShared => "unknown tokens only, over PostgreSQL (P5)",
+            Self::CutOff => "a node cut off from PostgreSQL (P6)",
         }
     }
 
@@ -177,7 +209,12 @@ impl Step {
             Self::Rotate => write::rotate(bench),
             Self::Revoke => faults::revoke(bench),
             Self::Kill => faults::kill(bench),
+            Self::StartShared => nodes::start(bench),
+            Self::VerifyShared => nodes::verify(bench),
             Self::CreateShared => shared::create(bench),
+            Self::Spread => nodes::spread(bench),
+            Self::FloodShared => nodes::flood(bench),
+            Self::CutOff => cut_off::cut_off(bench),
         }
     }
 }
@@ -191,7 +228,7 @@ mod tests {
         assert_eq!(Step::selected(&[]), Step::ALL);
         assert_eq!(Step::selected(&[Row::W2, Row::V1, Row::W1]), [Step::Verify, Step::Create]);
         for step in Step::ALL {
-            assert!(Row::value_variants().iter().any(|row| row.step() == step), "{step:?}");
+            assert!(Row::value_variants().iter().any(|row| row.steps().contains(&step)), "{step:?}");
         }
     }
 }

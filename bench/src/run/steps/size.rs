@@ -89,7 +89,7 @@ fn verify_all(bench: &mut Bench, server: &Countersign, seed: &Seed) -> Result<()
 
 /// The verification of the last token of a directory, so that no token may still be missing when it is
 /// granted.
-fn last_of(seed: &Seed) -> Result<Vec<u8>> {
+pub(super) fn last_of(seed: &Seed) -> Result<Vec<u8>> {
     let text = credentials::read(&seed.tokens)?;
     let token = credentials::parse(&text).last().context("there is no token")??;
     Ok(request::verify(token.client_id, token.secret))
