@@ -76,7 +76,7 @@ fn entry(change: &FactChange) -> (&'static str, String, Option<Version>) {
 }
 
 /// What was left in the feed, as it is read.
-struct Entry {
+pub(crate) struct Entry {
     kind: String,
     key: String,
     version: Option<Version>,
@@ -107,25 +107,31 @@ impl Entry {
     }
 }
 
-/// What was changed since `cursor`, in an order in which it can be learnt; `None` when that is so much that everything can
-/// as well be read afresh. `client` is in a transaction that sees one moment.
-pub(crate) async fn read_since(
+/// What was left since `cursor`, in the order in which it was; `None` when that is so much that everything can as well be
+/// read afresh.
+pub(crate) async fn left_since(
     client: &impl GenericClient,
     cursor: &Cursor,
-) -> Result<Option<Vec<FactChange>>, Failure> {
+) -> Result<Option<Vec<Entry>>, Failure> {
     let most = i64::try_from(MOST_CHANGES).unwrap_or(i64::MAX);
     // PostgreSQL's type for the id of a transaction has no other form here than text.
     let next = cursor.next().to_string();
     let in_progress: Vec<String> = cursor.in_progress().iter().map(u64::to_string).collect();
     let values: [&(dyn ToSql + Sync); 3] = [&next, &in_progress, &(most + 1)];
     let entries = list(client, sql::LIST_CHANGES, &values, Entry::read).await?;
-    if entries.len() > MOST_CHANGES {
-        return Ok(None);
-    }
+    Ok((entries.len() <= MOST_CHANGES).then_some(entries))
+}
+
+/// What was changed, in an order in which it can be learnt. `client` is in the transaction that has read the entries, and
+/// sees one moment.
+pub(crate) async fn changes(
+    client: &impl GenericClient,
+    entries: &[Entry],
+) -> Result<Vec<FactChange>, Failure> {
     if entries.is_empty() {
-        return Ok(Some(Vec::new()));
+        return Ok(Vec::new());
     }
-    let read = Reading { client, entries: &entries };
+    let read = Reading { client, entries };
     let made = read.made()?;
     let mut there = read.accounts(&made).await?;
     there.extend(read.organizations().await?);
@@ -133,7 +139,7 @@ pub(crate) async fn read_since(
     there.extend(read.marks()?);
     there.extend(read.credentials().await?);
     let made = made.into_iter().map(account_id).collect();
-    Ok(Some(in_order(there, &made, read.gone()?)))
+    Ok(in_order(there, &made, read.gone()?))
 }
 
 struct Reading<'r, C> {
@@ -162,21 +168,19 @@ impl<C: GenericClient> Reading<'_, C> {
     async fn accounts(&self, made: &[Uuid]) -> Result<Vec<FactChange>, Failure> {
         let others = self.ids("account")?.into_iter().filter(|id| !made.contains(id));
         let ids: Vec<Uuid> = made.iter().copied().chain(others).collect();
-        list(self.client, sql::LIST_ACCOUNT_FACTS, &[&ids], |row| {
-            Ok(FactChange::Account(row::account_fact(row)?))
-        })
-        .await
+        self.facts(sql::LIST_ACCOUNT_FACTS, &ids, |row| Ok(FactChange::Account(row::account_fact(row)?)))
+            .await
     }
 
     async fn organizations(&self) -> Result<Vec<FactChange>, Failure> {
-        list(self.client, sql::LIST_ORGANIZATION_FACTS, &[&self.ids("organization")?], |row| {
+        self.facts(sql::LIST_ORGANIZATION_FACTS, &self.ids("organization")?, |row| {
             Ok(FactChange::Organization(organization_fact(row)?))
         })
         .await
     }
 
     async fn memberships(&self) -> Result<Vec<FactChange>, Failure> {
-        list(self.client, sql::LIST_MEMBERSHIPS_OF_IDS, &[&self.ids("membership")?], |row| {
+        self.facts(sql::LIST_MEMBERSHIPS_OF_IDS, &self.ids("membership")?, |row| {
             Ok(FactChange::Membership((&row::membership(row)?).into()))
         })
         .await
@@ -188,11 +192,22 @@ impl<C: GenericClient> Reading<'_, C> {
         let ids = self.ids("service_token")?;
         let handles: BTreeSet<&str> = self.of_kind("access_token").map(|entry| entry.key.as_str()).collect();
         let handles: Vec<&str> = handles.into_iter().collect();
-        let mut credentials =
-            list(self.client, sql::LIST_SERVICE_TOKENS_OF_IDS, &[&ids], service_token).await?;
-        credentials
-            .extend(list(self.client, sql::LIST_ACCESS_TOKENS_OF_ALL, &[&handles], access_token).await?);
+        let mut credentials = self.facts(sql::LIST_SERVICE_TOKENS_OF_IDS, &ids, service_token).await?;
+        credentials.extend(self.facts(sql::LIST_ACCESS_TOKENS_OF_ALL, &handles, access_token).await?);
         Ok(credentials)
+    }
+
+    /// The facts with these keys. Most changes are of one kind: for the others nobody waits for an answer that is known.
+    async fn facts<K: ToSql + Sync>(
+        &self,
+        sql: &str,
+        keys: &[K],
+        read: impl Fn(&Row) -> Result<FactChange, Failure>,
+    ) -> Result<Vec<FactChange>, Failure> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        list(self.client, sql, &[&keys], read).await
     }
 
     fn marks(&self) -> Result<Vec<FactChange>, Failure> {

@@ -14,6 +14,7 @@ use countersign_domain::publisher::Publisher;
 use countersign_domain::store::{Revision, StoreError};
 use countersign_domain::time::{Timestamp, Uptime};
 use deadpool_postgres::{GenericClient, Object, Pool, Transaction};
+use futures_util::future::try_join3;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_postgres::{IsolationLevel, Row};
@@ -136,21 +137,34 @@ impl Follower {
             true => one_moment_to_write(client).await?,
             false => one_moment(client).await?,
         };
-        let moment = self.moment(&transaction).await?;
+        // All under way before the first is answered: other nodes wait to be obeyed, and each answer waits for the processor.
+        let (moment, entries, revision) = try_join3(
+            self.moment(&transaction),
+            feed::left_since(&transaction, place.cursor()),
+            find(&transaction, sql::LAST_REVISION, &[], read_revision),
+        )
+        .await?;
         if let Err(lost) = place.leads_to(&moment) {
             return Ok(Err(lost));
         }
-        let Some(changes) = feed::read_since(&transaction, place.cursor()).await? else {
-            return Ok(Err(Lost::TooMuch));
+        let Some(entries) = entries else { return Ok(Err(Lost::TooMuch)) };
+        let changes = feed::changes(&transaction, &entries).await?;
+        let look = if renews {
+            // Not what it sees now: when the commit is made and its answer lost, the node goes on from where it stood.
+            if !stay(&transaction, standing.node, place.cursor()).await? {
+                return Ok(Err(Lost::Forgotten));
+            }
+            transaction.commit().await?;
+            None
+        } else {
+            Some(transaction)
         };
-        let revision = find(&transaction, sql::LAST_REVISION, &[], read_revision).await?;
-        // Not what it sees now: when the commit is made and its answer lost, the node goes on from where it stood.
-        if renews && !stay(&transaction, standing.node, place.cursor()).await? {
-            return Ok(Err(Lost::Forgotten));
-        }
-        transaction.commit().await?;
         self.publisher.publish_read(revision.unwrap_or(Revision(0)), &moment, changes);
         standing.place = Ok(Place::at(moment));
+        if let Some(look) = look {
+            // What was only read is true however it ends.
+            look.commit().await?;
+        }
         Ok(Ok(()))
     }
 
