@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -16,6 +17,9 @@ use crate::wire::request;
 
 /// Longest time for the other node: far beyond all that is allowed, so that how far is seen.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// From one question to the next: the other node has more to do than to answer us.
+const BETWEEN: Duration = Duration::from_micros(250);
 
 /// Lane of the report: from the change to when the other node knows.
 pub(crate) const KNOWN: &str = "known";
@@ -138,6 +142,7 @@ impl Spread {
             }
             anyhow::ensure!(since.elapsed() < PATIENCE, "still {status} after {PATIENCE:?}");
             self.expect("the other node, before it knew", status, before);
+            sleep(BETWEEN);
         }
         let (far, near) = (self.far.ask(verify)?.status, self.near.ask(verify)?.status);
         self.expect("the other node, once more", far, after);
