@@ -1,6 +1,7 @@
 //! Two nodes over one PostgreSQL, all on the server's core.
 
 use std::net::Ipv4Addr;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
@@ -38,6 +39,9 @@ impl Nodes {
     pub(crate) fn start(bench: &Bench, seed: &Seed, way: Way) -> Result<Self> {
         let directory = bench.scratch("postgres")?;
         seed::copy(&shared_seed::open(bench, seed)?, &directory)?;
+        // Else the first commits would wait until the copy is written, and with them the nodes' leases.
+        let synced = Command::new("sync").arg("--file-system").arg(&directory).status()?;
+        anyhow::ensure!(synced.success(), "the copy cannot be written: {synced}");
         let database = Database::open(&directory)?;
         let (address, port) = (database.address()?, database.port());
         let proxy = match way {
