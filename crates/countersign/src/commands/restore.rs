@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
-use countersign_domain::archive::Archive;
+use countersign_domain::archive::{Archive, Contents};
 use countersign_domain::error::causes;
 use countersign_domain::id::ChangeId;
 use countersign_store_postgres::{Address, PostgresArchive};
@@ -84,7 +84,7 @@ pub(crate) fn restore(args: &RestoreArgs) -> Result<(), Failure> {
     }
     let mut corrector = Corrector::new(&later, args.bring_back, &entry);
     let done = match (&place, &held) {
-        (Place::Shared(address), _) => into_database(&mut backup, &mut corrector, address)?,
+        (Place::Shared(address), _) => into_database(&mut backup, &mut corrector, address, later.read)?,
         (Place::Embedded(_), Some(held)) => into_directory(&mut backup, &mut corrector, held)?,
         (Place::Embedded(_), None) => return Err(anyhow!("the data directory is not held").into()),
     };
@@ -193,12 +193,12 @@ fn into_database(
     backup: &mut Backup,
     corrector: &mut Corrector<'_>,
     address: &Address,
+    known: Option<Contents>,
 ) -> anyhow::Result<String> {
     let opened = PostgresArchive::open(address.clone());
-    let mut archive = opened.map_err(|error| anyhow!("{}", causes(&error)))?.replacing();
+    let mut archive = opened.map_err(|error| anyhow!("{}", causes(&error)))?.replacing(known);
     write(backup, corrector, &mut archive)?;
-    Ok("restored, with a new epoch: nodes that still run load everything again; better to restart them\n"
-        .to_owned())
+    Ok("restored\n".to_owned())
 }
 
 fn write(backup: &mut Backup, corrector: &mut Corrector<'_>, to: &mut dyn Archive) -> anyhow::Result<()> {

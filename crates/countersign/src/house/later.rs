@@ -97,6 +97,8 @@ impl Saved {
 pub(crate) struct Later<'s> {
     pub(super) saved: &'s Saved,
     pub(super) present: Option<Present>,
+    /// What the present store held when it was read.
+    pub(crate) read: Option<Contents>,
     pub(super) said: Said,
     /// What was done since, and can stand in the audit beside what was done before.
     pub(super) audit: BTreeMap<Revision, AuditRecord>,
@@ -121,7 +123,7 @@ pub(super) struct Present {
 impl<'s> Later<'s> {
     pub(crate) fn than(saved: &'s Saved) -> Self {
         let last = saved.contents.revision;
-        Self { saved, present: None, said: Said::default(), audit: BTreeMap::new(), last }
+        Self { saved, present: None, read: None, said: Said::default(), audit: BTreeMap::new(), last }
     }
 
     /// Learns what the present store holds.
@@ -155,6 +157,7 @@ impl<'s> Later<'s> {
             );
         }
         self.last = self.last.max(contents.revision);
+        self.read = Some(contents);
         // An empty one has lost everything, and knows of no end.
         self.present = (!contents.rows.is_empty()).then_some(present);
         self.learn(done);

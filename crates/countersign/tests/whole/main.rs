@@ -31,6 +31,8 @@ mod proxies;
 #[cfg(test)]
 mod race;
 #[cfg(test)]
+mod restoring;
+#[cfg(test)]
 mod sdk;
 #[cfg(test)]
 mod serving;

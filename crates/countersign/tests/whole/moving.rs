@@ -23,49 +23,49 @@ const KILLS: u64 = 12;
 const LONGEST_MOVE: u64 = 80;
 
 /// A place for backups.
-struct Shelf(tempfile::TempDir);
+pub(crate) struct Shelf(tempfile::TempDir);
 
 impl Shelf {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().expect("a temporary directory"))
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 }
 
-fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
 }
 
 /// The program, about the store in a directory.
-fn about(data: &Path, arguments: &[&str]) -> Command {
+pub(crate) fn about(data: &Path, arguments: &[&str]) -> Command {
     countersign(arguments.iter().copied().chain(["--data", text(data)]))
 }
 
-fn run(command: &mut Command) -> Output {
+pub(crate) fn run(command: &mut Command) -> Output {
     command.output().expect("the binary can be started")
 }
 
-fn good(output: Output) -> String {
+pub(crate) fn good(output: Output) -> String {
     assert!(output.status.success(), "{}{}", out(&output), err(&output));
     out(&output)
 }
 
 /// Why it was refused: in one line.
-fn refusal(output: &Output) -> String {
+pub(crate) fn refusal(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1), "{}{}", out(output), err(output));
     let why = err(output);
     assert_eq!(why.lines().count(), 1, "{why}");
     why
 }
 
-fn back_up(data: &Path, file: &Path) -> String {
+pub(crate) fn back_up(data: &Path, file: &Path) -> String {
     good(run(&mut about(data, &["backup", text(file)])))
 }
 
-fn opens(server: &Server, token: &Issued) -> bool {
+pub(crate) fn opens(server: &Server, token: &Issued) -> bool {
     server.opens(&token.client_id, &token.secret)
 }
 
@@ -100,13 +100,13 @@ fn a_backup_beside_a_working_server_is_whole() {
 }
 
 /// What a backup says of itself.
-fn note(file: &Path, name: &str) -> String {
+pub(crate) fn note(file: &Path, name: &str) -> String {
     let connection = Connection::open(file).expect("a database");
     let sql = "SELECT value FROM backup WHERE name = ?1";
     connection.query_row(sql, [name], |row| row.get(0)).expect("a note")
 }
 
-fn newest(server: &Server) -> Value {
+pub(crate) fn newest(server: &Server) -> Value {
     server.get("/api/v1/audit?limit=1").1["entries"][0].clone()
 }
 

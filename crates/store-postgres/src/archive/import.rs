@@ -9,6 +9,7 @@ use countersign_domain::store::{Cause, Revision};
 use countersign_domain::usage::{Refusals, Usage};
 use deadpool_postgres::Object;
 use futures_util::future::try_join_all;
+use tokio_postgres::Row;
 
 use super::Over;
 use super::export::{contents, count_rows};
@@ -16,6 +17,7 @@ use crate::accounts::uuid;
 use crate::apply::signed;
 use crate::failure::Failure;
 use crate::issued::Issued;
+use crate::row::Cells;
 use crate::session::Tx;
 use crate::{accounts, audit, organizations, sql, usage};
 
@@ -28,6 +30,10 @@ const FORGET_EVERYTHING: &str = "
     DELETE FROM cuts; UPDATE cut_walk SET service_tokens_to = NULL, access_tokens_to = NULL;
     DELETE FROM root_tokens; DELETE FROM access_tokens; DELETE FROM service_tokens; DELETE FROM memberships;
     DELETE FROM organizations; DELETE FROM account_counts; DELETE FROM accounts";
+
+/// Servers that say that they live: each says so four times a second, and takes its row away when it stops.
+const COUNT_LIVING_NODES: &str =
+    "SELECT count(*) FROM nodes WHERE seen_at > clock_timestamp() - interval '5 seconds'";
 
 /// Plans for small tables are bad ones for what has come.
 const ANALYZE: &str =
@@ -70,12 +76,44 @@ fn failed(failure: impl Into<Failure>) -> ImportError {
 /// Nobody else writes from now on.
 async fn make_room(tx: &Tx<'_>, over: Over) -> Result<(), ImportError> {
     tx.run(sql::TAKE_EVERYTHING, &[]).await.map_err(failed)?;
-    if over == Over::Everything {
-        return tx.transaction().batch_execute(FORGET_EVERYTHING).await.map_err(failed);
+    let Over::Everything { known } = over else {
+        return match count_rows(tx.transaction()).await.map_err(failed)?.is_empty() {
+            true => Ok(()),
+            false => Err(ImportError::NotEmpty),
+        };
+    };
+    refuse_while_nodes_live(tx).await?;
+    if let Some(known) = known {
+        refuse_what_is_not_known(tx, &known).await?;
     }
-    match count_rows(tx.transaction()).await.map_err(failed)?.is_empty() {
-        true => Ok(()),
-        false => Err(ImportError::NotEmpty),
+    tx.transaction().batch_execute(FORGET_EVERYTHING).await.map_err(failed)
+}
+
+/// What a server acknowledges while everything gives way would be lost.
+async fn refuse_while_nodes_live(tx: &Tx<'_>) -> Result<(), ImportError> {
+    let count = |row: &Row| Cells::of(row, "nodes").number("count");
+    match tx.find(COUNT_LIVING_NODES, &[], count).await.map_err(failed)? {
+        None | Some(0) => Ok(()),
+        Some(living) => Err(ImportError::Refused(
+            format!(
+                "servers that use the database: {living}; stop every one, and do it again (one that was killed counts \
+                 for five seconds more)"
+            )
+            .into(),
+        )),
+    }
+}
+
+/// What gives way must be what was looked at. Not the revision alone: one is taken before its change is committed, so a
+/// change can come between that has it already.
+async fn refuse_what_is_not_known(tx: &Tx<'_>, known: &Contents) -> Result<(), ImportError> {
+    let found = contents(tx.transaction()).await.map_err(failed)?;
+    match known.difference(&found) {
+        None => Ok(()),
+        Some(difference) => Err(ImportError::Refused(
+            format!("the store was changed meanwhile ({difference}): stop its servers, and do it again")
+                .into(),
+        )),
     }
 }
 
@@ -87,7 +125,7 @@ async fn complete(tx: &Tx<'_>, over: Over, end: Revision) -> Result<(), Failure>
     if end > Revision(0) {
         tx.run(sql::SET_REVISION, &[&signed(end.0)]).await?;
     }
-    if over == Over::Everything {
+    if over != Over::Nothing {
         tx.run(sql::NEW_EPOCH, &[]).await?;
     }
     Ok(())

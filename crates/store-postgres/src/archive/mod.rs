@@ -26,7 +26,10 @@ enum Over {
     /// Nothing may be there.
     Nothing,
     /// It gives way, and nodes learn it by another epoch.
-    Everything,
+    Everything {
+        /// What must be there, then; `None`: whatever is there.
+        known: Option<Contents>,
+    },
 }
 
 /// A database as an archive. It has threads of its own, so that others can block in it.
@@ -59,10 +62,11 @@ impl PostgresArchive {
         Ok(archive)
     }
 
-    /// From now on what is there gives way to what is imported, in the same transaction.
+    /// From now on what is there gives way to what is imported, in the same transaction: if no server uses it, and if it
+    /// is what is `known` of it.
     #[must_use]
-    pub fn replacing(mut self) -> Self {
-        self.over = Over::Everything;
+    pub fn replacing(mut self, known: Option<Contents>) -> Self {
+        self.over = Over::Everything { known };
         self
     }
 

@@ -52,13 +52,25 @@ async fn what_is_replaced_has_another_epoch() {
     let schema = Arc::new(Schema::new().await);
     let world = World::new(&|sink| make_in(&schema, sink)).await;
     let token = world.issue(&world.root, "saved").await;
-    let mut archive = block_in_place(|| must(PostgresArchive::open(schema.options().address))).replacing();
+    let mut archive = block_in_place(|| must(PostgresArchive::open(schema.options().address)));
     let (mut records, mut contents) = archives::export(&mut archive);
     let later = world.issue(&world.root, "later").await;
     let epoch = schema.query_text("SELECT epoch::text FROM identity").await;
+    let refused = |archive: &mut PostgresArchive, expected: &str| {
+        let refused = archives::try_to_import(archive, records.clone(), &mut |_| Err("no".into()));
+        let why = must(refused.err().ok_or("it was taken")).to_string();
+        assert!(why.contains(expected), "{expected}: {why}");
+    };
 
-    let refused = archives::try_to_import(&mut archive, records.clone(), &mut |_| Err("no".into()));
-    assert!(refused.is_err());
+    // Whoever works with it would lose what is acknowledged meanwhile.
+    let mut archive = archive.replacing(Some(contents));
+    let lives = "DELETE FROM nodes; INSERT INTO nodes (id, horizon) VALUES (gen_random_uuid(), '3')";
+    schema.execute(&format!("SET search_path = {}; {lives}", schema.name)).await;
+    refused(&mut archive, "servers that use the database: 1;");
+    schema.execute(&format!("DELETE FROM {}.nodes", schema.name)).await;
+    refused(&mut archive, "changed meanwhile");
+    let mut archive = archive.replacing(None);
+    refused(&mut archive, "no");
     assert!(world.stored(&later).await.is_some(), "nothing gives way to what was refused");
     assert_eq!(schema.query_text("SELECT epoch::text FROM identity").await, epoch);
 
