@@ -62,7 +62,7 @@ pub(super) async fn import(
     }
     let end = end.ok_or(ImportError::CutShort)?;
     write(&tx, &waiting).await.map_err(failed)?;
-    complete(&tx, over, end).await.map_err(failed)?;
+    complete(&tx, end).await.map_err(failed)?;
     let found = contents(tx.transaction()).await.map_err(failed)?;
     check(&found).map_err(ImportError::Refused)?;
     tx.commit().await.map_err(failed)?;
@@ -118,16 +118,15 @@ async fn refuse_what_is_not_known(tx: &Tx<'_>, known: &Contents) -> Result<(), I
 }
 
 /// Enters what follows from the rows.
-async fn complete(tx: &Tx<'_>, over: Over, end: Revision) -> Result<(), Failure> {
+async fn complete(tx: &Tx<'_>, end: Revision) -> Result<(), Failure> {
     tx.transaction().batch_execute(ANALYZE).await?;
     tx.run(sql::COUNT_OF_ACCOUNTS, &[]).await?;
     tx.run(sql::COUNT_OF_ORGANIZATIONS, &[]).await?;
     if end > Revision(0) {
         tx.run(sql::SET_REVISION, &[&signed(end.0)]).await?;
     }
-    if over != Over::Nothing {
-        tx.run(sql::NEW_EPOCH, &[]).await?;
-    }
+    // Whoever followed what was there before, if only nothing, follows no further.
+    tx.run(sql::NEW_EPOCH, &[]).await?;
     Ok(())
 }
 
