@@ -3,18 +3,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{anyhow, bail};
 use clap::Args;
 use countersign_domain::archive::{Archive, Contents};
 use countersign_domain::error::causes;
 use countersign_domain::id::ChangeId;
 use countersign_store_postgres::{Address, PostgresArchive};
-use countersign_store_sqlite::{BackupNote, EmbeddedPlace, OpenError, SqliteArchive};
+use countersign_store_sqlite::{BackupNote, EmbeddedPlace};
 
 use super::now;
 use crate::config::{ConfigArgs, load_for_process};
 use crate::failure::Failure;
-use crate::house::{Corrector, Entry, Later, Place, Saved, copy, text};
+use crate::house::{Corrector, Entry, Later, Opened, Place, Saved, copy, text};
 use crate::output;
 use crate::ports::OsEntropy;
 use crate::when::When;
@@ -27,7 +27,12 @@ What has ended since the backup stays ended: tokens, accounts and memberships th
 the present store does not have any more, or has disabled, bound more tightly or
 rotated, and those that an audit (--audit, as `countersign audit --json` prints
 it) says so of. Where the present store is lost, the audit is all that is known:
-keep one of every account, elsewhere. --bring-back leaves all of that out.";
+keep one of every account, elsewhere. One that is there and cannot be read, or does
+not continue the backup, is no lost one: --without-present-store says that it is.
+--bring-back leaves all of that out.";
+
+/// Where there is no store to ask.
+const ALONE: &str = ": what has ended since is known from --audit alone\n";
 
 /// From what, and how.
 #[derive(Debug, Args)]
@@ -46,6 +51,10 @@ pub(crate) struct RestoreArgs {
     /// Bring back what has ended since, revoked tokens included
     #[arg(long)]
     bring_back: bool,
+
+    /// Do not look at the present store, because it cannot be read, or is not to be believed
+    #[arg(long)]
+    without_present_store: bool,
 
     #[command(flatten)]
     config: ConfigArgs,
@@ -66,12 +75,12 @@ pub(crate) fn restore(args: &RestoreArgs) -> Result<(), Failure> {
     let (saved, note) = backup.check()?;
     let mut report = backup_text(&args.file, &note);
     let mut later = Later::than(&saved);
-    report += &learn(&mut later, &place, &args.audit)?;
+    report += &learn(&mut later, &place, args)?;
 
     let at = now();
     let entry = Entry { id: ChangeId::mint(at, &OsEntropy), at, taken_at: note.taken_at };
     let mut trial = Corrector::new(&later, args.bring_back, &entry);
-    let tried = backup.archive.export(&mut |record| {
+    let tried = backup.opened.export(&mut |record| {
         trial.correct(record, &mut Vec::new());
         Ok(())
     });
@@ -91,48 +100,27 @@ pub(crate) fn restore(args: &RestoreArgs) -> Result<(), Failure> {
     Ok(output::print(&done)?)
 }
 
-/// A backup, opened. One of an older program is copied, and the copy brought up to date.
+/// A backup, opened.
 struct Backup {
     name: String,
-    archive: SqliteArchive,
-    /// Removed at the end.
-    copy: Option<PathBuf>,
+    opened: Opened,
 }
 
 impl Backup {
     fn open(file: &Path) -> anyhow::Result<Self> {
-        let name = file.display().to_string();
-        match SqliteArchive::read(file) {
-            Ok(archive) => Ok(Self { name, archive, copy: None }),
-            Err(OpenError::OlderSchema { .. }) => {
-                let mut copy = file.as_os_str().to_owned();
-                copy.push(".upgraded");
-                let copy = PathBuf::from(copy);
-                fs::copy(file, &copy).with_context(|| format!("cannot write {}", copy.display()))?;
-                let archive = SqliteArchive::open(&copy).map_err(|error| anyhow!("{error}"))?;
-                Ok(Self { name, archive, copy: Some(copy) })
-            }
-            Err(error) => Err(anyhow!("{error}")),
-        }
+        let opened = Opened::read(file).map_err(|error| anyhow!("{error}"))?;
+        Ok(Self { name: file.display().to_string(), opened })
     }
 
     /// What it holds; an error when that is not what was written.
     fn check(&mut self) -> anyhow::Result<(Saved, BackupNote)> {
-        self.archive.check_integrity().map_err(|error| anyhow!("{error}"))?;
-        let note = self.archive.note().map_err(|error| anyhow!("{error}"))?;
+        self.opened.archive.check_integrity().map_err(|error| anyhow!("{error}"))?;
+        let note = self.opened.archive.note().map_err(|error| anyhow!("{error}"))?;
         let damaged = |why: String| anyhow!("{} is damaged ({why}); use another copy", self.name);
-        let saved = Saved::read(&mut self.archive).map_err(|error| damaged(error.to_string()))?;
+        let saved = Saved::read(&mut self.opened).map_err(|error| damaged(error.to_string()))?;
         match saved.contents.difference(&note.contents) {
             None => Ok((saved, note)),
             Some(difference) => Err(damaged(difference.to_string())),
-        }
-    }
-}
-
-impl Drop for Backup {
-    fn drop(&mut self) {
-        if let Some(copy) = &self.copy {
-            let _ = fs::remove_file(copy);
         }
     }
 }
@@ -151,23 +139,28 @@ fn backup_text(file: &Path, note: &BackupNote) -> String {
 }
 
 /// Learns what can be known of the time since; says from where.
-fn learn(later: &mut Later<'_>, place: &Place, audits: &[PathBuf]) -> anyhow::Result<String> {
-    let mut told = match place.read() {
-        Ok(mut present) => {
-            let contents = later.learn_from_store(present.as_mut())?;
-            format!("the present store is at revision {}\n", contents.revision)
-        }
-        Err(error) => {
-            format!(
-                "the present store cannot be read ({error:#}): what has ended since is known from --audit alone\n"
-            )
-        }
+fn learn(later: &mut Later<'_>, place: &Place, args: &RestoreArgs) -> anyhow::Result<String> {
+    let mut told = if args.without_present_store {
+        format!("the present store is not looked at{ALONE}")
+    } else {
+        learn_from_present(later, place)?
     };
-    for path in audits {
+    for path in &args.audit {
         let count = later.learn_from_file(path)?;
         told += &format!("{} tells of {count} changes since the backup\n", path.display());
     }
     Ok(told)
+}
+
+fn learn_from_present(later: &mut Later<'_>, place: &Place) -> anyhow::Result<String> {
+    let Some(mut present) = place.present()? else {
+        return Ok(format!("there is no present store{ALONE}"));
+    };
+    let contents = later.learn_from_store(place, present.as_mut())?;
+    Ok(match contents.rows.is_empty() {
+        true => format!("the present store is empty{ALONE}"),
+        false => format!("the present store is at revision {}\n", contents.revision),
+    })
 }
 
 fn into_directory(
@@ -203,7 +196,7 @@ fn into_database(
 
 fn write(backup: &mut Backup, corrector: &mut Corrector<'_>, to: &mut dyn Archive) -> anyhow::Result<()> {
     let mut change = |record, out: &mut Vec<_>| corrector.correct(record, out);
-    match copy(&mut backup.archive, to, &mut change) {
+    match copy(&mut backup.opened, to, &mut change) {
         Ok(_) => Ok(()),
         Err(error) => bail!("nothing was restored: {}", causes(&error)),
     }

@@ -18,6 +18,7 @@ use countersign_domain::service_token::ServiceToken;
 use countersign_domain::store::{Revision, Version};
 
 use super::audit_file;
+use super::place::Place;
 use super::said::Said;
 
 /// What must be known of a backup before it is compared with anything.
@@ -127,9 +128,15 @@ impl<'s> Later<'s> {
     }
 
     /// Learns what the present store holds.
-    pub(crate) fn learn_from_store(&mut self, store: &mut dyn Archive) -> anyhow::Result<Contents> {
+    pub(crate) fn learn_from_store(
+        &mut self,
+        place: &Place,
+        store: &mut dyn Archive,
+    ) -> anyhow::Result<Contents> {
         let (mut present, mut done) = (Present::default(), Vec::new());
+        let mut measure = Measure::default();
         let contents = store.export(&mut |record| {
+            measure.add(&record);
             match record {
                 Record::Audit(record) if self.saved.is_later(&record) => done.push(record),
                 Record::ServiceToken(ServiceToken { id, version, .. })
@@ -146,7 +153,11 @@ impl<'s> Later<'s> {
             }
             Ok(())
         });
-        let contents = contents.map_err(|error| anyhow!("{}", causes(&error)))?;
+        let contents = contents.map_err(|error| place.untold(causes(&error)))?;
+        // What could not be found in it would count as ended.
+        if measure.contents() != Some(contents) {
+            return Err(place.untold("its rows are not what they are counted and digested as"));
+        }
         let root = present.accounts.values().find(|account| account.parent.is_none());
         if let Some(other) = root.filter(|root| root.id != self.saved.root) {
             bail!(

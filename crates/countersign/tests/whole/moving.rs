@@ -211,7 +211,7 @@ fn an_audit_is_enough_to_know_what_has_ended() {
 
     let restore = ["restore", text(&file), "--audit", text(&audit), "--yes"];
     let report = good(run(&mut about(&elsewhere.path(), &restore)));
-    assert!(report.contains("the present store cannot be read"), "{report}");
+    assert!(report.contains("there is no present store"), "{report}");
     assert!(report.contains("tokens that were rotated since: 1"), "{report}");
     let server = Server::start(&elsewhere);
     check_ends(&server, &tokens);

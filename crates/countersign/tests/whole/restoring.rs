@@ -4,9 +4,11 @@
 use std::path::Path;
 use std::process::Output;
 
+use rusqlite::Connection;
+
 use crate::manager::Manager;
 use crate::moving::{Shelf, about, good, opens, refusal, run, text};
-use crate::server::{Data, Server};
+use crate::server::{Data, Server, err, out};
 
 /// The program, about the store of a server; a database if it is one.
 fn with(data: &Data, arguments: &[&str]) -> Output {
@@ -38,4 +40,49 @@ fn a_database_is_not_restored_under_a_server() {
     good(restore(&data, &file, &[]));
     let server = Server::start(&data);
     assert!(opens(&server, &saved) && !opens(&server, &later));
+}
+
+/// A store that cannot be read is no lost one: what has ended stands in it. Whoever knows better says so.
+#[test]
+fn a_store_that_cannot_be_read_does_not_count_as_lost() {
+    let (data, shelf) = (Data::embedded(), Shelf::new());
+    let file = shelf.file("saved.db");
+    let server = Server::start(&data);
+    let mut manager = Manager::connect(server.address());
+    let token = manager.issue("revoked").expect("an answer");
+    good(with(&data, &["backup", text(&file)]));
+    manager.revoke(&token.id).expect("an answer");
+    server.stop();
+    let database = data.path().join("countersign.db");
+
+    change(&database, "DROP INDEX memberships_by_account; DELETE FROM migrations WHERE number > 5");
+    let trial = with(&data, &["restore", text(&file)]);
+    assert!(out(&trial).contains("tokens that have ended since: 1"), "{}{}", out(&trial), err(&trial));
+    let schema = "SELECT max(number) FROM migrations";
+    let schema: u32 = open(&database).query_row(schema, [], |row| row.get(0)).expect("a schema");
+    assert_eq!(schema, 5, "a trial changes nothing");
+
+    change(&database, "INSERT INTO migrations VALUES (99, zeroblob(32))");
+    assert!(refusal(&restore(&data, &file, &[])).contains("schema 99"));
+    change(&database, "DELETE FROM migrations WHERE number = 99");
+    good(with(&data, &["restore", text(&file), "--yes"]));
+
+    let whole = std::fs::read(&database).expect("the database");
+    let half = whole.len() / 8192 * 4096;
+    for damaged in [&whole[..half], b"hello"] {
+        std::fs::write(&database, damaged).expect("room");
+        let refused = refusal(&restore(&data, &file, &[]));
+        assert!(refused.contains("countersign.db, cannot be believed"), "{refused}");
+        assert!(refused.contains("--without-present-store"), "{refused}");
+    }
+    good(restore(&data, &file, &["--without-present-store"]));
+    assert!(opens(&Server::start(&data), &token), "nobody told of its end");
+}
+
+fn open(database: &Path) -> Connection {
+    Connection::open(database).expect("a database")
+}
+
+fn change(database: &Path, sql: &str) {
+    open(database).execute_batch(sql).expect("a change");
 }
