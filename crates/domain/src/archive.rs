@@ -124,6 +124,13 @@ impl Record {
         })
     }
 
+    /// Of what the doors know of it, if they know anything.
+    pub fn digest(&self) -> Option<FactDigest> {
+        let mut hasher = FactHasher::default();
+        hasher.add(&self.fact()?);
+        Some(hasher.finish())
+    }
+
     /// What the doors know of it.
     fn fact(&self) -> Option<FactChange> {
         Some(match self {

@@ -14,7 +14,7 @@ use countersign_store_sqlite::{BackupNote, EmbeddedPlace};
 use super::now;
 use crate::config::{ConfigArgs, load_for_process};
 use crate::failure::Failure;
-use crate::house::{Corrector, Entry, Later, Opened, Place, Saved, copy, text};
+use crate::house::{Corrector, Entry, Learner, Opened, Place, Saved, copy, text};
 use crate::output;
 use crate::ports::OsEntropy;
 use crate::when::When;
@@ -74,8 +74,9 @@ pub(crate) fn restore(args: &RestoreArgs) -> Result<(), Failure> {
     let mut backup = Backup::open(&args.file)?;
     let (saved, note) = backup.check()?;
     let mut report = backup_text(&args.file, &note);
-    let mut later = Later::than(&saved);
-    report += &learn(&mut later, &place, args)?;
+    let mut learner = Learner::of(&saved);
+    report += &learn(&mut learner, &place, args)?;
+    let later = learner.finish();
 
     let at = now();
     let entry = Entry { id: ChangeId::mint(at, &OsEntropy), at, taken_at: note.taken_at };
@@ -139,24 +140,24 @@ fn backup_text(file: &Path, note: &BackupNote) -> String {
 }
 
 /// Learns what can be known of the time since; says from where.
-fn learn(later: &mut Later<'_>, place: &Place, args: &RestoreArgs) -> anyhow::Result<String> {
+fn learn(learner: &mut Learner<'_>, place: &Place, args: &RestoreArgs) -> anyhow::Result<String> {
     let mut told = if args.without_present_store {
         format!("the present store is not looked at{ALONE}")
     } else {
-        learn_from_present(later, place)?
+        learn_from_present(learner, place)?
     };
     for path in &args.audit {
-        let count = later.learn_from_file(path)?;
+        let count = learner.learn_from_file(path)?;
         told += &format!("{} tells of {count} changes since the backup\n", path.display());
     }
     Ok(told)
 }
 
-fn learn_from_present(later: &mut Later<'_>, place: &Place) -> anyhow::Result<String> {
+fn learn_from_present(learner: &mut Learner<'_>, place: &Place) -> anyhow::Result<String> {
     let Some(mut present) = place.present()? else {
         return Ok(format!("there is no present store{ALONE}"));
     };
-    let contents = later.learn_from_store(place, present.as_mut())?;
+    let contents = learner.learn_from_store(place, present.as_mut())?;
     Ok(match contents.rows.is_empty() {
         true => format!("the present store is empty{ALONE}"),
         false => format!("the present store is at revision {}\n", contents.revision),

@@ -145,10 +145,8 @@ impl<'l> Corrector<'l> {
         }
         if let Some(stored) = stored.filter(|stored| stored.epoch > saved.epoch) {
             (next.epoch, next.password) = (stored.epoch, stored.password.clone());
-        } else if stored.is_none()
-            && said.is_some_and(|said| said.password_changed)
-            && next.password.is_some()
-        {
+        }
+        if said.is_some_and(|said| said.password_changed) && next.password.is_some() {
             self.outcome.passwords_unset.add(saved.id, saved.email.as_str());
             next.password = None;
         }
@@ -183,7 +181,7 @@ impl<'l> Corrector<'l> {
         }
         next.disabled |= stored.is_some_and(|stored| stored.disabled)
             || said.is_some_and(|said| said.disabled == Some(true));
-        let consent = stored.map(|stored| stored.consent).or_else(|| said?.consent);
+        let consent = said.and_then(|said| said.consent).or(stored.map(|stored| stored.consent));
         if let Some(consent) = consent.filter(|_| next.is_agreed()) {
             next.consent = consent;
         }
@@ -217,7 +215,7 @@ impl<'l> Corrector<'l> {
             next.version = newer(next.version, Some(stored.version));
         }
         if let Some(said) = said {
-            next.enabled &= said.enabled != Some(false) || stored.is_some();
+            next.enabled &= said.enabled != Some(false);
             next.expires_at = next.expires_at.min(said.expires_at.unwrap_or(next.expires_at));
             next.restrictions =
                 narrower(&next.restrictions, &said.restrictions.clone().or(&next.restrictions));
@@ -228,9 +226,9 @@ impl<'l> Corrector<'l> {
             }
         }
         self.note_bounds(id, &name, (saved.enabled, next.enabled), is_bound(&saved, &next));
-        let is_rotated = stored.is_some_and(|stored| stored.current.digest != saved.current.digest)
-            || said.is_some_and(|said| said.rotated);
-        if is_rotated && (self.brings_back || stored.is_none()) {
+        let is_lost = said.is_some_and(|said| said.rotated);
+        let is_rotated = stored.is_some_and(|stored| stored.current.digest != saved.current.digest);
+        if is_lost || is_rotated && self.brings_back {
             self.outcome.rotated.add(id, &name);
             // Its secret of now is not known, and the one before may have been rotated out because others had it.
             next.enabled = false;

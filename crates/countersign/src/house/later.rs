@@ -9,13 +9,14 @@ use countersign_domain::account::Account;
 use countersign_domain::archive::{Archive, Contents, Measure, Record};
 use countersign_domain::audit::AuditRecord;
 use countersign_domain::error::causes;
+use countersign_domain::fact_digest::FactDigest;
 use countersign_domain::id::{
     AccountId, ChangeId, Handle, MembershipId, OrganizationId, ServiceTokenId, TokenRef,
 };
 use countersign_domain::lineage::Lineage;
 use countersign_domain::organization::{Membership, Organization};
 use countersign_domain::service_token::ServiceToken;
-use countersign_domain::store::{Revision, Version};
+use countersign_domain::store::Revision;
 
 use super::audit_file;
 use super::place::Place;
@@ -28,8 +29,9 @@ pub(crate) struct Saved {
     pub(super) root_token: Option<Handle>,
     pub(crate) contents: Contents,
     accounts: HashSet<AccountId>,
-    /// Of every token.
-    versions: HashMap<TokenRef, Version>,
+    /// Of every token, what the doors know. A version is not enough: two stores that went on from one backup have the same
+    /// versions of different rows.
+    tokens: HashMap<TokenRef, FactDigest>,
     audit: HashMap<Revision, ChangeId>,
     oldest: Revision,
 }
@@ -38,7 +40,7 @@ impl Saved {
     /// Reads all of a backup. What is there must be what it says is there.
     pub(crate) fn read(backup: &mut dyn Archive) -> anyhow::Result<Self> {
         let (mut root, mut root_token, mut accounts) = (None, None, HashSet::new());
-        let (mut versions, mut audit) = (HashMap::new(), HashMap::new());
+        let (mut tokens, mut audit) = (HashMap::new(), HashMap::new());
         let mut measure = Measure::default();
         let contents = backup.export(&mut |record| {
             measure.add(&record);
@@ -47,15 +49,9 @@ impl Saved {
                     accounts.insert(id);
                     root = root.or(parent.is_none().then_some(id));
                 }
-                Record::ServiceToken(token) => {
-                    versions.insert(TokenRef::Service(token.id), token.version);
-                }
-                Record::AccessToken(token) => {
-                    versions.insert(TokenRef::Access(token.handle), token.version);
-                }
                 Record::RootToken(handle) => root_token = Some(handle),
                 Record::Audit(record) => drop(audit.insert(record.revision, record.entry.id)),
-                _ => {}
+                other => tokens.extend(token_of(&other).zip(other.digest())),
             }
             Ok(())
         });
@@ -65,7 +61,7 @@ impl Saved {
         }
         let root = root.ok_or_else(|| anyhow!("it has no root account"))?;
         let oldest = audit.keys().min().copied().unwrap_or(Revision(0));
-        Ok(Self { root, root_token, contents, accounts, versions, audit, oldest })
+        Ok(Self { root, root_token, contents, accounts, tokens, audit, oldest })
     }
 
     /// Whether the backup has an account.
@@ -75,12 +71,12 @@ impl Saved {
 
     /// Whether the backup has a token.
     pub(super) fn has(&self, token: TokenRef) -> bool {
-        self.versions.contains_key(&token)
+        self.tokens.contains_key(&token)
     }
 
-    /// Whether the backup has a token in this version: then in all else, too.
-    fn has_as_it_is(&self, token: TokenRef, version: Version) -> bool {
-        self.versions.get(&token) == Some(&version)
+    /// Whether the backup has a token as it is in this record of it.
+    fn has_as_it_is(&self, token: TokenRef, record: &Record) -> bool {
+        self.tokens.get(&token).is_some_and(|known| record.digest() == Some(*known))
     }
 
     /// Whether a change was made after the backup. What is older than its audit was forgotten before.
@@ -100,11 +96,30 @@ pub(crate) struct Later<'s> {
     pub(super) present: Option<Present>,
     /// What the present store held when it was read.
     pub(crate) read: Option<Contents>,
+    /// What the present store does not tell: everything, where it is lost.
     pub(super) said: Said,
     /// What was done since, and can stand in the audit beside what was done before.
     pub(super) audit: BTreeMap<Revision, AuditRecord>,
     /// The greatest that was ever used, as far as is known.
     pub(super) last: Revision,
+}
+
+/// Learns what is known of the time after a backup: everything first, so that the latest word counts, whoever says it.
+pub(crate) struct Learner<'s> {
+    saved: &'s Saved,
+    present: Option<Present>,
+    read: Option<Contents>,
+    /// Of the audit of the present store; what is older, its rows say.
+    oldest: Revision,
+    /// Each once, in their order.
+    done: BTreeMap<(Revision, ChangeId), Done>,
+}
+
+/// What was done after the backup.
+struct Done {
+    record: AuditRecord,
+    /// The present store has it, and what came of it is in its rows.
+    is_present: bool,
 }
 
 /// What the present store holds.
@@ -121,10 +136,9 @@ pub(super) struct Present {
     pub(super) root_tokens: Vec<Handle>,
 }
 
-impl<'s> Later<'s> {
-    pub(crate) fn than(saved: &'s Saved) -> Self {
-        let last = saved.contents.revision;
-        Self { saved, present: None, read: None, said: Said::default(), audit: BTreeMap::new(), last }
+impl<'s> Learner<'s> {
+    pub(crate) fn of(saved: &'s Saved) -> Self {
+        Self { saved, present: None, read: None, oldest: Revision(0), done: BTreeMap::new() }
     }
 
     /// Learns what the present store holds.
@@ -133,23 +147,21 @@ impl<'s> Later<'s> {
         place: &Place,
         store: &mut dyn Archive,
     ) -> anyhow::Result<Contents> {
-        let (mut present, mut done) = (Present::default(), Vec::new());
+        let (mut present, mut oldest, mut done) = (Present::default(), None, Vec::new());
         let mut measure = Measure::default();
         let contents = store.export(&mut |record| {
             measure.add(&record);
             match record {
-                Record::Audit(record) if self.saved.is_later(&record) => done.push(record),
-                Record::ServiceToken(ServiceToken { id, version, .. })
-                    if self.saved.has_as_it_is(TokenRef::Service(id), version) =>
-                {
-                    present.unchanged.insert(TokenRef::Service(id));
+                Record::Audit(record) => {
+                    oldest = oldest.or(Some(record.revision));
+                    done.extend(Some(record).filter(|record| self.saved.is_later(record)));
                 }
-                Record::AccessToken(AccessToken { handle, version, .. })
-                    if self.saved.has_as_it_is(TokenRef::Access(handle), version) =>
-                {
-                    present.unchanged.insert(TokenRef::Access(handle));
-                }
-                other => present.take(other),
+                other => match token_of(&other) {
+                    Some(token) if self.saved.has_as_it_is(token, &other) => {
+                        present.unchanged.insert(token);
+                    }
+                    _ => present.take(other),
+                },
             }
             Ok(())
         });
@@ -167,36 +179,65 @@ impl<'s> Later<'s> {
                 self.saved.root
             );
         }
-        self.last = self.last.max(contents.revision);
         self.read = Some(contents);
         // An empty one has lost everything, and knows of no end.
         self.present = (!contents.rows.is_empty()).then_some(present);
-        self.learn(done);
+        self.oldest = oldest.unwrap_or(Revision(contents.revision.0 + 1));
+        done.into_iter().for_each(|record| self.take(record, true));
         Ok(contents)
     }
 
-    /// Learns what a file with audit records says; gives how many of them are later than the backup.
+    /// Learns what a file with audit records says; gives how many of them are later than the backup. After the store.
     pub(crate) fn learn_from_file(&mut self, path: &Path) -> anyhow::Result<usize> {
-        let mut done = Vec::new();
+        let mut count = 0;
         audit_file::read(path, &mut |record| {
             if self.saved.is_later(&record) {
-                done.push(record);
+                count += 1;
+                self.take(record, false);
             }
         })?;
-        let count = done.len();
-        self.learn(done);
         Ok(count)
     }
 
-    fn learn(&mut self, mut done: Vec<AuditRecord>) {
-        done.sort_by_key(|record| record.revision);
-        for record in done {
-            self.said.hear(&record);
-            self.last = self.last.max(record.revision);
-            if !self.saved.has_in_place_of(&record) {
-                self.audit.insert(record.revision, record);
+    /// What was heard first stays: the store was.
+    fn take(&mut self, record: AuditRecord, is_present: bool) {
+        let place = (record.revision, record.entry.id);
+        self.done.entry(place).or_insert(Done { record, is_present });
+    }
+
+    /// All that was learned.
+    pub(crate) fn finish(self) -> Later<'s> {
+        let Self { saved, present, read, oldest, done } = self;
+        let last = read.map_or(saved.contents.revision, |read| read.revision.max(saved.contents.revision));
+        let mut later = Later { saved, present, read, said: Said::default(), audit: BTreeMap::new(), last };
+        for Done { record, is_present } in done.into_values() {
+            // A row of the present store tells what came of all that its audit has, or has forgotten: an export of it may be
+            // older. Only what it never knew, because it was lost with an earlier primary, is news.
+            let is_news = !is_present && record.revision >= oldest;
+            if later.present.is_none() || is_news {
+                later.said.hear(&record);
             }
+            later.last = later.last.max(record.revision);
+            later.keep(record);
         }
+        later
+    }
+}
+
+impl Later<'_> {
+    fn keep(&mut self, record: AuditRecord) {
+        if !self.saved.has_in_place_of(&record) {
+            self.audit.insert(record.revision, record);
+        }
+    }
+}
+
+/// Which token a record is of.
+fn token_of(record: &Record) -> Option<TokenRef> {
+    match record {
+        Record::ServiceToken(token) => Some(TokenRef::Service(token.id)),
+        Record::AccessToken(token) => Some(TokenRef::Access(token.handle)),
+        _ => None,
     }
 }
 

@@ -12,6 +12,6 @@ pub(crate) mod text;
 
 pub(crate) use copy::{copy, unchanged};
 pub(crate) use correct::{Corrector, Entry};
-pub(crate) use later::{Later, Saved};
+pub(crate) use later::{Learner, Saved};
 pub(crate) use opened::Opened;
 pub(crate) use place::{Place, address, check_has_store};

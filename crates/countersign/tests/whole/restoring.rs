@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use crate::manager::Manager;
 use crate::moving::{Shelf, about, good, opens, refusal, run, text};
-use crate::server::{Data, Server, err, out};
+use crate::server::{ACCOUNT, Data, Server, err, out};
 
 /// The program, about the store of a server; a database if it is one.
 fn with(data: &Data, arguments: &[&str]) -> Output {
@@ -85,4 +85,67 @@ fn open(database: &Path) -> Connection {
 
 fn change(database: &Path, sql: &str) {
     open(database).execute_batch(sql).expect("a change");
+}
+
+/// An audit may be older than the store, or than another one: what was said last counts.
+#[test]
+fn the_last_word_counts() {
+    let (data, shelf) = (Data::embedded(), Shelf::new());
+    let [file, old, new] = ["saved.db", "old.json", "new.json"].map(|name| shelf.file(name));
+    let server = Server::start(&data);
+    let mut manager = Manager::connect(server.address());
+    let token = manager.issue("token").expect("an answer");
+    let account = out(&server.cli(["account", "create", "acme@example.com"])).trim().to_owned();
+    good(with(&data, &["backup", text(&file)]));
+    manager.set_enabled(&token.id, false).expect("an answer");
+    good(server.cli(["account", "disable", &account]));
+    export(&server, &account, &old);
+    manager.set_enabled(&token.id, true).expect("an answer");
+    good(server.cli(["account", "enable", &account]));
+    export(&server, &account, &new);
+    server.stop();
+
+    let trial = |data: &Data, audits: [&Path; 2]| {
+        let [one, other] = audits.map(text);
+        out(&with(data, &["restore", text(&file), "--audit", one, "--audit", other]))
+    };
+    let elsewhere = Data::embedded();
+    for (told, why) in [
+        (trial(&data, [&old, &old]), "the store knows better"),
+        (trial(&elsewhere, [&new, &old]), "the newer file knows better"),
+        (trial(&elsewhere, [&old, &new]), "the newer file knows better"),
+    ] {
+        assert!(told.contains("2 changes") && !told.contains("disabled since"), "{why}: {told}");
+    }
+    let told = trial(&elsewhere, [&old, &old]);
+    assert!(told.contains("tokens that were disabled since: 1"), "{told}");
+    assert!(told.contains("accounts that were disabled since: 1"), "{told}");
+}
+
+/// What is known of the root account and of another one.
+fn export(server: &Server, other: &str, file: &Path) {
+    let records = |account: &str| good(server.cli(["audit", "--json", "--account", account]));
+    std::fs::write(file, records(ACCOUNT) + &records(other)).expect("room");
+}
+
+/// Two rows of the same version are not the same where a store went on from a backup twice.
+#[test]
+fn the_same_version_may_be_another_row() {
+    let (data, shelf) = (Data::embedded(), Shelf::new());
+    let [before, renamed] = ["before.db", "renamed.db"].map(|name| shelf.file(name));
+    let server = Server::start(&data);
+    let mut manager = Manager::connect(server.address());
+    let token = manager.issue("token").expect("an answer");
+    good(with(&data, &["backup", text(&before)]));
+    manager.rename(&token.id, "renamed").expect("an answer");
+    good(with(&data, &["backup", text(&renamed)]));
+    server.stop();
+    good(restore(&data, &before, &["--bring-back"]));
+    let server = Server::start(&data);
+    Manager::connect(server.address()).set_enabled(&token.id, false).expect("an answer");
+    server.stop();
+
+    let told = good(restore(&data, &renamed, &[]));
+    assert!(told.contains("tokens that were disabled since: 1 (stay disabled)"), "{told}");
+    assert!(!opens(&Server::start(&data), &token), "a disabled token came back");
 }
