@@ -43,6 +43,10 @@ pub(crate) struct AuditArgs {
     #[arg(long, default_value = "100")]
     limit: NonZeroUsize,
 
+    /// Every record that is kept, as `countersign restore` wants it
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
+
     #[command(flatten)]
     common: Common,
 }
@@ -85,9 +89,9 @@ pub(crate) fn audit(args: &AuditArgs) -> Result<(), Failure> {
     let client = args.common.connect()?;
     let mut rows = Vec::new();
     let mut cursor = None;
-    while rows.len() < args.limit.get() {
-        let page: Page =
-            read(client.get(&args.path(cursor.as_deref(), args.limit.get() - rows.len()))?.body)?;
+    let most = if args.all { usize::MAX } else { args.limit.get() };
+    while rows.len() < most {
+        let page: Page = read(client.get(&args.path(cursor.as_deref(), most - rows.len()))?.body)?;
         rows.extend(page.entries);
         // A page may be short, even empty, and still have a successor.
         cursor = page.next_cursor;
@@ -96,7 +100,10 @@ pub(crate) fn audit(args: &AuditArgs) -> Result<(), Failure> {
         }
     }
     if cursor.is_some() {
-        output::note(&format!("countersign: there may be more than these {}; see --limit", rows.len()));
+        output::note(&format!(
+            "countersign: there may be more than these {}; see --limit and --all",
+            rows.len()
+        ));
     }
     if args.common.json {
         return print_json(&Value::Array(rows));

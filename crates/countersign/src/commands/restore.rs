@@ -25,7 +25,7 @@ bring back, and ends with 1.
 
 What has ended since the backup stays ended: tokens, accounts and memberships that
 the present store does not have any more, or has disabled, bound more tightly or
-rotated, and those that an audit (--audit, as `countersign audit --json` prints
+rotated, and those that an audit (--audit, as `countersign audit --all --json` prints
 it) says so of. Where the present store is lost, the audit is all that is known:
 keep one of every account, elsewhere. One that is there and cannot be read, or does
 not continue the backup, is no lost one: --without-present-store says that it is.
@@ -44,7 +44,7 @@ pub(crate) struct RestoreArgs {
     #[arg(long)]
     yes: bool,
 
-    /// Audit records of the time after the backup, as `countersign audit --json` prints them; may be repeated
+    /// Audit records of the time after the backup, as `countersign audit --all --json` prints them; may be repeated
     #[arg(long, value_name = "FILE")]
     audit: Vec<PathBuf>,
 
@@ -77,6 +77,11 @@ pub(crate) fn restore(args: &RestoreArgs) -> Result<(), Failure> {
     let mut learner = Learner::of(&saved);
     report += &learn(&mut learner, &place, args)?;
     let later = learner.finish();
+    if later.without_place > 0 {
+        let lost = later.without_place;
+        report +=
+            &format!("{lost} changes count and are not kept in the audit: others have their revisions\n");
+    }
 
     let at = now();
     let entry = Entry { id: ChangeId::mint(at, &OsEntropy), at, taken_at: note.taken_at };
@@ -147,8 +152,14 @@ fn learn(learner: &mut Learner<'_>, place: &Place, args: &RestoreArgs) -> anyhow
         learn_from_present(learner, place)?
     };
     for path in &args.audit {
-        let count = learner.learn_from_file(path)?;
-        told += &format!("{} tells of {count} changes since the backup\n", path.display());
+        let (name, found) = (path.display(), learner.learn_from_file(path)?);
+        told += &format!("{name} tells of {} changes since the backup\n", found.later);
+        if !found.reaches_back {
+            told += &format!(
+                "{name} DOES NOT REACH BACK to the backup: what ended in between may come back; \
+                 `countersign audit --all --json` prints everything\n"
+            );
+        }
     }
     Ok(told)
 }

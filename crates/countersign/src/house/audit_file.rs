@@ -4,13 +4,16 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use countersign_domain::audit::{Action, Actor, AuditEntry, AuditRecord, FieldChange, Origin, Subject};
 use countersign_domain::id::{AccountId, ChangeId, TokenRef};
 use countersign_domain::store::Revision;
 use serde::Deserialize;
 
 use crate::when::When;
+
+/// No store comes so far; one that went on from there would come to the end of its numbers.
+const FIRST_IMPOSSIBLE: u64 = 1 << 62;
 
 /// Whatever can stand in a file: a page of the API, the list that the command line prints, or one record a line.
 #[derive(Deserialize)]
@@ -60,12 +63,15 @@ pub(crate) fn read(path: &Path, visit: &mut dyn FnMut(AuditRecord)) -> anyhow::R
             Err(error) => {
                 let line = error.line();
                 return Err(anyhow!(
-                    "{name} is no audit, near line {line}: write it with `countersign audit --json`"
+                    "{name} is no audit, near line {line}: write it with `countersign audit --all --json`"
                 ));
             }
         };
         for entry in entries {
             let revision = entry.revision;
+            if revision >= FIRST_IMPOSSIBLE {
+                bail!("{name}: no store has a revision {revision}; leave the file out");
+            }
             let record =
                 record(entry).ok_or_else(|| anyhow!("{name}: record {revision} cannot be understood"));
             visit(record?);

@@ -1,5 +1,6 @@
 //! What is known of the time after a backup: what the present store holds, and what was done since.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
@@ -34,6 +35,8 @@ pub(crate) struct Saved {
     tokens: HashMap<TokenRef, FactDigest>,
     audit: HashMap<Revision, ChangeId>,
     oldest: Revision,
+    /// What its audit ends with.
+    newest: Option<(Revision, ChangeId)>,
 }
 
 impl Saved {
@@ -61,7 +64,8 @@ impl Saved {
         }
         let root = root.ok_or_else(|| anyhow!("it has no root account"))?;
         let oldest = audit.keys().min().copied().unwrap_or(Revision(0));
-        Ok(Self { root, root_token, contents, accounts, tokens, audit, oldest })
+        let newest = audit.iter().map(|(revision, id)| (*revision, *id)).max();
+        Ok(Self { root, root_token, contents, accounts, tokens, audit, oldest, newest })
     }
 
     /// Whether the backup has an account.
@@ -84,6 +88,16 @@ impl Saved {
         record.revision >= self.oldest && self.audit.get(&record.revision) != Some(&record.entry.id)
     }
 
+    /// Why a store is none that the backup became: then what it does not have may never have been in it.
+    fn is_not_continued_by(&self, store: &Contents, oldest: Revision, has_newest: bool) -> Option<String> {
+        let then = self.contents.revision;
+        if store.revision < then {
+            return Some(format!("it is at revision {}, and the backup at {then}", store.revision));
+        }
+        let (revision, _) = self.newest.filter(|_| !has_newest && oldest <= then)?;
+        Some(format!("its audit does not have change {revision}, with which the backup ends"))
+    }
+
     /// Whether another change has the place of this one.
     fn has_in_place_of(&self, record: &AuditRecord) -> bool {
         self.audit.contains_key(&record.revision)
@@ -100,6 +114,8 @@ pub(crate) struct Later<'s> {
     pub(super) said: Said,
     /// What was done since, and can stand in the audit beside what was done before.
     pub(super) audit: BTreeMap<Revision, AuditRecord>,
+    /// How many changes cannot: others have their places.
+    pub(crate) without_place: usize,
     /// The greatest that was ever used, as far as is known.
     pub(super) last: Revision,
 }
@@ -113,6 +129,15 @@ pub(crate) struct Learner<'s> {
     oldest: Revision,
     /// Each once, in their order.
     done: BTreeMap<(Revision, ChangeId), Done>,
+}
+
+/// What a file tells.
+#[derive(Default)]
+pub(crate) struct Told {
+    /// How many changes since the backup.
+    pub(crate) later: usize,
+    /// It has one from before, too: so none is missing between.
+    pub(crate) reaches_back: bool,
 }
 
 /// What was done after the backup.
@@ -148,12 +173,13 @@ impl<'s> Learner<'s> {
         store: &mut dyn Archive,
     ) -> anyhow::Result<Contents> {
         let (mut present, mut oldest, mut done) = (Present::default(), None, Vec::new());
-        let mut measure = Measure::default();
+        let (mut measure, mut has_newest) = (Measure::default(), false);
         let contents = store.export(&mut |record| {
             measure.add(&record);
             match record {
                 Record::Audit(record) => {
                     oldest = oldest.or(Some(record.revision));
+                    has_newest |= self.saved.newest == Some((record.revision, record.entry.id));
                     done.extend(Some(record).filter(|record| self.saved.is_later(record)));
                 }
                 other => match token_of(&other) {
@@ -179,24 +205,46 @@ impl<'s> Learner<'s> {
                 self.saved.root
             );
         }
+        let oldest = oldest.unwrap_or(Revision(contents.revision.0 + 1));
+        let other = self.saved.is_not_continued_by(&contents, oldest, has_newest);
+        if let Some(why) = other.filter(|_| !contents.rows.is_empty()) {
+            return Err(place.untold(format!("it does not continue this backup ({why})")));
+        }
         self.read = Some(contents);
         // An empty one has lost everything, and knows of no end.
         self.present = (!contents.rows.is_empty()).then_some(present);
-        self.oldest = oldest.unwrap_or(Revision(contents.revision.0 + 1));
+        self.oldest = oldest;
         done.into_iter().for_each(|record| self.take(record, true));
         Ok(contents)
     }
 
-    /// Learns what a file with audit records says; gives how many of them are later than the backup. After the store.
-    pub(crate) fn learn_from_file(&mut self, path: &Path) -> anyhow::Result<usize> {
-        let mut count = 0;
+    /// Learns what a file with audit records says. After the store.
+    pub(crate) fn learn_from_file(&mut self, path: &Path) -> anyhow::Result<Told> {
+        let (mut told, mut is_ours, mut records) = (Told::default(), false, 0_u64);
         audit_file::read(path, &mut |record| {
+            records += 1;
+            is_ours = is_ours || self.is_ours(&record);
+            told.reaches_back |= record.revision <= self.saved.contents.revision;
             if self.saved.is_later(&record) {
-                count += 1;
+                told.later += 1;
                 self.take(record, false);
             }
         })?;
-        Ok(count)
+        if records > 0 && !is_ours {
+            bail!(
+                "{} is an audit of accounts that neither the backup nor the present store has; leave it out",
+                path.display()
+            );
+        }
+        Ok(told)
+    }
+
+    /// Whether a record is about an account that is known.
+    fn is_ours(&self, record: &AuditRecord) -> bool {
+        let account = record.entry.account;
+        let present = self.present.as_ref();
+        self.saved.has_account(account)
+            || present.is_some_and(|present| present.accounts.contains_key(&account))
     }
 
     /// What was heard first stays: the store was.
@@ -209,8 +257,11 @@ impl<'s> Learner<'s> {
     pub(crate) fn finish(self) -> Later<'s> {
         let Self { saved, present, read, oldest, done } = self;
         let last = read.map_or(saved.contents.revision, |read| read.revision.max(saved.contents.revision));
-        let mut later = Later { saved, present, read, said: Said::default(), audit: BTreeMap::new(), last };
-        for Done { record, is_present } in done.into_values() {
+        let (said, audit) = (Said::default(), BTreeMap::new());
+        let mut later = Later { saved, present, read, said, audit, without_place: 0, last };
+        // In the audit, those of the present store have their places before others.
+        let (present, others): (Vec<_>, Vec<_>) = done.into_values().partition(|done| done.is_present);
+        for Done { record, is_present } in present.into_iter().chain(others) {
             // A row of the present store tells what came of all that its audit has, or has forgotten: an export of it may be
             // older. Only what it never knew, because it was lost with an earlier primary, is news.
             let is_news = !is_present && record.revision >= oldest;
@@ -226,8 +277,13 @@ impl<'s> Learner<'s> {
 
 impl Later<'_> {
     fn keep(&mut self, record: AuditRecord) {
-        if !self.saved.has_in_place_of(&record) {
-            self.audit.insert(record.revision, record);
+        if self.saved.has_in_place_of(&record) {
+            self.without_place += 1;
+            return;
+        }
+        match self.audit.entry(record.revision) {
+            Entry::Vacant(place) => drop(place.insert(record)),
+            Entry::Occupied(_) => self.without_place += 1,
         }
     }
 }

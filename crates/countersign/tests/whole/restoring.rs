@@ -149,3 +149,65 @@ fn the_same_version_may_be_another_row() {
     assert!(told.contains("tokens that were disabled since: 1 (stay disabled)"), "{told}");
     assert!(!opens(&Server::start(&data), &token), "a disabled token came back");
 }
+
+/// What a store does not have has only ended if it ever had it.
+#[test]
+fn another_history_tells_nothing() {
+    let (data, elsewhere, shelf) = (Data::embedded(), Data::embedded(), Shelf::new());
+    let [before, later] = ["before.db", "later.db"].map(|name| shelf.file(name));
+    let server = Server::start(&data);
+    let mut manager = Manager::connect(server.address());
+    good(with(&data, &["backup", text(&before)]));
+    let token = manager.issue("token").expect("an answer");
+    good(with(&data, &["backup", text(&later)]));
+    server.stop();
+    good(restore(&elsewhere, &before, &[]));
+    assert!(refusal(&restore(&elsewhere, &later, &[])).contains("does not continue this backup"));
+
+    let server = Server::start(&elsewhere);
+    for name in ["one", "two", "three"] {
+        Manager::connect(server.address()).issue(name).expect("an answer");
+    }
+    server.stop();
+    let refused = refusal(&restore(&elsewhere, &later, &[]));
+    assert!(refused.contains("with which the backup ends"), "{refused}");
+    good(restore(&elsewhere, &later, &["--without-present-store"]));
+    assert!(opens(&Server::start(&elsewhere), &token), "it has never ended");
+}
+
+/// An audit that begins after the backup leaves something out; one of others tells nothing.
+#[test]
+fn an_audit_must_be_whole_and_of_these_accounts() {
+    let (data, elsewhere, shelf) = (Data::embedded(), Data::embedded(), Shelf::new());
+    let [file, cut, all, bad] = ["saved.db", "cut.json", "all.json", "bad.json"].map(|name| shelf.file(name));
+    let server = Server::start(&data);
+    let mut manager = Manager::connect(server.address());
+    let token = manager.issue("token").expect("an answer");
+    good(with(&data, &["backup", text(&file)]));
+    manager.revoke(&token.id).expect("an answer");
+    for _ in 0..100 {
+        manager.issue("one more").expect("an answer");
+    }
+    let [some, every] = [&["audit", "--json"][..], &["audit", "--all", "--json"]]
+        .map(|arguments| good(server.cli(arguments.iter().copied())));
+    server.stop();
+
+    let told = |audit: &Path, records: &str| {
+        std::fs::write(audit, records).expect("room");
+        with(&elsewhere, &["restore", text(&file), "--audit", text(audit)])
+    };
+    let warned = |output: &Output| out(output).contains("cut.json DOES NOT REACH BACK to the backup");
+    assert!(warned(&told(&cut, &some)));
+    let output = told(&all, &every);
+    assert!(!out(&output).contains("REACH BACK"), "{}", out(&output));
+    assert!(out(&output).contains("tokens that have ended since: 1"), "{}", out(&output));
+
+    let of_others = every.replace(ACCOUNT, &ACCOUNT.replace("0192", "0193"));
+    assert!(refusal(&told(&bad, &of_others)).contains("leave it out"));
+    let far = every.replacen("\"revision\": ", "\"revision\": 9223372036854775", 1);
+    assert!(refusal(&told(&bad, &far)).contains("no store has a revision"));
+    // One that has a place which is taken is heard all the same, and nobody says that it is kept.
+    let twice = every.clone() + &every.replace("\"id\": \"0", "\"id\": \"1");
+    let output = told(&bad, &twice);
+    assert!(out(&output).contains("changes count and are not kept in the audit"), "{}", out(&output));
+}
