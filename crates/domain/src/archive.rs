@@ -256,7 +256,7 @@ impl Measure {
     }
 }
 
-/// Why records were not taken in. The store is as it was.
+/// Why records were not taken in. The store is as it was, but for [`StoreError::InDoubt`]: then it may have them.
 #[derive(Debug)]
 pub enum ImportError {
     /// There is something in the store already.

@@ -8,6 +8,7 @@ use countersign_domain::archive::{Archive, ImportError, Record};
 use countersign_domain::error::causes;
 use countersign_domain::id::ChangeId;
 use countersign_domain::secret::Secret;
+use countersign_domain::store::StoreError;
 use countersign_store_postgres::PostgresArchive;
 use countersign_store_sqlite::{EmbeddedPlace, SqliteArchive};
 
@@ -57,6 +58,10 @@ pub(crate) fn migrate(args: &MigrateArgs) -> anyhow::Result<()> {
         Err(ImportError::NotEmpty) => {
             bail!("the database holds another store, and nothing was changed; name an empty database")
         }
+        Err(ImportError::Store(StoreError::InDoubt(why))) => {
+            let why = causes(why.as_ref());
+            bail!("it is not known whether all was moved ({why}): do it again, it says so when it was")
+        }
         Err(error) => bail!("nothing was moved: {}; it can be done again", causes(&error)),
     }
 }
@@ -79,6 +84,6 @@ fn next_steps(from: &str) -> String {
     format!(
         "Next: start the server, on as many machines as you like, with COUNTERSIGN_DATABASE_URL set to that database. If the \
          deployment lists texts of tokens, give each node the key {from}/seal.key by COUNTERSIGN_KEY_FILE. The store in \
-         {from} is as it was: do not start it again, and remove it when all is well."
+         {from} holds what it held, in the schema of this version: do not start it again, and remove it when all is well."
     )
 }

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, bail};
 use clap::Args;
-use countersign_domain::archive::{Archive, Contents};
+use countersign_domain::archive::{Archive, Contents, ImportError};
 use countersign_domain::error::causes;
 use countersign_domain::id::ChangeId;
+use countersign_domain::store::{Cause, StoreError};
 use countersign_store_postgres::{Address, PostgresArchive};
 use countersign_store_sqlite::{BackupNote, EmbeddedPlace};
 
@@ -183,7 +184,7 @@ fn into_directory(
     let (path, mut archive) = held.create_beside(".restoring").map_err(|error| anyhow!("{error}"))?;
     let copied = write(backup, corrector, &mut archive);
     drop(archive);
-    copied.inspect_err(|_| drop(fs::remove_file(&path)))?;
+    copied.map_err(|error| not_restored(&error)).inspect_err(|_| drop(fs::remove_file(&path)))?;
     let suffix = format!(".before-restore-{}", now().as_seconds());
     let replaced = held.replace_by(&path, &suffix).map_err(|error| anyhow!("{error}"))?;
     Ok(match replaced.kept_as {
@@ -200,16 +201,40 @@ fn into_database(
     address: &Address,
     known: Option<Contents>,
 ) -> anyhow::Result<String> {
+    let id = corrector.entry.id;
     let opened = PostgresArchive::open(address.clone());
     let mut archive = opened.map_err(|error| anyhow!("{}", causes(&error)))?.replacing(known);
-    write(backup, corrector, &mut archive)?;
+    match write(backup, corrector, &mut archive) {
+        Ok(()) => {}
+        Err(ImportError::Store(StoreError::InDoubt(why))) => find_out(&archive, id, &why)?,
+        Err(error) => return Err(not_restored(&error)),
+    }
     Ok("restored\n".to_owned())
 }
 
-fn write(backup: &mut Backup, corrector: &mut Corrector<'_>, to: &mut dyn Archive) -> anyhow::Result<()> {
-    let mut change = |record, out: &mut Vec<_>| corrector.correct(record, out);
-    match copy(&mut backup.opened, to, &mut change) {
-        Ok(_) => Ok(()),
-        Err(error) => bail!("nothing was restored: {}", causes(&error)),
+/// The commit was not answered: what has become of it.
+fn find_out(archive: &PostgresArchive, id: ChangeId, why: &Cause) -> anyhow::Result<()> {
+    match archive.has_imported(id) {
+        Ok(true) => Ok(()),
+        Ok(false) => bail!("nothing was restored: {}", causes(why.as_ref())),
+        Err(error) => bail!(
+            "it is not known whether the backup was restored ({}; {}): when the database answers, it was if there is a \
+             row in SELECT at FROM audit WHERE id = '{id}'",
+            causes(why.as_ref()),
+            causes(&error)
+        ),
     }
+}
+
+fn write(
+    backup: &mut Backup,
+    corrector: &mut Corrector<'_>,
+    to: &mut dyn Archive,
+) -> Result<(), ImportError> {
+    let mut change = |record, out: &mut Vec<_>| corrector.correct(record, out);
+    copy(&mut backup.opened, to, &mut change).map(drop)
+}
+
+fn not_restored(error: &ImportError) -> anyhow::Error {
+    anyhow!("nothing was restored: {}", causes(error))
 }

@@ -32,7 +32,7 @@ pub(crate) struct Corrector<'l> {
     later: &'l Later<'l>,
     /// What has ended since comes back all the same.
     brings_back: bool,
-    entry: &'l Entry,
+    pub(crate) entry: &'l Entry,
     outcome: Outcome,
     /// Tokens of the backup that do not come back.
     gone: HashSet<TokenRef>,

@@ -3,9 +3,9 @@
 use countersign_domain::account::Account;
 use countersign_domain::archive::{Contents, ImportError, Record};
 use countersign_domain::audit::{AuditEntry, AuditRecord};
-use countersign_domain::id::{AccountId, Handle};
+use countersign_domain::id::{AccountId, ChangeId, Handle};
 use countersign_domain::organization::{Membership, Organization};
-use countersign_domain::store::{Cause, Revision};
+use countersign_domain::store::{Cause, Revision, StoreError};
 use countersign_domain::usage::{Refusals, Usage};
 use deadpool_postgres::Object;
 use futures_util::future::try_join_all;
@@ -15,7 +15,7 @@ use super::Over;
 use super::export::{contents, count_rows};
 use crate::accounts::uuid;
 use crate::apply::signed;
-use crate::failure::Failure;
+use crate::failure::{Failure, is_refusal};
 use crate::issued::Issued;
 use crate::row::Cells;
 use crate::session::Tx;
@@ -34,6 +34,9 @@ const FORGET_EVERYTHING: &str = "
 /// Servers that say that they live: each says so four times a second, and takes its row away when it stops.
 const COUNT_LIVING_NODES: &str =
     "SELECT count(*) FROM nodes WHERE seen_at > clock_timestamp() - interval '5 seconds'";
+
+/// A session whose end nobody has noticed may hold everything for hours.
+const WITH_PATIENCE: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '30s'";
 
 /// Plans for small tables are bad ones for what has come.
 const ANALYZE: &str =
@@ -65,8 +68,21 @@ pub(super) async fn import(
     complete(&tx, end).await.map_err(failed)?;
     let found = contents(tx.transaction()).await.map_err(failed)?;
     check(&found).map_err(ImportError::Refused)?;
-    tx.commit().await.map_err(failed)?;
-    Ok(found)
+    match tx.commit().await {
+        Ok(()) => Ok(found),
+        Err(error) if is_refusal(&error) => Err(failed(error)),
+        // Whoever does not hear the answer does not know it.
+        Err(error) => Err(ImportError::Store(StoreError::InDoubt(error.into()))),
+    }
+}
+
+/// Whether the audit has a change that an import wrote whose commit was not answered: once it has come to its end, or not
+/// at all.
+pub(super) async fn is_committed(client: &mut Object, id: ChangeId) -> Result<bool, Failure> {
+    let tx = Tx::new(client.transaction().await?);
+    tx.transaction().batch_execute(WITH_PATIENCE).await?;
+    tx.run(sql::TAKE_EVERYTHING, &[]).await?;
+    tx.exists(sql::IS_AUDITED, &[&uuid(id.as_bytes())]).await
 }
 
 fn failed(failure: impl Into<Failure>) -> ImportError {

@@ -79,6 +79,14 @@ impl PostgresArchive {
         })
     }
 
+    /// As [`Self::has_change`], of a change that was imported and whose commit was not answered.
+    pub fn has_imported(&self, id: ChangeId) -> Result<bool, StoreError> {
+        self.runtime().map_err(unavailable)?.block_on(async {
+            let mut client = self.client().await?;
+            Ok(import::is_committed(&mut client, id).await?)
+        })
+    }
+
     fn connect(address: Address) -> Result<Self, OpenError> {
         // One thread for the connection, while whoever asked blocks in another.
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
