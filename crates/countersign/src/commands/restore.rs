@@ -185,7 +185,8 @@ fn into_directory(
     let copied = write(backup, corrector, &mut archive);
     drop(archive);
     copied.map_err(|error| not_restored(&error)).inspect_err(|_| drop(fs::remove_file(&path)))?;
-    let suffix = format!(".before-restore-{}", now().as_seconds());
+    // To the millisecond: two restores may come within a second.
+    let suffix = format!(".before-restore-{}", now().as_micros() / 1_000);
     let replaced = held.replace_by(&path, &suffix).map_err(|error| anyhow!("{error}"))?;
     Ok(match replaced.kept_as {
         Some(kept) => {
