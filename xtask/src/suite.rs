@@ -113,7 +113,8 @@ fn run_tests(workspace: &Workspace, peers: &Peers, tally: &mut Tally) -> Result<
     let mut all = workspace.cargo();
     all.args(["test", "--release", "--workspace", "--no-fail-fast", "--locked"]);
     let mut shared = workspace.cargo();
-    shared.args(["test", "--release", "--package", "countersign", "--test", "whole", "--locked", "--"]);
+    // Of the workspace, too: for a package alone its dependencies would be built once more, with other features.
+    shared.args(["test", "--release", "--workspace", "--test", "whole", "--locked", "--"]);
     shared.args(FOR_BOTH_STORES).env("COUNTERSIGN_TEST_STORE", "shared");
     let mut succeeded = true;
     for mut command in [all, shared] {

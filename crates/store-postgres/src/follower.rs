@@ -188,6 +188,7 @@ impl Follower {
         visit: &mut (dyn FnMut(FactChange) + Send),
     ) -> Result<(Standing, Moment, Revision), Failure> {
         let transaction = one_moment(client).await?;
+        load::take_the_time(&transaction).await?;
         let moment = self.moment(&transaction).await?;
         let place = Ok(Place::at(moment.clone()));
         let revision = load::facts(&transaction, visit).await?;

@@ -10,7 +10,7 @@ use countersign_domain::lineage::Lineage;
 use countersign_domain::restrictions::Restrictions;
 use countersign_domain::service_token::SecretVersion;
 use countersign_domain::store::Revision;
-use deadpool_postgres::GenericClient;
+use deadpool_postgres::{GenericClient, Transaction};
 
 use crate::apply::read_revision;
 use crate::failure::Failure;
@@ -21,6 +21,12 @@ use crate::sql;
 
 /// Most lists of each kind that are remembered while loading: about 100 bytes each, until it is over.
 const MOST_LISTS: usize = 100_000;
+
+/// Lets the rest of a transaction read everything, however long each statement takes. A server that falls silent is left all
+/// the same.
+pub(crate) async fn take_the_time(transaction: &Transaction<'_>) -> Result<(), Failure> {
+    Ok(transaction.batch_execute("SET LOCAL statement_timeout = 0").await?)
+}
 
 /// Gives every fact to `visit`, accounts before tokens; gives the last revision. `client` is in a transaction that sees
 /// one moment.

@@ -184,8 +184,11 @@ impl Store for PostgresStore {
         &self,
         mut visit: Box<dyn FnMut(CredentialKey, SecretVersion) + Send>,
     ) -> Result<(), StoreError> {
-        let client = self.client().await?;
-        Ok(load::used_secrets(&client, &mut visit).await?)
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await.map_err(Failure::from)?;
+        load::take_the_time(&transaction).await?;
+        load::used_secrets(&transaction, &mut visit).await?;
+        Ok(transaction.commit().await.map_err(Failure::from)?)
     }
 
     async fn find_account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {

@@ -231,3 +231,25 @@ async fn a_commit_that_nobody_can_tell_of_is_in_doubt() {
     );
     assert_eq!(rows(&cluster, &account).await, 1);
 }
+
+/// Reading everything takes as long as it takes, whatever the limit of other statements is.
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_is_read_however_long_that_takes() {
+    let cluster = cluster(&["fsync=off"]);
+    let world = world_at(&format!("{}?options=-c%20statement_timeout%3D300ms", cluster.url())).await;
+    for table in ["access_tokens", "uses"] {
+        let (client, connection) = must(tokio_postgres::connect(&cluster.url(), NoTls).await);
+        let connection = tokio::spawn(connection);
+        must(client.batch_execute(&format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")).await);
+        let held = async {
+            sleep(Duration::from_secs(1)).await;
+            drop(client);
+            must(must(connection.await));
+        };
+        let read = async {
+            must(world.store.load_facts(Box::new(|_| ())).await);
+            must(world.store.load_used_secrets(Box::new(|_, _| ())).await);
+        };
+        tokio::join!(read, held);
+    }
+}
