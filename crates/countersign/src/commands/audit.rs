@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{Common, now, print_json};
 use crate::client::read;
 use crate::failure::Failure;
+use crate::house::{Change, Party};
 use crate::when::{self, When};
 use crate::{duration, output, table};
 
@@ -67,21 +68,6 @@ struct Entry {
     subject: Party,
     changes: Vec<Change>,
     address: Option<String>,
-}
-
-/// Who did it, or to what it was done. Countersign itself has neither token nor account.
-#[derive(Deserialize)]
-struct Party {
-    token: Option<String>,
-    account: Option<String>,
-}
-
-/// One value that became another.
-#[derive(Deserialize)]
-struct Change {
-    field: String,
-    from: Option<String>,
-    to: Option<String>,
 }
 
 /// Prints records, newest first.

@@ -38,17 +38,19 @@ struct Entry {
     request_id: Option<String>,
 }
 
+/// Who did it, or to what it was done. Countersign itself has neither token nor account.
 #[derive(Deserialize)]
-struct Party {
-    token: Option<String>,
-    account: Option<String>,
+pub(crate) struct Party {
+    pub(crate) token: Option<String>,
+    pub(crate) account: Option<String>,
 }
 
+/// One value that became another.
 #[derive(Deserialize)]
-struct Change {
-    field: String,
-    from: Option<String>,
-    to: Option<String>,
+pub(crate) struct Change {
+    pub(crate) field: String,
+    pub(crate) from: Option<String>,
+    pub(crate) to: Option<String>,
 }
 
 /// Gives every record of a file to `visit`.

@@ -10,6 +10,7 @@ mod place;
 mod said;
 pub(crate) mod text;
 
+pub(crate) use audit_file::{Change, Party};
 pub(crate) use copy::{copy, unchanged};
 pub(crate) use correct::{Corrector, Entry};
 pub(crate) use later::{Learner, Saved};

@@ -36,7 +36,7 @@ const COUNT_LIVING_NODES: &str =
     "SELECT count(*) FROM nodes WHERE seen_at > clock_timestamp() - interval '5 seconds'";
 
 /// A session whose end nobody has noticed may hold everything for hours.
-const WITH_PATIENCE: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '30s'";
+const WITH_PATIENCE: &str = "SET LOCAL lock_timeout = '30s'";
 
 /// Plans for small tables are bad ones for what has come.
 const ANALYZE: &str =
