@@ -127,10 +127,12 @@ impl Authority {
 
     /// What stems from the caller.
     pub(crate) fn lineage_below(&self, caller: &Caller) -> Result<Lineage, Error> {
-        // Not whether its account may act at this moment: it may again in the next, and then end with what stems from it.
-        let lineage = caller.lineage.below(caller.handle, |ancestor| self.may_yet_end(*ancestor));
+        // Not whether it is good at this moment: an expired one can be revoked with what stems from it for as long as it
+        // is kept, and an account that is disabled may act again.
+        let lineage = caller.lineage.below(caller.handle, |ancestor| self.is_kept(*ancestor));
         let reason = format!(
-            "would stem from more than {} access tokens, each minted by the one before and still alive",
+            "would stem from more than {} access tokens, each minted by the one before; those that have expired count \
+             for a day more, unless they are revoked",
             Lineage::LONGEST
         );
         lineage.ok_or_else(|| Error::invalid(Field::Lineage, reason))

@@ -123,10 +123,9 @@ impl Authority {
         })
     }
 
-    /// Whether an access token is there, and its time is not over.
-    pub(crate) fn may_yet_end(&self, handle: Handle) -> bool {
-        let known = self.directory.find(&CredentialKey::Handle(handle));
-        known.is_some_and(|known| known.fact.expires_at > self.clock.now())
+    /// Whether an access token is there, expired or not.
+    pub(crate) fn is_kept(&self, handle: Handle) -> bool {
+        self.directory.find(&CredentialKey::Handle(handle)).is_some()
     }
 
     /// Takes note that a credential was used.

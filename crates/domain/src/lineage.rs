@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use crate::id::Handle;
 
-/// The access tokens from which a token stems, the oldest first and the one that minted it last. Tokens that had ended
-/// when it was minted are left out, so that a token that is replaced by its own offspring again and again does not
-/// grow a list. Empty for what no token minted: root tokens, and those of people who log in.
+/// The access tokens from which a token stems, the oldest first and the one that minted it last. Those that were no
+/// longer kept when it was minted are left out, so that a token that is replaced by its own offspring again and again
+/// does not grow a list; those that had expired and were kept are in it, since whatever is kept can be revoked with all
+/// that stems from it. Empty for what no token minted: root tokens, and those of people who log in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Lineage(Option<Arc<[Handle]>>);
 
 impl Lineage {
-    /// Most tokens in it: one that stems from so many living ones mints no more.
-    pub const LONGEST: usize = 8;
+    /// Most tokens in it: one that stems from so many that are kept mints no more. Expired tokens are kept for a day,
+    /// so that there is place for one that is replaced every hour.
+    pub const LONGEST: usize = 32;
 
     /// The lineage of these tokens. `None` when they are too many.
     pub fn of(handles: &[Handle]) -> Option<Self> {
@@ -46,9 +48,9 @@ impl Lineage {
     }
 
     /// The lineage of what `minter`, which has this one, mints. `None` when it is too long.
-    pub fn below(&self, minter: Handle, is_live: impl Fn(&Handle) -> bool) -> Option<Self> {
-        let living = self.handles().iter().copied().filter(is_live);
-        Self::of(&living.chain([minter]).collect::<Vec<_>>())
+    pub fn below(&self, minter: Handle, is_kept: impl Fn(&Handle) -> bool) -> Option<Self> {
+        let kept = self.handles().iter().copied().filter(is_kept);
+        Self::of(&kept.chain([minter]).collect::<Vec<_>>())
     }
 }
 
@@ -56,21 +58,23 @@ impl Lineage {
 mod tests {
     use super::*;
 
-    fn handle(number: u8) -> Handle {
-        Handle::from_base62([b'a' + number; Handle::LEN])
+    fn handle(number: usize) -> Handle {
+        let letters = b"0123456789abcdefghijklmnopqrstuvwxyz";
+        Handle::from_base62([letters[number]; Handle::LEN])
     }
 
     #[test]
-    fn the_dead_are_left_out_and_the_living_are_bounded() {
+    fn those_that_are_gone_are_left_out_and_the_others_are_bounded() {
+        const LONGEST: usize = Lineage::LONGEST;
         let mut lineage = Lineage::default();
-        for number in 0..8 {
+        for number in 0..LONGEST {
             lineage = lineage.below(handle(number), |_| true).unwrap_or_default();
         }
-        assert_eq!(lineage.handles().len(), 8);
-        assert_eq!(lineage.minter(), Some(handle(7)));
-        assert_eq!(lineage.below(handle(8), |_| true), None);
-        let shorter = lineage.below(handle(8), |ancestor| *ancestor != handle(3)).unwrap_or_default();
-        assert_eq!(shorter.handles().len(), 8);
+        assert_eq!(lineage.handles().len(), LONGEST);
+        assert_eq!(lineage.minter(), Some(handle(LONGEST - 1)));
+        assert_eq!(lineage.below(handle(LONGEST), |_| true), None);
+        let shorter = lineage.below(handle(LONGEST), |ancestor| *ancestor != handle(3)).unwrap_or_default();
+        assert_eq!(shorter.handles().len(), LONGEST);
         assert!(!shorter.handles().contains(&handle(3)));
     }
 }

@@ -95,11 +95,11 @@ impl Run {
         Ok(index)
     }
 
-    /// The minter and those from which it stems; of these the store may forget those that have ended.
+    /// The minter and those from which it stems; of these the lineage has those that are not swept.
     fn ancestors(&self, minter: Option<&Who>, lineage: &Lineage) -> Result<Vec<usize>, Trouble> {
         let Some(who) = minter else { return Ok(Vec::new()) };
         must(lineage.minter() == Some(who.caller.handle), "of another minter")?;
-        must(lineage.handles().len() <= 8, "a lineage longer than there may be")?;
+        must(lineage.handles().len() <= Lineage::LONGEST, "a lineage longer than there may be")?;
         let mut ancestors = self.model.credentials[who.credential].ancestors.clone();
         ancestors.push(who.credential);
         Ok(ancestors)

@@ -51,12 +51,11 @@ const DONE: [(&str, u64); 34] = [
     ("update organization", 15_000),
     ("update service token", 4_000),
 ];
-const REFUSED: [(&str, u64); 10] = [
+const REFUSED: [(&str, u64); 9] = [
     ("beyond the caller", 100_000),
     ("foreign account", 300_000),
     ("invalid", 20_000),
     ("limit reached", 5_000),
-    ("lineage too long", 400),
     ("missing scope", 50_000),
     ("not found", 20_000),
     ("other organization", 4_000),

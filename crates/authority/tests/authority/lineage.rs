@@ -1,0 +1,74 @@
+//! What a token was minted by, and ends with.
+
+use countersign_authority::AccessTokenRequest;
+use countersign_domain::access_token::AccessToken;
+use countersign_domain::caller::Caller;
+use countersign_domain::error::{Error, Field};
+use countersign_domain::lifetime::Ttl;
+use countersign_domain::lineage::Lineage;
+use countersign_domain::secret::Secret;
+use countersign_domain::verdict::Reason;
+
+use crate::world::World;
+
+const HOUR: u64 = 3_600;
+
+impl World {
+    /// Mints in the name of `minter`.
+    async fn mint(&self, minter: &Caller, seconds: u64) -> Result<(AccessToken, Secret), Error> {
+        let ttl = Ttl::from_number(i64::try_from(seconds).unwrap()).unwrap();
+        let request = AccessTokenRequest { ttl, ..Default::default() };
+        self.authority.issue_access_token(self.asked(minter), request).await
+    }
+}
+
+#[tokio::test]
+async fn an_expired_token_is_revoked_with_what_was_minted_since() {
+    let world = World::new().await;
+    let (leaked, text) = world.mint(&world.root_caller(), 2 * HOUR).await.unwrap();
+    let (_, text) = world.mint(&world.caller(text.reveal()).unwrap(), 9 * HOUR).await.unwrap();
+    let between = world.caller(text.reveal()).unwrap();
+    world.advance(3 * HOUR);
+    let (_, text) = world.mint(&between, 9 * HOUR).await.unwrap();
+    // Without the token between, nothing but the lineage leads from the first to the last.
+    let root = world.root_caller();
+    world.authority.revoke_access_token(world.asked(&root), between.handle, false).await.unwrap();
+    assert!(world.caller(text.reveal()).is_ok());
+
+    world.authority.revoke_access_token(world.asked(&root), leaked.handle, true).await.unwrap();
+    assert_eq!(world.caller(text.reveal()).unwrap_err(), Reason::Unknown);
+}
+
+#[tokio::test]
+async fn a_token_is_replaced_by_its_offspring_every_hour_for_ever() {
+    let world = World::new().await;
+    let (_, mut text) = world.mint(&world.root_caller(), HOUR + 60).await.unwrap();
+    let mut longest = 0;
+    for _ in 0..100 {
+        world.advance(HOUR);
+        world.authority.sweep().await.unwrap();
+        let (token, next) = world.mint(&world.caller(text.reveal()).unwrap(), HOUR + 60).await.unwrap();
+        longest = longest.max(token.lineage.handles().len());
+        text = next;
+    }
+    assert!((24..Lineage::LONGEST).contains(&longest), "{longest}");
+}
+
+#[tokio::test]
+async fn there_is_an_end_to_minting_by_what_was_minted() {
+    let world = World::new().await;
+    let mut minters = vec![world.root_caller()];
+    while minters.len() < Lineage::LONGEST {
+        let (_, text) = world.mint(minters.last().unwrap(), HOUR).await.unwrap();
+        minters.push(world.caller(text.reveal()).unwrap());
+    }
+    let (_, text) = world.mint(minters.last().unwrap(), HOUR).await.unwrap();
+    let last = world.caller(text.reveal()).unwrap();
+    let refused = world.mint(&last, HOUR).await.unwrap_err();
+    assert!(matches!(refused, Error::Invalid { field: Field::Lineage, .. }), "{refused:?}");
+
+    // One that is revoked makes place.
+    let root = world.root_caller();
+    world.authority.revoke_access_token(world.asked(&root), minters[1].handle, false).await.unwrap();
+    assert_eq!(world.mint(&last, HOUR).await.unwrap().0.lineage.handles().len(), Lineage::LONGEST);
+}
