@@ -131,12 +131,15 @@ impl Authority {
     pub async fn load(&self) -> Result<Revision, StoreError> {
         let directory = Arc::clone(&self.directory);
         let revision = self.store.load_facts(Box::new(move |change| directory.learn(change))).await?;
-        let directory = Arc::clone(&self.directory);
-        self.store
-            .load_used_secrets(Box::new(move |key, version| directory.mark_used(&key, version)))
-            .await?;
         self.directory.ready();
         Ok(revision)
+    }
+
+    /// Learns which secrets were used before. Call it once, after [`Authority::load`]; nothing waits for it: until it is
+    /// done, uses of known secrets are taken for first ones, and written sooner than they need be.
+    pub async fn recall_uses(&self) -> Result<(), StoreError> {
+        let directory = Arc::clone(&self.directory);
+        self.store.load_used_secrets(Box::new(move |key, version| directory.mark_used(&key, version))).await
     }
 
     /// Whether what the directory says may be acted on. Ask it before every verification.

@@ -2,7 +2,7 @@
 //!
 //! 1. Listen, so that a taken port is found before anything is written.
 //! 2. Open the store, learn every token, make sure of the root.
-//! 3. Serve, and do from time to time what has to be done.
+//! 3. Serve, and do from time to time what has to be done. Recall, behind it, which secrets were used before.
 //! 4. On SIGTERM: say so in `/readyz`, wait `shutdown_delay`, stop accepting, let requests finish, write what is
 //!    pending, close the store.
 
@@ -205,6 +205,7 @@ impl Server {
 
 fn start_chores(app: &Arc<App>, authority: &Arc<Authority>, stopped: &Stopped) -> JoinSet<()> {
     let mut chores = JoinSet::new();
+    chores.spawn(recall_uses(Arc::clone(authority), stopped.clone()));
     let flushing = Arc::clone(authority);
     chores.spawn(repeat("flush usage", FLUSH_EVERY, stopped.clone(), move || {
         let authority = Arc::clone(&flushing);
@@ -225,6 +226,20 @@ fn start_chores(app: &Arc<App>, authority: &Arc<Authority>, stopped: &Stopped) -
         }
     }));
     chores
+}
+
+async fn recall_uses(authority: Arc<Authority>, stopped: Stopped) {
+    let outcome = tokio::select! {
+        biased;
+        () = wait(stopped) => return,
+        outcome = authority.recall_uses() => outcome,
+    };
+    if let Err(error) = outcome {
+        tracing::warn!(
+            cause = %causes(&error),
+            "which secrets were used before is not known; their next uses are written sooner than they need be"
+        );
+    }
 }
 
 /// Says that the server is there: in the log, and to whoever has to learn the new root token.

@@ -22,8 +22,10 @@ struct Migration {
 }
 
 /// Every step.
-const ALL: &[Migration] =
-    &[Migration { number: 1, oldest: 1, sql: include_str!("../migrations/0001_everything.sql") }];
+const ALL: &[Migration] = &[
+    Migration { number: 1, oldest: 1, sql: include_str!("../migrations/0001_everything.sql") },
+    Migration { number: 2, oldest: 1, sql: include_str!("../migrations/0002_uses_in_place.sql") },
+];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (
     number integer PRIMARY KEY,

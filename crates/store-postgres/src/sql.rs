@@ -327,8 +327,9 @@ statements! {
     LIST_OLDEST_AUDIT = "SELECT revision, at FROM audit ORDER BY revision LIMIT $1";
     DELETE_AUDIT = "DELETE FROM audit WHERE revision <= $1";
 
+    /// Gives the tokens of which a row is new: a row that was there before has been locked, which is its `xmax`.
     ADD_USES = concat!(
-        "INSERT INTO uses AS known (", use_columns!(), ") SELECT ", use_columns!(), " \
+        "WITH written AS (INSERT INTO uses AS known (", use_columns!(), ") SELECT ", use_columns!(), " \
          FROM unnest((SELECT $1::text[]), (SELECT $2::uuid[]), (SELECT $3::bigint[]), (SELECT $4::bigint[]), \
                      (SELECT $5::bigint[]), (SELECT $6::bigint[]), (SELECT $7::inet[]), (SELECT $8::text[]), \
                      (SELECT $9::text[])) \
@@ -339,7 +340,8 @@ statements! {
          address = CASE WHEN known.last_at <= excluded.last_at THEN excluded.address ELSE known.address END, \
          user_agent = CASE WHEN known.last_at <= excluded.last_at THEN excluded.user_agent ELSE known.user_agent END, \
          door = CASE WHEN known.last_at <= excluded.last_at THEN excluded.door ELSE known.door END, \
-         last_at = greatest(known.last_at, excluded.last_at)"
+         last_at = greatest(known.last_at, excluded.last_at) RETURNING known.token, known.xmax) \
+         SELECT token FROM written WHERE xmax = 0"
     );
     FORGET_USES =
         "DELETE FROM uses USING unnest((SELECT $1::text[])) AS asked (token) CROSS JOIN LATERAL \

@@ -16,7 +16,7 @@ use crate::accounts::uuid;
 use crate::apply::signed;
 use crate::failure::Failure;
 use crate::row;
-use crate::session::{Tx, list};
+use crate::session::{Tx, Values, list};
 use crate::sql;
 
 /// Adds a batch to what is known. What concerns a token that is gone is dropped, so that a late batch leaves no
@@ -31,8 +31,8 @@ pub(crate) async fn record(tx: &Tx<'_>, batch: &UsageBatch) -> Result<(), Failur
     Ok(())
 }
 
-/// All at once: a statement for each costs PostgreSQL more than its row. Of each token all but the newest secrets are
-/// forgotten, be they among these.
+/// All at once: a statement for each costs PostgreSQL more than its row. Of each token that has a secret more all but the
+/// newest secrets are forgotten, be they among these.
 async fn add_uses(tx: &Tx<'_>, uses: &[Usage]) -> Result<(), Failure> {
     // A statement may meet a row only once.
     let mut together: BTreeMap<(TokenRef, SecretVersion), Usage> = BTreeMap::new();
@@ -50,22 +50,21 @@ async fn add_uses(tx: &Tx<'_>, uses: &[Usage]) -> Result<(), Failure> {
     let addresses: Vec<Option<IpAddr>> = uses().map(|usage| usage.address).collect();
     let user_agents: Vec<&str> = uses().map(|usage| &*usage.user_agent).collect();
     let doors: Vec<&str> = uses().map(|usage| usage.door.as_str()).collect();
-    tx.run(
-        sql::ADD_USES,
-        &[
-            &tokens,
-            &ids,
-            &numbers(|usage| usage.secret_version.into()),
-            &numbers(|usage| signed(usage.count)),
-            &numbers(|usage| usage.first_at.as_micros()),
-            &numbers(|usage| usage.last_at.as_micros()),
-            &addresses,
-            &user_agents,
-            &doors,
-        ],
-    )
-    .await?;
-    tx.run(sql::FORGET_USES, &[&tokens, &i64::from(Usage::KEPT_SECRETS)]).await?;
+    let values: Values<'_> = &[
+        &tokens,
+        &ids,
+        &numbers(|usage| usage.secret_version.into()),
+        &numbers(|usage| signed(usage.count)),
+        &numbers(|usage| usage.first_at.as_micros()),
+        &numbers(|usage| usage.last_at.as_micros()),
+        &addresses,
+        &user_agents,
+        &doors,
+    ];
+    let new: Vec<String> = tx.list(sql::ADD_USES, values, |row| Ok(row.try_get("token")?)).await?;
+    if !new.is_empty() {
+        tx.run(sql::FORGET_USES, &[&new, &i64::from(Usage::KEPT_SECRETS)]).await?;
+    }
     Ok(())
 }
 

@@ -190,7 +190,7 @@ impl Store for SqliteStore {
         &self,
         mut visit: Box<dyn FnMut(CredentialKey, SecretVersion) + Send>,
     ) -> Result<(), StoreError> {
-        self.readers.read(move |c| load::used_secrets(c, &mut visit)).await
+        self.readers.search(move |c| load::used_secrets(c, &mut visit)).await
     }
 
     async fn find_account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {

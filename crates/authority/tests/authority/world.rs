@@ -62,6 +62,7 @@ impl World {
         let (clock, entropy) = (self.clock.clone(), self.entropy.clone());
         let authority = Authority::new(self.store.clone(), directory, clock, entropy, Policy::default());
         authority.load().await.unwrap();
+        authority.recall_uses().await.unwrap();
         Self { authority: Arc::new(authority), ..self }
     }
 
