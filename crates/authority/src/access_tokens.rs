@@ -1,5 +1,7 @@
 //! The operations on access tokens.
 
+use std::sync::Arc;
+
 use countersign_domain::access_token::{AccessToken, NewAccessToken, Source};
 use countersign_domain::access_token_filter::Condition;
 use countersign_domain::access_token_list::Order;
@@ -8,6 +10,7 @@ use countersign_domain::audit::{Action, FieldChange, Subject};
 use countersign_domain::caller::{Caller, Permission};
 use countersign_domain::change::{AccessTokenLimits, Mutation};
 use countersign_domain::error::{Denial, Error, Field};
+use countersign_domain::fact::CredentialKey;
 use countersign_domain::id::{AccountId, Handle, TokenRef};
 use countersign_domain::lifetime::Ttl;
 use countersign_domain::lineage::Lineage;
@@ -19,6 +22,7 @@ use countersign_domain::time::Timestamp;
 
 use crate::Authority;
 use crate::change::{Asked, Deed, TRIES, contended, restrictions_stated, stated, time_text};
+use crate::directory::Known;
 
 /// What a client wants of a new access token.
 #[derive(Debug, Clone, Default)]
@@ -81,7 +85,7 @@ impl Authority {
     ) -> Result<(AccessToken, Secret), Error> {
         self.admit(asked.caller, asked.account, Permission::WriteAccessTokens)?;
         let ttl = self.policy.clamp_ttl(request.ttl)?;
-        let lineage = self.lineage_below(asked.caller)?;
+        let lineage = self.lineage_below(asked).await?;
         let restrictions = request.restrictions.or(&asked.caller.restrictions);
         for _ in 0..TRIES {
             let now = self.clock.now();
@@ -126,16 +130,46 @@ impl Authority {
     }
 
     /// What stems from the caller.
-    pub(crate) fn lineage_below(&self, caller: &Caller) -> Result<Lineage, Error> {
-        // Not whether it is good at this moment: an expired one can be revoked with what stems from it for as long as it
-        // is kept, and an account that is disabled may act again.
-        let lineage = caller.lineage.below(caller.handle, |ancestor| self.is_kept(*ancestor));
+    pub(crate) async fn lineage_below(&self, asked: Asked<'_>) -> Result<Lineage, Error> {
+        if let Some(lineage) = self.kept_below(asked.caller) {
+            return Ok(lineage);
+        }
+        self.remove_expired_ancestor(asked).await?;
         let reason = format!(
-            "would stem from more than {} access tokens, each minted by the one before; those that have expired count \
-             for a day more, unless they are revoked",
+            "would stem from more than {} access tokens, each minted by the one before and still alive",
             Lineage::LONGEST
         );
-        lineage.ok_or_else(|| Error::invalid(Field::Lineage, reason))
+        self.kept_below(asked.caller).ok_or_else(|| Error::invalid(Field::Lineage, reason))
+    }
+
+    /// Not those that are good at this moment: an expired one can be revoked with what stems from it for as long as it is
+    /// kept, and an account that is disabled may act again.
+    fn kept_below(&self, caller: &Caller) -> Option<Lineage> {
+        caller.lineage.below(caller.handle, |ancestor| self.find_access_token(*ancestor).is_some())
+    }
+
+    /// Makes place in a full lineage: the oldest that has expired goes before its day is over, so that a token which is
+    /// replaced every few minutes does not come to an end. From then on it cannot be revoked, which whoever tries is told.
+    async fn remove_expired_ancestor(&self, asked: Asked<'_>) -> Result<(), Error> {
+        let now = self.clock.now();
+        let ancestors = asked.caller.lineage.handles().iter();
+        let mut known = ancestors.filter_map(|handle| Some((*handle, self.find_access_token(*handle)?)));
+        let Some((handle, known)) = known.find(|(_, known)| known.fact.expires_at <= now) else {
+            return Ok(());
+        };
+        let (account, expected) = (known.fact.account, known.fact.version);
+        let mutation = Mutation::RevokeAccessToken { account, handle, expected, descendants: false };
+        let subject = Subject::Token(TokenRef::Access(handle));
+        let deed = Deed { action: Action::RevokeAccessToken, subject, changes: Vec::new() };
+        match self.apply_own_from(account, asked.origin, mutation, deed).await {
+            // Somebody else has removed it.
+            Ok(()) | Err(StoreError::Stale) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn find_access_token(&self, handle: Handle) -> Option<Arc<Known>> {
+        self.directory.find(&CredentialKey::Handle(handle))
     }
 
     /// As the doors know it. It is the store that makes sure.

@@ -135,11 +135,14 @@ impl Authority {
         Ok(revision)
     }
 
-    /// Learns which secrets were used before. Call it once, after [`Authority::load`]; nothing waits for it: until it is
-    /// done, uses of known secrets are taken for first ones, and written sooner than they need be.
+    /// Learns which secrets were used before. Call it once, after [`Authority::load`]; nothing waits for it but the first
+    /// uses of secrets, which are written within a minute until then, and at once from then on.
     pub async fn recall_uses(&self) -> Result<(), StoreError> {
         let directory = Arc::clone(&self.directory);
-        self.store.load_used_secrets(Box::new(move |key, version| directory.mark_used(&key, version))).await
+        let mark = Box::new(move |key, version| directory.mark_used(&key, version));
+        self.store.load_used_secrets(mark).await?;
+        self.usage.recalled();
+        Ok(())
     }
 
     /// Whether what the directory says may be acted on. Ask it before every verification.

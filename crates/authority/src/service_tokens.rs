@@ -105,7 +105,7 @@ impl Authority {
             asked.account,
             new,
             restrictions,
-            self.lineage_below(asked.caller)?,
+            self.lineage_below(asked).await?,
             &self.policy.secret_prefix,
             self.entropy.as_ref(),
             now,

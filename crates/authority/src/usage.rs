@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::hash::BuildHasher;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -52,6 +52,9 @@ pub struct UsageLog {
     /// How often something has gone from here into the store. A reader that looked at the store before and at
     /// the log after may have missed it in both.
     settlements: AtomicU64,
+    /// Whether it is known which secrets were used before the start. Until then none counts as new: all that were used
+    /// would be written at once.
+    is_recalled: AtomicBool,
     /// How many uses wait, wherever.
     pending: AtomicUsize,
     /// How many sightings found no room since start.
@@ -126,7 +129,8 @@ impl UsageLog {
             pending.add(sighting, now);
             return;
         }
-        let is_first = !known.used(secret_version).load(Ordering::Relaxed);
+        let is_known = known.used(secret_version).load(Ordering::Relaxed);
+        let is_first = !is_known && self.is_recalled.load(Ordering::Relaxed);
         let room = if is_first { MOST_PENDING } else { ROOM_FOR_KNOWN };
         if self.pending.load(Ordering::Relaxed) >= room {
             self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -165,6 +169,11 @@ impl UsageLog {
                 refusals.insert((token, reason, minute), first);
             }
         }
+    }
+
+    /// From now on a secret that is not known to have been used is a new one.
+    pub(crate) fn recalled(&self) {
+        self.is_recalled.store(true, Ordering::Relaxed);
     }
 
     /// Takes out what may be written now, at most `most` uses; everything when `now` is [`Timestamp::NEVER`]. What

@@ -7,7 +7,7 @@ use countersign_domain::caller::Caller;
 use countersign_domain::demand::{Circumstances, Demand, Presented, RequestLine};
 use countersign_domain::error::Denial;
 use countersign_domain::fact::{Bearer, CredentialKey, Kind};
-use countersign_domain::id::{AccountId, Handle, TokenRef};
+use countersign_domain::id::{AccountId, TokenRef};
 use countersign_domain::time::Timestamp;
 use countersign_domain::usage::Door;
 use countersign_domain::verdict::{Grant, Reason, Standing, Verdict, check_live, judge};
@@ -121,11 +121,6 @@ impl Authority {
             let standing = Standing { chain: chain.as_ref(), is_cut: found.is_cut, organizations: &[] };
             check_live(&found.known.fact, &standing, self.clock.now()).is_ok()
         })
-    }
-
-    /// Whether an access token is there, expired or not.
-    pub(crate) fn is_kept(&self, handle: Handle) -> bool {
-        self.directory.find(&CredentialKey::Handle(handle)).is_some()
     }
 
     /// Takes note that a credential was used.

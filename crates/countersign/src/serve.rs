@@ -28,6 +28,9 @@ use crate::{environment, gauges, output, root, telemetry};
 /// How often the tokens are counted for metrics: it walks over all of them.
 const CENSUS_EVERY: Duration = Duration::from_secs(60);
 
+/// When to read once more which secrets were used before.
+const RECALL_AGAIN: Duration = Duration::from_secs(10);
+
 /// What a directory with a store has in it.
 const DATABASE: &str = "countersign.db";
 
@@ -228,17 +231,21 @@ fn start_chores(app: &Arc<App>, authority: &Arc<Authority>, stopped: &Stopped) -
     chores
 }
 
+/// Tries until it is done.
 async fn recall_uses(authority: Arc<Authority>, stopped: Stopped) {
-    let outcome = tokio::select! {
-        biased;
-        () = wait(stopped) => return,
-        outcome = authority.recall_uses() => outcome,
+    let recall = async {
+        while let Err(error) = authority.recall_uses().await {
+            tracing::warn!(
+                cause = %causes(&error),
+                "which secrets were used before cannot be read; first uses are written late until it can"
+            );
+            tokio::time::sleep(RECALL_AGAIN).await;
+        }
     };
-    if let Err(error) = outcome {
-        tracing::warn!(
-            cause = %causes(&error),
-            "which secrets were used before is not known; their next uses are written sooner than they need be"
-        );
+    tokio::select! {
+        biased;
+        () = wait(stopped) => {}
+        () = recall => {}
     }
 }
 

@@ -12,8 +12,7 @@ use crate::id::Handle;
 pub struct Lineage(Option<Arc<[Handle]>>);
 
 impl Lineage {
-    /// Most tokens in it: one that stems from so many that are kept mints no more. Expired tokens are kept for a day,
-    /// so that there is place for one that is replaced every hour.
+    /// Most tokens in a new one. What is stored is read, however long it is.
     pub const LONGEST: usize = 32;
 
     /// The lineage of these tokens. `None` when they are too many.
@@ -38,8 +37,8 @@ impl Lineage {
 
     /// The reverse of [`Lineage::to_bytes`].
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let handles: Option<Vec<_>> = bytes.chunks(Handle::LEN).map(Handle::from_ascii).collect();
-        Self::of(&handles?)
+        let handles = bytes.chunks(Handle::LEN).map(Handle::from_ascii).collect::<Option<Vec<_>>>()?;
+        Some(Self((!handles.is_empty()).then(|| handles.into())))
     }
 
     /// The token that minted it.

@@ -39,19 +39,29 @@ async fn an_expired_token_is_revoked_with_what_was_minted_since() {
     assert_eq!(world.caller(text.reveal()).unwrap_err(), Reason::Unknown);
 }
 
-#[tokio::test]
-async fn a_token_is_replaced_by_its_offspring_every_hour_for_ever() {
+/// The longest lineage of a token that its offspring replaces again and again.
+async fn longest_when_replaced(every: u64) -> usize {
     let world = World::new().await;
-    let (_, mut text) = world.mint(&world.root_caller(), HOUR + 60).await.unwrap();
+    let (first, mut text) = world.mint(&world.root_caller(), every + 60).await.unwrap();
     let mut longest = 0;
     for _ in 0..100 {
-        world.advance(HOUR);
+        world.advance(every);
         world.authority.sweep().await.unwrap();
-        let (token, next) = world.mint(&world.caller(text.reveal()).unwrap(), HOUR + 60).await.unwrap();
+        let (token, next) = world.mint(&world.caller(text.reveal()).unwrap(), every + 60).await.unwrap();
         longest = longest.max(token.lineage.handles().len());
         text = next;
     }
-    assert!((24..Lineage::LONGEST).contains(&longest), "{longest}");
+    let root = world.root_caller();
+    let gone = world.authority.revoke_access_token(world.asked(&root), first.handle, true).await;
+    assert!(matches!(gone, Err(Error::NotFound)), "{gone:?}");
+    longest
+}
+
+#[tokio::test]
+async fn a_token_is_replaced_by_its_offspring_for_ever() {
+    let hourly = longest_when_replaced(HOUR).await;
+    assert!((24..Lineage::LONGEST).contains(&hourly), "{hourly}");
+    assert_eq!(longest_when_replaced(HOUR / 4).await, Lineage::LONGEST);
 }
 
 #[tokio::test]

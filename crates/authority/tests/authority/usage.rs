@@ -45,12 +45,15 @@ async fn the_first_use_is_written_at_once_and_later_ones_once_a_minute() {
 async fn a_restart_makes_no_use_the_first() {
     let world = World::new().await;
     let (used, secret) = world.issue("1h").await;
+    let (early, early_secret) = world.issue("1h").await;
     let (fresh, fresh_secret) = world.issue("1h").await;
     world.shown(&used, &secret).unwrap();
     world.authority.flush_all_usage().await.unwrap();
     let world = world.restarted().await;
     // A round begins with nothing in it: what comes now waits for the next one.
     world.authority.flush_usage().await.unwrap();
+    world.shown(&early, &early_secret).unwrap();
+    world.authority.recall_uses().await.unwrap();
     world.shown(&used, &secret).unwrap();
     world.shown(&fresh, &fresh_secret).unwrap();
     world.authority.flush_usage().await.unwrap();
@@ -59,6 +62,7 @@ async fn a_restart_makes_no_use_the_first() {
         usage.uses.iter().map(|usage| usage.count).sum::<u64>()
     };
     assert_eq!(count(&used).await, 1, "it waits for its turn");
+    assert_eq!(count(&early).await, 0, "as does what may have been used, as far as is known");
     assert_eq!(count(&fresh).await, 1, "a first use does not");
 }
 

@@ -51,18 +51,19 @@ impl World {
         let authority = Authority::new(store.clone(), directory, clock.clone(), entropy.clone(), policy);
         let authority = Arc::new(authority);
         authority.load().await.unwrap();
+        authority.recall_uses().await.unwrap();
         let token = Some(Secret::from_operator(ROOT_TOKEN.into()));
         let root = authority.ensure_root(RootSettings { token, ..Default::default() }).await.unwrap();
         Self { authority, store, clock, entropy, root: root.account, origin: Origin::default() }
     }
 
-    /// The same store behind an authority that was just started. Its doors do not hear of later changes.
+    /// The same store behind an authority that was just started, and has not recalled uses. Its doors do not hear of later
+    /// changes.
     pub(crate) async fn restarted(self) -> Self {
         let directory = Arc::new(Directory::default());
         let (clock, entropy) = (self.clock.clone(), self.entropy.clone());
         let authority = Authority::new(self.store.clone(), directory, clock, entropy, Policy::default());
         authority.load().await.unwrap();
-        authority.recall_uses().await.unwrap();
         Self { authority: Arc::new(authority), ..self }
     }
 

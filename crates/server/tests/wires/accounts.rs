@@ -421,7 +421,7 @@ async fn what_stems_from_a_token_can_end_with_it() {
 
     // Of the living, so many may stem from one another.
     let mut last = world.root.clone();
-    for _ in 0..8 {
+    for _ in 0..32 {
         last = mint(&last).await;
     }
     let refused = world.post("/v1/Accounts/me/accessTokens").bearer(&last).json(&json!({})).await;

@@ -100,6 +100,7 @@ impl World {
 
     async fn start(mut world: Self) -> Self {
         world.authority.load().await.unwrap();
+        world.authority.recall_uses().await.unwrap();
         let outcome = world.authority.ensure_root(RootSettings::default()).await.unwrap();
         world.root_account = outcome.account.to_string();
         world.root = outcome.minted.unwrap().reveal().to_owned();
