@@ -6,11 +6,12 @@ use countersign_domain::access_token::{AccessToken, NewAccessToken, Source};
 use countersign_domain::access_token_filter::Condition;
 use countersign_domain::access_token_list::Order;
 use countersign_domain::account::Epoch;
-use countersign_domain::audit::{Action, FieldChange, Subject};
+use countersign_domain::audit::{Action, Actor, FieldChange, Origin, Subject};
 use countersign_domain::caller::{Caller, Permission};
-use countersign_domain::change::{AccessTokenLimits, Mutation};
+use countersign_domain::change::{AccessTokenLimits, Guard, Mutation};
+use countersign_domain::demand::Presented;
 use countersign_domain::error::{Denial, Error, Field};
-use countersign_domain::fact::CredentialKey;
+use countersign_domain::fact::{Bearer, CredentialKey};
 use countersign_domain::id::{AccountId, Handle, TokenRef};
 use countersign_domain::lifetime::Ttl;
 use countersign_domain::lineage::Lineage;
@@ -21,7 +22,7 @@ use countersign_domain::store::{AccessTokenQuery, Page, StoreError};
 use countersign_domain::time::Timestamp;
 
 use crate::Authority;
-use crate::change::{Asked, Deed, TRIES, contended, restrictions_stated, stated, time_text};
+use crate::change::{Asked, Author, Deed, TRIES, contended, restrictions_stated, stated, time_text};
 use crate::directory::Known;
 
 /// What a client wants of a new access token.
@@ -214,34 +215,54 @@ impl Authority {
         if !itself || descendants {
             self.admit(asked.caller, asked.account, Permission::WriteAccessTokens)?;
         }
-        self.end_access_token(asked, handle, descendants).await?;
+        let author = asked.author(self.clock.now())?;
+        self.end_access_token(author, handle, descendants).await?;
         if descendants {
             self.sweep_ended_a_little().await;
         }
         Ok(())
     }
 
+    /// Ends a token in the name of whoever shows its whole text (RFC 7009): possession is enough, whatever the token is
+    /// bound to, because who holds it elsewhere should not. `false`: it is no text of a token that there is.
+    pub async fn revoke_shown_access_token(
+        &self,
+        presented: &Presented<'_>,
+        origin: &Origin,
+    ) -> Result<bool, Error> {
+        let found = self.directory.find(&presented.key());
+        let Some(known) = found.filter(|known| known.fact.is_shown_by(presented)) else { return Ok(false) };
+        let Bearer::Access(handle) = known.fact.bearer else { return Ok(false) };
+        let account = known.fact.account;
+        let actor = Actor::Token { account, handle };
+        let author = Author { guard: Guard::System, actor, account, origin };
+        match self.end_access_token(author, handle, false).await {
+            // Somebody else was faster.
+            Ok(()) | Err(Error::NotFound) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn end_access_token(
         &self,
-        asked: Asked<'_>,
+        author: Author<'_>,
         handle: Handle,
         descendants: bool,
     ) -> Result<(), Error> {
         let action = if descendants { Action::RevokeDescendants } else { Action::RevokeAccessToken };
         for _ in 0..TRIES {
-            let now = self.clock.now();
-            let found = self.store.find_access_token(asked.account, handle).await?;
+            let account = author.account;
+            let found = self.store.find_access_token(account, handle).await?;
             let expected = found.ok_or(Error::NotFound)?.version;
-            let mutation =
-                Mutation::RevokeAccessToken { account: asked.account, handle, expected, descendants };
+            let mutation = Mutation::RevokeAccessToken { account, handle, expected, descendants };
             let deed = Deed {
                 action,
                 subject: Subject::Token(TokenRef::Access(handle)),
                 changes: Vec::<FieldChange>::new(),
             };
-            match self.apply(asked, mutation, deed, now).await {
-                Err(Error::Store(StoreError::Stale)) => {}
-                outcome => return outcome,
+            match self.apply_as(author, mutation, deed, self.clock.now()).await {
+                Err(StoreError::Stale) => {}
+                outcome => return Ok(outcome?),
             }
         }
         Err(contended())

@@ -29,14 +29,19 @@ pub struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    fn author(&self) -> Author<'a> {
+    /// In whose name a change of `now` is made. The caller was judged before its body was read, which may have taken a
+    /// while.
+    pub(crate) fn author(&self, now: Timestamp) -> Result<Author<'a>, Error> {
         let Self { caller, account, origin } = *self;
-        Author {
+        if caller.expires_at <= now {
+            return Err(Error::Unauthenticated);
+        }
+        Ok(Author {
             guard: Guard::Token { handle: caller.handle, version: caller.version },
             actor: Actor::Token { account: caller.account, handle: caller.handle },
             account,
             origin,
-        }
+        })
     }
 }
 
@@ -69,11 +74,7 @@ impl Authority {
         deed: Deed,
         now: Timestamp,
     ) -> Result<(), Error> {
-        // The caller was judged before its body was read, which may have taken a while.
-        if asked.caller.expires_at <= now {
-            return Err(Error::Unauthenticated);
-        }
-        Ok(self.apply_as(asked.author(), mutation, deed, now).await?)
+        Ok(self.apply_as(asked.author(now)?, mutation, deed, now).await?)
     }
 
     /// Applies a change in somebody's name.

@@ -90,6 +90,7 @@ async fn run(config: Config, root: RootSettings) -> anyhow::Result<()> {
     let settings = Settings {
         trusted_proxies: TrustedProxies::new(config.trusted_proxies.clone()),
         connections: config.connections,
+        public_url: config.public_url.clone().unwrap_or_else(|| format!("http://{}", config.listen)),
     };
     let app = App::new(Arc::clone(&authority), settings, gauges::of(store.clone(), config.queue));
     // Before the first answer: who sees that it is ready finds the root token where it belongs.

@@ -2,6 +2,7 @@
 
 use crate::access_token::AccessToken;
 use crate::account::Epoch;
+use crate::demand::Presented;
 use crate::id::{AccountId, ClientId, Handle, ServiceTokenId, TokenRef};
 use crate::lineage::Lineage;
 use crate::name::Name;
@@ -110,6 +111,11 @@ impl Fact {
             Bearer::Service { client_id, .. } => CredentialKey::Client(client_id),
             Bearer::Access(handle) => CredentialKey::Handle(handle),
         }
+    }
+
+    /// Whether its current secret is the one that is shown, compared in constant time.
+    pub fn is_shown_by(&self, presented: &Presented<'_>) -> bool {
+        presented.secret().digest() == self.digest
     }
 
     /// How the store and the audit name its bearer.

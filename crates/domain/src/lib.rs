@@ -14,6 +14,7 @@ pub mod archive;
 pub mod audit;
 pub mod caller;
 pub mod change;
+pub mod check;
 pub mod demand;
 pub mod email;
 pub mod entropy;

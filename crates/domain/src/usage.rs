@@ -16,19 +16,22 @@ pub enum Door {
     Authz,
     /// The JSON verify API.
     Verify,
+    /// Introspection (RFC 7662).
+    Introspect,
     /// Countersign's own API.
     Api,
 }
 
 impl Door {
     /// Every door.
-    pub const ALL: [Self; 3] = [Self::Authz, Self::Verify, Self::Api];
+    pub const ALL: [Self; 4] = [Self::Authz, Self::Verify, Self::Introspect, Self::Api];
 
     /// The word for it, in the store, the API and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Authz => "authz",
             Self::Verify => "verify",
+            Self::Introspect => "introspect",
             Self::Api => "api",
         }
     }

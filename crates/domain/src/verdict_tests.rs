@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::account::{Account, AccountFact, AccountState, Epoch};
+use crate::check::Check;
 use crate::demand::RequestLine;
 use crate::fact::{Bearer, Kind};
 use crate::id::{AccountId, ClientId, ServiceTokenId};
@@ -337,4 +338,56 @@ fn the_sunset_of_a_secret_is_not_after_its_token() {
     );
     let outgoing = Outgoing { deprecated_at: at(100), sunset_at: at(1_000) };
     assert_eq!(verdict, Verdict::Granted(Grant { secret_version: 1, outgoing: Some(outgoing) }));
+}
+
+/// Everything that can be wrong beside each other is; then one thing after the other is put right. Explanations rest on
+/// this order.
+#[test]
+fn the_first_check_that_does_not_hold_is_the_reason() {
+    use Check::{
+        Account, Address, Enabled, Expiry, Kind, Organization, Overlap, Owner, Resource, Scope, Secret,
+    };
+    let order =
+        [Secret, Overlap, Account, Enabled, Expiry, Kind, Owner, Organization, Scope, Resource, Address];
+    assert_eq!(order[..], Check::ALL[Check::ALL.len() - order.len()..], "and what comes before judging");
+    let resources = Resources::list(vec![crate::resource::Resource::parse("GET /a").unwrap()]).unwrap();
+    let networks = Networks::list(vec![Networks::parse_one("10.0.0.0/8").unwrap()]).unwrap();
+    let bound = Restrictions::new(
+        Scopes::list(vec![crate::scope::Scope::parse("a").unwrap()]).unwrap(),
+        Organizations::ALL,
+        resources,
+        networks,
+    );
+    for (right, check) in order.into_iter().enumerate() {
+        let is_wrong = |check: Check| order[right..].contains(&check);
+        let fact = Fact { enabled: !is_wrong(Enabled), restrictions: bound.clone(), ..fact() };
+        let secret = match (is_wrong(Secret), is_wrong(Overlap)) {
+            (true, _) => OTHER_SECRET,
+            (false, true) => OLD_SECRET,
+            (false, false) => SECRET,
+        };
+        let demand = Demand {
+            kinds: vec![if is_wrong(Kind) { crate::fact::Kind::Access } else { crate::fact::Kind::Service }],
+            accounts: vec![account(if is_wrong(Owner) { 9 } else { 2 })],
+            organizations: is_wrong(Organization)
+                .then(|| OrganizationId::from_bytes([3; 16]))
+                .into_iter()
+                .collect(),
+            scopes: vec![vec![crate::scope::Scope::parse(if is_wrong(Scope) { "b" } else { "a" }).unwrap()]],
+        };
+        let request = Circumstances {
+            request: Some(RequestLine {
+                method: "GET",
+                target: if is_wrong(Resource) { b"/b" } else { b"/a" },
+            }),
+            address: Some([if is_wrong(Address) { 11 } else { 10 }, 0, 0, 1].into()),
+        };
+        let now = if is_wrong(Overlap) || is_wrong(Expiry) { 1_000 } else { 0 };
+        let chain = chain([!is_wrong(Account), true]);
+        let verdict = judge(&fact, &on(Some(&chain)), &presented(secret), &demand, &request, at(now));
+        let Verdict::Denied(reason) = verdict else { panic!("{check:?}: {verdict:?}") };
+        assert_eq!(Check::failed_by(reason), check, "{reason:?}");
+        let held = Check::ALL.map(|other| other.held(Some(reason)));
+        assert_eq!(held.iter().filter(|held| **held == Some(true)).count(), 4 + right);
+    }
 }

@@ -13,6 +13,7 @@ mod listener;
 mod loopback;
 mod metrics;
 mod native;
+mod oauth;
 mod observe;
 mod openapi;
 mod request_id;
@@ -29,6 +30,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use countersign_authority::{Authority, Granted, Sighting};
+use countersign_domain::audit::Origin;
 use countersign_domain::caller::Caller;
 use countersign_domain::demand::Presented;
 use countersign_domain::error::Error;
@@ -52,6 +54,8 @@ pub struct Settings {
     pub trusted_proxies: TrustedProxies,
     /// Most connections of one listener at once; more wait to be accepted.
     pub connections: usize,
+    /// How clients reach the server, without a slash at the end: what metadata names as the issuer.
+    pub public_url: String,
 }
 
 /// What every request handler needs.
@@ -117,7 +121,13 @@ impl App {
 
     /// Counts and logs a caller of the API whose credential was not good.
     pub(crate) fn refuse_caller(&self, reason: Reason, arrival: &observe::Arrival) {
-        self.log_refusal(reason, arrival, None, reason.as_str());
+        self.log_refusal(reason, &arrival.origin, None, reason.as_str());
+    }
+
+    /// As [`App::refuse_caller`], of a client of introspection or revocation.
+    pub(crate) fn refuse_client(&self, reason: Reason, address: Option<IpAddr>) {
+        let origin = Origin { address, request_id: None };
+        self.log_refusal(reason, &origin, None, reason.as_str());
     }
 
     /// Takes note of a caller with a good credential, now that the answer says what became of its request. A refused one
@@ -129,12 +139,17 @@ impl App {
         if let Some(wire::Denied(denial)) = response.extensions().get() {
             self.authority.note_denial(granted, *denial, sighting);
             let token = granted.known.fact.token();
-            self.log_refusal(denial.reason(), arrival, Some(token), &denial.to_string());
+            self.log_refusal(denial.reason(), &arrival.origin, Some(token), &denial.to_string());
         } else if response.status() == StatusCode::UNAUTHORIZED || response.status() == StatusCode::FORBIDDEN
         {
             // Its token ended between the first look and the change.
             let token = granted.known.fact.token();
-            self.log_refusal(Reason::Unknown, arrival, Some(token), "the token is no longer what it was");
+            self.log_refusal(
+                Reason::Unknown,
+                &arrival.origin,
+                Some(token),
+                "the token is no longer what it was",
+            );
         } else if !response.status().is_client_error() {
             self.note_absent_caller(arrival);
         }
@@ -154,11 +169,10 @@ impl App {
     }
 
     /// One line, as far as the rate allows, and a number.
-    fn log_refusal(&self, reason: Reason, arrival: &observe::Arrival, token: Option<TokenRef>, why: &str) {
+    fn log_refusal(&self, reason: Reason, origin: &Origin, token: Option<TokenRef>, why: &str) {
         self.metrics.count_verdict(Door::Api, Some(reason));
         if let sampler::Sample::Write { suppressed } = self.refusal_lines.sample(reason, self.authority.now())
         {
-            let origin = &arrival.origin;
             let address = origin.address.map(tracing::field::display);
             let request_id = origin.request_id.as_deref();
             let token = token.map(tracing::field::display);

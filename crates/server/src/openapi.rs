@@ -4,12 +4,17 @@
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi, SecurityRequirement};
 
-use crate::{cloudflare, loopback, native};
+use crate::{cloudflare, loopback, native, oauth};
 
 /// The documents, as JSON, by the names of their wires.
-pub fn documents() -> [(&'static str, String); 3] {
-    [("cloudflare", cloudflare::openapi()), ("loopback", loopback::openapi()), ("native", native::openapi())]
-        .map(|(wire, document)| (wire, document.to_pretty_json().unwrap_or_default()))
+pub fn documents() -> [(&'static str, String); 4] {
+    [
+        ("cloudflare", cloudflare::openapi()),
+        ("loopback", loopback::openapi()),
+        ("native", native::openapi()),
+        ("oauth", oauth::openapi()),
+    ]
+    .map(|(wire, document)| (wire, document.to_pretty_json().unwrap_or_default()))
 }
 
 /// A place for a credential, and its name in a document.

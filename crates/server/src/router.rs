@@ -12,7 +12,7 @@ use tower::ServiceExt;
 use crate::listener::Exposure;
 use crate::observe::{AsItCame, method_word, observe};
 use crate::wire::{Problem, Wire};
-use crate::{App, cloudflare, loopback, native};
+use crate::{App, cloudflare, loopback, native, oauth};
 
 /// The routes of the API as one service.
 #[derive(Clone)]
@@ -26,9 +26,11 @@ impl Service {
     /// The routes that a listener of this exposure answers.
     pub fn new(app: &Arc<App>, exposure: Exposure) -> Self {
         let routes = match exposure {
-            Exposure::Everything => {
-                Router::new().merge(cloudflare::routes()).merge(loopback::routes()).merge(native::routes())
-            }
+            Exposure::Everything => Router::new()
+                .merge(cloudflare::routes())
+                .merge(loopback::routes())
+                .merge(native::routes())
+                .merge(oauth::routes()),
             Exposure::Internal => native::internal_routes(),
         };
         let router = routes
@@ -41,10 +43,13 @@ impl Service {
 
     /// Answers one request.
     pub async fn call(&self, request: Request) -> Response {
-        if self.exposure == Exposure::Everything
-            && let Some(response) = loopback::at_once(&self.app, &request)
-        {
-            return response;
+        if self.exposure == Exposure::Everything {
+            if oauth::is_introspection(request.uri().path()) {
+                return oauth::introspect(&self.app, request).await;
+            }
+            if let Some(response) = loopback::at_once(&self.app, &request) {
+                return response;
+            }
         }
         let request = AsItCame::keep(request);
         let Ok(response): Result<Response, Infallible> =

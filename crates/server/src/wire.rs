@@ -10,7 +10,7 @@ use countersign_domain::error::{Denial, Error};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-use crate::{cloudflare, loopback, native};
+use crate::{cloudflare, loopback, native, oauth};
 
 /// Longest word of a client's own that an answer repeats whole: every credential is longer.
 const LONGEST_ECHO: usize = 22;
@@ -40,6 +40,8 @@ pub(crate) enum Wire {
     Cloudflare,
     /// `/v1/…`: LoopBack's error object.
     LoopBack,
+    /// `/oauth2/…` and `/.well-known/…`: RFC 6749.
+    OAuth,
     /// Everything else: RFC 9457.
     Native,
 }
@@ -81,6 +83,9 @@ impl Wire {
         if path.starts_with("/client/v4/") || path == "/client/v4" || path.starts_with("/accounts/") {
             return Self::Cloudflare;
         }
+        if oauth::is_path(path) {
+            return Self::OAuth;
+        }
         if begins("/v1") { Self::LoopBack } else { Self::Native }
     }
 
@@ -89,6 +94,7 @@ impl Wire {
         let mut response = match self {
             Self::Cloudflare => cloudflare::refuse(problem),
             Self::LoopBack => loopback::refuse(problem),
+            Self::OAuth => oauth::refuse(problem),
             Self::Native => native::refuse(problem),
         };
         if let Problem::Unavailable { retry_after, .. } = problem {

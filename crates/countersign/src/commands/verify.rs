@@ -29,7 +29,7 @@ The secret is never an argument: every user of the machine could read it there.
 Examples:
   countersign verify --client-id 88bf…057e.access < secret.txt
   countersign verify --client-id 88bf…057e.access --from secret.txt --scope ci:run
-  countersign verify --token-stdin < token.txt
+  countersign verify --token-stdin --explain < token.txt
 
 Exit code 0: valid. 1: refused; the reason is on standard output.";
 
@@ -74,6 +74,10 @@ pub(crate) struct VerifyArgs {
     #[arg(long, help_heading = "Request")]
     address: Option<IpAddr>,
 
+    /// Tell every check of the door, the first that does not hold, and what to do about it
+    #[arg(long)]
+    explain: bool,
+
     #[command(flatten)]
     common: Common,
 }
@@ -96,6 +100,21 @@ struct Verdict {
     scopes: Option<Vec<String>>,
     expires_at: Option<When>,
     secret_version: Option<u64>,
+    explanation: Option<Explanation>,
+}
+
+/// Why.
+#[derive(Deserialize)]
+struct Explanation {
+    checks: Vec<Checked>,
+    remedy: Option<String>,
+}
+
+/// One check of the door.
+#[derive(Deserialize)]
+struct Checked {
+    check: String,
+    passed: Option<bool>,
 }
 
 /// Asks, prints the verdict, and ends with it.
@@ -136,6 +155,9 @@ impl VerifyArgs {
             };
             body.insert("kind".to_owned(), json!(word));
         }
+        if self.explain {
+            body.insert("explain".to_owned(), json!(true));
+        }
         let address = self.address.map(|address| address.to_string());
         let request = [("method", &self.method), ("uri", &self.uri), ("address", &address)];
         for (name, value) in request {
@@ -172,6 +194,11 @@ fn read_secret(from: impl std::io::Read) -> std::io::Result<Secret> {
 
 impl Verdict {
     fn text(&self) -> String {
+        let explanation = self.explanation.as_ref().map(Explanation::text).unwrap_or_default();
+        self.verdict_text() + &explanation
+    }
+
+    fn verdict_text(&self) -> String {
         if !self.valid {
             return format!(
                 "refused: {}\n",
@@ -191,6 +218,20 @@ impl Verdict {
     }
 }
 
+impl Explanation {
+    fn text(&self) -> String {
+        let word = |passed| match passed {
+            Some(true) => "holds",
+            Some(false) => "does not hold",
+            None => "not looked at",
+        };
+        let line = |one: &Checked| format!("  {:<14}{}\n", output::harmless(&one.check), word(one.passed));
+        let checks: String = self.checks.iter().map(line).collect();
+        let remedy = self.remedy.as_deref().map(|text| format!("{}\n", output::harmless(text)));
+        format!("checks:\n{checks}{}", remedy.unwrap_or_default())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,6 +240,13 @@ mod tests {
     fn a_verdict_is_one_word_and_why() -> serde_json::Result<()> {
         let refused: Verdict = serde_json::from_value(json!({"valid": false, "reason": "rotated_out"}))?;
         assert_eq!(refused.text(), "refused: rotated_out\n");
+        let explained: Verdict =
+            serde_json::from_value(json!({"valid": false, "reason": "expired", "explanation": {
+            "checks": [{"check": "enabled", "passed": true}, {"check": "expiry", "passed": false},
+                {"check": "kind", "passed": null}], "remedy": "issue a new token"}}))?;
+        let lines =
+            "checks:\n  enabled       holds\n  expiry        does not hold\n  kind          not looked at\n";
+        assert_eq!(explained.text(), format!("refused: expired\n{lines}issue a new token\n"));
         let valid: Verdict = serde_json::from_value(json!({
             "valid": true, "reason": null, "token": "t", "kind": "service", "name": "ci", "scopes": ["a", "b"],
             "expires_at": null, "secret_version": 2,

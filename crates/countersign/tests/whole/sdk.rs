@@ -1,5 +1,5 @@
-//! Clients of both wires, unmodified but for base URL and token, go through every operation: Cloudflare's official SDKs,
-//! and plain `requests` and `fetch` as the other vendor's documentation uses them.
+//! Clients of all wires, unmodified but for base URL and token, go through every operation: Cloudflare's official SDKs,
+//! plain `requests` and `fetch` as the other vendor's documentation uses them, and OAuth clients of resource servers.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,8 @@ use crate::server::{ACCOUNT, Data, Server, TOKEN, err, out};
 
 /// Longest walk through all operations, in seconds, on a slow machine with other work.
 const LONGEST: &str = "300";
-/// Fewer steps than each script has.
-const FEWEST_STEPS: usize = 15;
+/// No script has fewer steps.
+const FEWEST_STEPS: usize = 8;
 
 #[test]
 fn the_python_sdk_goes_through_everything() {
@@ -40,6 +40,22 @@ fn plain_requests_of_python_go_through_everything() {
 fn plain_fetch_of_node_goes_through_everything() {
     let mut walk = ended_in_time(Path::new("node"));
     walk.arg(script("access_tokens.mjs"));
+    finish(walk);
+}
+
+#[test]
+fn authlib_introspects_and_revokes() {
+    let python = installed("COUNTERSIGN_PEERS_PYTHON");
+    let mut walk = ended_in_time(&python);
+    walk.arg("-B").arg(script("oauth.py"));
+    finish(walk);
+}
+
+#[test]
+fn openid_client_introspects_and_revokes() {
+    let modules = installed("COUNTERSIGN_PEERS_NODE_DIR");
+    let mut walk = ended_in_time(Path::new("node"));
+    walk.arg(script("oauth.mjs")).env("COUNTERSIGN_PEERS_NODE_DIR", modules);
     finish(walk);
 }
 

@@ -37,6 +37,13 @@ pub(super) fn read(uri: &Uri, signals: &Signals<'_>) -> Result<Demand, BadDemand
     Ok(demand.build())
 }
 
+/// The demand in a query that the operator wrote.
+pub(crate) fn of_query(query: &[u8]) -> Result<Demand, BadDemand> {
+    let mut demand = DemandBuilder::default();
+    demand.add_query(query)?;
+    Ok(demand.build())
+}
+
 /// Gathers the parts of a demand.
 #[derive(Debug, Default)]
 pub(crate) struct DemandBuilder(Demand);

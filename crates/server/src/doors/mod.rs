@@ -29,7 +29,7 @@ use crate::sampler::Sample;
 use signals::Signals;
 
 pub(crate) use credential::Shown;
-pub(crate) use demand::{BadDemand, DemandBuilder};
+pub(crate) use demand::{BadDemand, DemandBuilder, of_query as demand_of_query};
 
 /// The answer of a door: headers and a few bytes.
 pub(crate) type DoorResponse = Response<Full<Bytes>>;

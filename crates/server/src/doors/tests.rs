@@ -44,7 +44,8 @@ impl World {
         let settings =
             RootSettings { token: Some(Secret::from_operator(text.into())), ..RootSettings::default() };
         let root = authority.ensure_root(settings).await.unwrap().account;
-        let settings = Settings { trusted_proxies: TrustedProxies::loopback(), connections: 10 };
+        let (trusted_proxies, public_url) = (TrustedProxies::loopback(), "http://localhost".to_owned());
+        let settings = Settings { trusted_proxies, connections: 10, public_url };
         let app = App::new(authority, settings, Arc::new(StoreNumbers::default));
         let mut world =
             Self { app, clock, root, id: String::new(), secret: String::new(), access: text.to_owned() };

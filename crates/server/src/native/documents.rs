@@ -12,7 +12,7 @@ use crate::openapi::documents;
 use crate::wire::Problem;
 
 /// By file name. Made once: they are the same as long as the process lives.
-static DOCUMENTS: LazyLock<[(String, Bytes); 3]> =
+static DOCUMENTS: LazyLock<[(String, Bytes); 4]> =
     LazyLock::new(|| documents().map(|(wire, text)| (format!("{wire}.json"), Bytes::from(text))));
 
 /// `GET /openapi/{document}`: the description of a wire (OpenAPI 3.1).
@@ -20,7 +20,7 @@ static DOCUMENTS: LazyLock<[(String, Bytes); 3]> =
     get,
     path = "/openapi/{document}",
     operation_id = "show_document",
-    params(("document" = String, Path, description = "`cloudflare.json`, `loopback.json` or `native.json`")),
+    params(("document" = String, Path, description = "`cloudflare.json`, `loopback.json`, `native.json` or `oauth.json`")),
     responses((status = 200, description = "the document", body = Object, content_type = "application/json"), Failures),
     security(()),
     tag = "documents"

@@ -38,6 +38,14 @@ impl Failure {
     pub(super) fn invalid(field: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Invalid { field: field.into(), reason: reason.into() }
     }
+
+    /// As it is of a part of the body at `place`.
+    pub(super) fn within(self, place: &str) -> Self {
+        match self {
+            Self::Invalid { field, reason } => Self::Invalid { field: format!("{place}/{field}"), reason },
+            other => other,
+        }
+    }
 }
 
 impl From<BodyFault> for Failure {

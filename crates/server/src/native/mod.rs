@@ -3,6 +3,7 @@
 mod audit;
 mod auth;
 mod documents;
+mod explanation;
 mod failure;
 mod health;
 mod identity;
@@ -38,6 +39,7 @@ pub(crate) fn internal_routes() -> Router<Arc<App>> {
 fn operations() -> OpenApiRouter<Arc<App>> {
     health_operations()
         .routes(routes!(verify::verify))
+        .routes(routes!(verify::verify_batch))
         .routes(routes!(myself::show))
         .routes(routes!(audit::list))
         .routes(routes!(usage::show))

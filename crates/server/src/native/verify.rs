@@ -6,17 +6,19 @@ use std::sync::Arc;
 use axum::extract::{FromRequest, Request, State};
 use axum::response::Response;
 use countersign_authority::{Decision, Sighting};
-use countersign_domain::caller::Permission;
+use countersign_domain::caller::{Caller, Permission};
 use countersign_domain::demand::{Demand, Presented, RequestLine};
 use countersign_domain::error::{Denial, Error};
 use countersign_domain::usage::Door;
 use countersign_domain::verdict::Reason;
 use http::StatusCode;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::auth::Asking;
+use super::explanation::Explanation;
 use super::failure::Failure;
 use super::identity::Identity;
 use super::problem::Failures;
@@ -70,7 +72,22 @@ pub(super) struct VerifyInput {
     #[serde(default, deserialize_with = "stated")]
     #[schema(value_type = String, required = false)]
     address: Option<IpAddr>,
+    /// Whether every check is to be told, and what to do about the one that does not hold.
+    #[serde(default)]
+    explain: bool,
 }
+
+/// Several of them.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BatchInput {
+    /// At least one and at most 100.
+    #[schema(min_items = 1, max_items = 100)]
+    requests: Vec<VerifyInput>,
+}
+
+/// Most credentials of a batch.
+const MOST_IN_A_BATCH: usize = 100;
 
 /// What is there must be a value: `null` is none.
 fn stated<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
@@ -87,19 +104,15 @@ pub(super) struct VerifyOutput {
     /// Whose it is; only when it is to be let in.
     #[serde(flatten)]
     identity: Option<Identity>,
+    /// Only when it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explanation: Option<Explanation>,
 }
 
-impl VerifyOutput {
-    fn of(decision: &Decision) -> Self {
-        match decision {
-            Decision::Granted(granted) => {
-                Self { valid: true, reason: None, identity: Some(Identity::of(granted)) }
-            }
-            Decision::Denied { reason, .. } => {
-                Self { valid: false, reason: Some(reason.as_str()), identity: None }
-            }
-        }
-    }
+/// What is said of several, in their order.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct BatchOutput {
+    results: Vec<VerifyOutput>,
 }
 
 /// `POST /api/v1/verify`: whether a credential is good for what is demanded.
@@ -117,28 +130,90 @@ impl VerifyOutput {
 pub(super) async fn verify(
     State(app): State<Arc<App>>,
     Asking { caller }: Asking,
-    input: VerifyInput,
+    Body(input): Body<VerifyInput>,
 ) -> Result<Response, Failure> {
+    check_caller(&app, &caller)?;
+    let answer = Question::read(&input)?.put(&app, &caller);
+    Ok(json_answer(StatusCode::OK, &answer))
+}
+
+/// `POST /api/v1/verify/batch`: as `verify`, of up to 100 credentials in one request.
+///
+/// The results stand in the order of the requests. When one of these is not good, none is answered.
+#[utoipa::path(
+    post,
+    path = "/api/v1/verify/batch",
+    operation_id = "verify_batch",
+    request_body = BatchInput,
+    responses((status = 200, description = "the verdicts", body = BatchOutput), Failures),
+    tag = "verification"
+)]
+pub(super) async fn verify_batch(
+    State(app): State<Arc<App>>,
+    Asking { caller }: Asking,
+    Body(BatchInput { requests }): Body<BatchInput>,
+) -> Result<Response, Failure> {
+    check_caller(&app, &caller)?;
+    if !(1..=MOST_IN_A_BATCH).contains(&requests.len()) {
+        return Err(Failure::invalid("requests", format!("must have 1 to {MOST_IN_A_BATCH} entries")));
+    }
+    let questions = requests.iter().enumerate().map(|(index, input)| {
+        Question::read(input).map_err(|failure| failure.within(&format!("requests/{index}")))
+    });
+    let questions = questions.collect::<Result<Vec<_>, _>>()?;
+    let results = questions.iter().map(|question| question.put(&app, &caller)).collect();
+    Ok(json_answer(StatusCode::OK, &BatchOutput { results }))
+}
+
+fn check_caller(app: &App, caller: &Caller) -> Result<(), Failure> {
     if !caller.may(Permission::Verify) {
         return Err(Error::Denied(Denial::MissingScope(Permission::Verify.scope())).into());
     }
     // The body came after the caller was judged, and may have taken a while.
-    if !app.authority.is_current(&caller) {
-        return Err(Failure::Unauthenticated);
+    if app.authority.is_current(caller) { Ok(()) } else { Err(Failure::Unauthenticated) }
+}
+
+/// What is asked, understood.
+struct Question<'i> {
+    /// `None`: the credential is malformed, which is a verdict and no failure.
+    presented: Option<Presented<'i>>,
+    demand: Demand,
+    request: Option<RequestLine<'i>>,
+    address: Option<IpAddr>,
+    explain: bool,
+}
+
+impl<'i> Question<'i> {
+    fn read(input: &'i VerifyInput) -> Result<Self, Failure> {
+        Ok(Self {
+            demand: input.demand()?,
+            presented: input.presented()?,
+            request: input.request(),
+            address: input.address,
+            explain: input.explain,
+        })
     }
-    let demand = input.demand()?;
-    let (address, request) = (input.address, input.request());
-    let sighting = Sighting { door: Door::Verify, address, user_agent: b"", request };
-    let decision = match input.presented()? {
-        Some(presented) => app.authority.verify_for(caller.account, &presented, &demand, sighting),
-        None => Decision::Denied { reason: Reason::Malformed, token: None },
-    };
-    let reason = match &decision {
-        Decision::Granted(_) => None,
-        Decision::Denied { reason, .. } => Some(*reason),
-    };
-    app.metrics.count_verdict(Door::Verify, reason);
-    Ok(json_answer(StatusCode::OK, &VerifyOutput::of(&decision)))
+
+    /// Asks it in the caller's name.
+    fn put(&self, app: &App, caller: &Caller) -> VerifyOutput {
+        let sighting =
+            Sighting { door: Door::Verify, address: self.address, user_agent: b"", request: self.request };
+        let decision = match &self.presented {
+            Some(presented) => app.authority.verify_for(caller.account, presented, &self.demand, sighting),
+            None => Decision::Denied { reason: Reason::Malformed, token: None },
+        };
+        let (reason, identity) = match &decision {
+            Decision::Granted(granted) => (None, Some(Identity::of(granted))),
+            Decision::Denied { reason, .. } => (Some(*reason), None),
+        };
+        app.metrics.count_verdict(Door::Verify, reason);
+        VerifyOutput {
+            valid: reason.is_none(),
+            reason: reason.map(Reason::as_str),
+            identity,
+            explanation: self.explain.then(|| Explanation::of(reason)),
+        }
+    }
 }
 
 impl VerifyInput {
@@ -186,11 +261,14 @@ impl VerifyInput {
     }
 }
 
-impl<S: Sync> FromRequest<S> for VerifyInput {
+/// A body in JSON.
+pub(super) struct Body<T>(T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Body<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
         let bytes = json::read(request.into_body()).await?;
-        Ok(json::parse(&bytes, false)?)
+        Ok(Self(json::parse(&bytes, false)?))
     }
 }

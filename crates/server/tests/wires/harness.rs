@@ -233,6 +233,11 @@ impl World {
         self.authority.create_account(asked, request).await.unwrap().id.to_string()
     }
 
+    /// What the clock says, in seconds.
+    pub(crate) fn clock_seconds(&self) -> i64 {
+        self.authority.now().as_seconds()
+    }
+
     /// What a door answers to a request with these headers: its status.
     pub(crate) fn door(&self, path: &str, headers: &[(&str, &str)]) -> StatusCode {
         let request =
@@ -247,7 +252,8 @@ pub(crate) fn service_tokens_of(account: &str) -> String {
 }
 
 fn serve(authority: &Arc<Authority>) -> (Arc<App>, Service) {
-    let settings = Settings { trusted_proxies: TrustedProxies::loopback(), connections: 10 };
+    let (trusted_proxies, public_url) = (TrustedProxies::loopback(), "http://localhost".to_owned());
+    let settings = Settings { trusted_proxies, connections: 10, public_url };
     let app = App::new(authority.clone(), settings, Arc::new(StoreNumbers::default));
     let service = Service::new(&app, Exposure::Everything);
     (app, service)
@@ -299,6 +305,11 @@ impl Call<'_> {
     /// Sends it with a JSON body.
     pub(crate) async fn json(self, body: &Value) -> Answer {
         self.header("content-type", "application/json").body(body.to_string()).send().await
+    }
+
+    /// Sends it with a form.
+    pub(crate) async fn form(self, form: &str) -> Answer {
+        self.header("content-type", "application/x-www-form-urlencoded").body(form.to_owned()).send().await
     }
 
     pub(crate) async fn send(self) -> Answer {

@@ -198,6 +198,84 @@ async fn verify_refuses_what_it_does_not_understand() {
     assert_eq!(raw(format!("{{\"token\":{}", "[".repeat(50_000))).await.status, 400);
 }
 
+#[tokio::test]
+async fn verify_explains() {
+    let world = World::new().await;
+    let token = world.access_token(json!({"ttl": 60, "scopes": ["a"]})).await;
+    let explained = async |mut body: Value| {
+        body["token"] = json!(token);
+        body["explain"] = json!(true);
+        let verdict = verify(&world, &body).await.json();
+        let explanation = verdict["explanation"].clone();
+        let with = |passed: Value| {
+            let checks = explanation["checks"].as_array().unwrap().iter();
+            checks
+                .filter(|check| check["passed"] == passed)
+                .map(|check| check["check"].clone())
+                .collect::<Vec<_>>()
+        };
+        (
+            verdict["reason"].clone(),
+            [json!(true), json!(false), json!(null)].map(with),
+            explanation["remedy"].clone(),
+        )
+    };
+    let (reason, [passed, failed, skipped], remedy) = explained(json!({"scope": ["b"]})).await;
+    assert_eq!((reason, failed), (json!("insufficient_scope"), vec![json!("scope")]));
+    assert_eq!(
+        (passed.len(), passed.last(), skipped),
+        (12, Some(&json!("organization")), vec![json!("resource"), json!("address")])
+    );
+    assert!(remedy.as_str().unwrap().starts_with("issue a token with the demanded scope"), "{remedy}");
+    let (reason, [passed, failed, skipped], remedy) = explained(json!({"scope": ["a"]})).await;
+    assert_eq!(
+        (reason, passed.len(), failed, skipped, remedy),
+        (Value::Null, 15, vec![], vec![], Value::Null)
+    );
+    // Of what is none of the caller's no more is said than that.
+    let child = world.account_below(&world.root_account).await;
+    let of_child = world.access_token_of(&child, json!({"scopes": ["countersign:verify"]})).await;
+    let foreign =
+        world.post(VERIFY).bearer(&of_child).json(&json!({"token": token, "explain": true})).await.json();
+    let unknown = json!({"token": "x".repeat(64), "explain": true});
+    assert_eq!(foreign, world.post(VERIFY).bearer(&of_child).json(&unknown).await.json());
+}
+
+#[tokio::test]
+async fn verify_takes_a_batch() {
+    let world = World::new().await;
+    let token = world.access_token(json!({"ttl": 60, "scopes": ["a"]})).await;
+    let batch = async |requests: Value| {
+        world.post(&format!("{VERIFY}/batch")).bearer(&world.root).json(&json!({"requests": requests})).await
+    };
+    let requests = [
+        json!({"token": token}),
+        json!({"token": "x".repeat(64)}),
+        json!({"token": token, "scope": ["b"], "explain": true}),
+    ];
+    let results = batch(json!(requests)).await.json()["results"].clone();
+    for (request, result) in requests.iter().zip(results.as_array().unwrap()) {
+        assert_eq!(*result, verify(&world, request).await.json());
+    }
+    assert_eq!(results.as_array().unwrap().len(), 3);
+    let many = vec![requests[0].clone(); 101];
+    assert_eq!(batch(json!(many[..100])).await.json()["results"].as_array().unwrap().len(), 100);
+    for wrong in [json!(many), json!([])] {
+        batch(wrong).await.assert_field("requests", "must have 1 to 100 entries");
+    }
+    let half = json!([requests[0], {"client_id": "x"}]);
+    batch(half).await.assert_field("requests/1/client_secret", "is needed beside `client_id`");
+    let unknown = json!([requests[0], {"token": "x", "scopes": ["a"]}]);
+    assert_eq!(batch(unknown).await.text_at("/field"), "requests/1/scopes");
+    let may_not = world.access_token(json!({"scopes": ["countersign:audit:read"]})).await;
+    let asked = world
+        .post(&format!("{VERIFY}/batch"))
+        .bearer(&may_not)
+        .json(&json!({"requests": [requests[0]]}))
+        .await;
+    assert_forbidden(&asked);
+}
+
 /// Only an access token that may verify may ask, and only about its own account and those below.
 #[tokio::test]
 async fn verify_is_not_for_everybody() {
@@ -431,17 +509,7 @@ async fn documents_are_served() {
 #[tokio::test]
 async fn what_is_not_there() {
     let world = World::new().await;
-    for path in [
-        "/",
-        "/console",
-        "/console/x",
-        "/api",
-        "/api/v1",
-        "/api/v1/nope",
-        "/v10",
-        "/oauth2/token",
-        "/accountsx",
-    ] {
+    for path in ["/", "/console", "/console/x", "/api", "/api/v1", "/api/v1/nope", "/v10", "/accountsx"] {
         assert_problem(&world.get(path).send().await, 404, "Not Found", "there is nothing at this path");
     }
     let detail = "this path has other methods; `Allow` names them";

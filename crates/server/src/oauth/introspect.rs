@@ -1,0 +1,191 @@
+//! `POST /oauth2/introspect` (RFC 7662).
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use countersign_authority::{Decision, Granted, Sighting};
+use countersign_domain::demand::{Demand, Presented, RequestLine};
+use countersign_domain::fact::Bearer;
+use countersign_domain::organization::Organizations;
+use countersign_domain::scope::Scope;
+use countersign_domain::time::Timestamp;
+use countersign_domain::usage::Door;
+use countersign_domain::verdict::Reason;
+use http::request::Parts;
+use http::{Method, StatusCode};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::client;
+use super::failure::Failure;
+use super::form::{self, Form};
+use crate::App;
+use crate::doors::{self, BadDemand};
+use crate::observe::client as client_address;
+use crate::wire::json_answer;
+
+/// What is said of a token that is not good, or none of the client's: nothing.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Inactive {
+    /// `false`.
+    active: bool,
+}
+
+/// What is said of a good one: RFC 7662's words, and ours beside them.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Active<'a> {
+    /// `true`.
+    active: bool,
+    /// What it may be used for, separated by blanks; `DEFAULT`: everything its account may.
+    scope: String,
+    /// Of a service token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<String>,
+    /// Of an access token: how it is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_type: Option<&'static str>,
+    /// Seconds since 1970; left out when it does not end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exp: Option<i64>,
+    /// The account.
+    sub: String,
+    /// The id of a service token, the handle of an access token.
+    jti: String,
+    kind: &'static str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    name: &'a str,
+    organizations: Vec<String>,
+    secret_version: u32,
+}
+
+/// Where it is.
+pub(super) const PATH: &str = "/oauth2/introspect";
+
+/// The form of a question.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes a form that is read parameter by parameter")]
+pub(super) struct IntrospectionForm {
+    /// The text of an access token, or `<client id>:<client secret>` of a service token.
+    token: String,
+    /// Not needed: the text says what it is.
+    token_type_hint: Option<String>,
+    /// Of the request to be let in, with `uri`; a token that is bound to resources is not active without.
+    method: Option<String>,
+    /// Path and query of that request, as they came.
+    uri: Option<String>,
+    /// Of the client of that request; a token that is bound to addresses is not active without.
+    address: Option<String>,
+    /// Of the resource server that asks, when it does not say who it is in `Authorization`.
+    client_id: Option<String>,
+    /// Of the resource server.
+    client_secret: Option<String>,
+}
+
+/// Answers one request.
+pub(crate) async fn introspect(app: &App, request: Request) -> Response {
+    let started = Instant::now();
+    let response = answer(app, request).await.unwrap_or_else(IntoResponse::into_response);
+    app.metrics.observe_door(started.elapsed());
+    response
+}
+
+async fn answer(app: &App, request: Request) -> Result<Response, Failure> {
+    if request.method() != Method::POST {
+        return Err(Failure::WrongMethod);
+    }
+    let address = client_address(app, &request);
+    let (parts, body) = request.into_parts();
+    let body = form::read(&parts.headers, body).await?;
+    let form = Form::parse(&body)?;
+    // After the body, which may have taken a while.
+    if app.check_ready().is_err() {
+        app.metrics.count_unready();
+        return Err(Failure::Unready);
+    }
+    let target = parts.uri.path_and_query().map_or(PATH, |target| target.as_str());
+    let own = Sighting {
+        door: Door::Api,
+        address,
+        user_agent: parts.headers.get(http::header::USER_AGENT).map_or(b"", |agent| agent.as_bytes()),
+        request: Some(RequestLine { method: "POST", target: target.as_bytes() }),
+    };
+    let client = client::find(&parts.headers, &form)?.ok_or(Failure::InvalidClient)?;
+    let account = client.authenticate(app, own)?;
+    let token = form.token()?;
+    let demand = demand(&parts)?;
+    let sighting = Sighting {
+        door: Door::Introspect,
+        address: stated_address(&form)?,
+        user_agent: b"",
+        request: request_line(&form),
+    };
+    let decision = match presented(token) {
+        Some(presented) => app.authority.verify_for(account, &presented, &demand, sighting),
+        None => Decision::Denied { reason: Reason::Malformed, token: None },
+    };
+    Ok(match decision {
+        Decision::Granted(granted) => {
+            app.metrics.count_verdict(Door::Introspect, None);
+            json_answer(StatusCode::OK, &active(&granted))
+        }
+        Decision::Denied { reason, .. } => {
+            app.metrics.count_verdict(Door::Introspect, Some(reason));
+            json_answer(StatusCode::OK, &Inactive { active: false })
+        }
+    })
+}
+
+/// A service token is written `<client id>:<client secret>`.
+fn presented(token: &str) -> Option<Presented<'_>> {
+    match token.split_once(':') {
+        Some((client_id, secret)) => Presented::service(client_id, secret),
+        None => Presented::access(token),
+    }
+}
+
+/// What the service that asks demands: in the query, as at `/authz`.
+fn demand(parts: &Parts) -> Result<Demand, Failure> {
+    let query = parts.uri.query().unwrap_or_default();
+    let demand = doors::demand_of_query(query.as_bytes());
+    demand.map_err(|BadDemand| Failure::invalid("the demand in the query is not understood"))
+}
+
+fn stated_address(form: &Form<'_>) -> Result<Option<IpAddr>, Failure> {
+    let parse = |text: &str| text.parse::<IpAddr>().map(|address| address.to_canonical());
+    let address = form.get("address").map(parse).transpose();
+    address.map_err(|_| Failure::invalid("`address` must be an IP address"))
+}
+
+fn request_line<'f>(form: &'f Form<'_>) -> Option<RequestLine<'f>> {
+    let (method, uri) = form.get("method").zip(form.get("uri"))?;
+    Some(RequestLine { method, target: uri.as_bytes() })
+}
+
+fn active(granted: &Granted) -> Active<'_> {
+    let fact = &granted.known.fact;
+    let scopes = &fact.restrictions.scopes;
+    let scope = match scopes.is_full() {
+        true => Scope::DEFAULT.to_owned(),
+        false => scopes.joined().unwrap_or_default(),
+    };
+    let (client_id, token_type) = match fact.bearer {
+        Bearer::Service { client_id, .. } => (Some(client_id.to_string()), None),
+        Bearer::Access(_) => (None, Some("Bearer")),
+    };
+    let organizations = granted.known.organizations(Organizations::MOST);
+    Active {
+        active: true,
+        scope,
+        client_id,
+        token_type,
+        exp: Some(fact.expires_at).filter(|end| *end != Timestamp::NEVER).map(Timestamp::as_seconds),
+        sub: fact.account.to_string(),
+        jti: fact.token().to_string(),
+        kind: fact.kind().as_str(),
+        name: &fact.name,
+        organizations: organizations.iter().map(ToString::to_string).collect(),
+        secret_version: granted.grant.secret_version,
+    }
+}

@@ -1,0 +1,47 @@
+//! OAuth's ways to ask about a token and to end it: introspection (RFC 7662), revocation (RFC 7009), and the metadata
+//! by which clients find both (RFC 8414). Errors are those of RFC 6749.
+//!
+//! Introspection is a door, and like [`crate::doors`] it is answered before any router. Who asks is found by
+//! [`client`], in what [`form`] has read.
+
+mod client;
+mod failure;
+mod form;
+mod introspect;
+mod metadata;
+mod openapi;
+mod revoke;
+
+use std::sync::Arc;
+
+use axum::Router;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::App;
+
+pub(crate) use failure::refuse;
+pub(crate) use introspect::introspect;
+pub(crate) use openapi::openapi;
+
+/// All routes of this wire but that of introspection.
+pub(crate) fn routes() -> Router<Arc<App>> {
+    operations().into()
+}
+
+/// Route and description in one line each, so that none can be forgotten in the other.
+fn operations() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(revoke::revoke)).routes(routes!(metadata::show))
+}
+
+/// Whether a path is that of introspection.
+pub(crate) fn is_introspection(path: &str) -> bool {
+    path == introspect::PATH
+}
+
+/// Whether a path belongs to this wire.
+pub(crate) fn is_path(path: &str) -> bool {
+    ["/oauth2", "/.well-known"]
+        .iter()
+        .any(|prefix| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+}

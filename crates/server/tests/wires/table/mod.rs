@@ -1,0 +1,34 @@
+//! One decision, whatever the door (design 1): each credential of [`rows`] is shown at each of [`doors`], and every cell
+//! must have the same verdict for the same reason. A new door is one more column.
+
+mod doors;
+mod rows;
+mod shapes;
+
+use doors::Column;
+use rows::Rows;
+
+#[tokio::test]
+async fn every_door_decides_alike() {
+    let rows = Rows::new().await;
+    let mut wrong = Vec::new();
+    for row in &rows.all {
+        for column in Column::ALL {
+            let found = column.ask(&rows.world, row).await;
+            if found.as_deref() != row.expected {
+                wrong.push(format!("{} at {column:?}: {found:?} instead of {:?}", row.name, row.expected));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} cells of {}:\n{}",
+        wrong.len(),
+        rows.all.len() * Column::ALL.len(),
+        wrong.join("\n")
+    );
+    assert!(rows.all.len() >= 40, "{} rows", rows.all.len());
+    // A table that never grants, or never refuses for one of the reasons, shows nothing of it.
+    let expected: std::collections::BTreeSet<_> = rows.all.iter().map(|row| row.expected).collect();
+    assert_eq!(expected.len(), 1 + 13, "{expected:?}");
+}

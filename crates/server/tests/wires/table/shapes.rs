@@ -1,0 +1,90 @@
+//! What only a door that is shown headers can be shown: halves, doubles, contradictions. Every such door decides alike.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use http::Request;
+use serde_json::json;
+
+use super::doors::{one_more, verdicts};
+use crate::harness::World;
+
+/// Headers, and the reason for which they are refused.
+type Shape = (&'static str, Vec<(&'static str, String)>, Option<&'static str>);
+
+async fn shapes(world: &World) -> Vec<Shape> {
+    let service = world.service_token(json!({"name": "row"})).await;
+    let token = world.access_token(json!({})).await;
+    let bearer = format!("Bearer {token}");
+    let json = |id: &str, secret: &str| {
+        format!("{{\"cf-access-client-id\": \"{id}\", \"cf-access-client-secret\": \"{secret}\"}}")
+    };
+    let [id, secret, authorization] = ["cf-access-client-id", "cf-access-client-secret", "authorization"];
+    let (own_id, own_secret) = ((id, service.client_id.clone()), (secret, service.secret.clone()));
+    let pair = vec![own_id.clone(), own_secret.clone()];
+    let with = |more: &[(&'static str, &str)]| {
+        let more = more.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        pair.iter().cloned().chain(more).collect::<Vec<_>>()
+    };
+    vec![
+        ("nothing", vec![], Some("malformed")),
+        ("an id alone", vec![own_id.clone()], Some("malformed")),
+        ("a secret alone", vec![own_secret.clone()], Some("malformed")),
+        ("an id twice", with(&[(id, &service.client_id)]), Some("malformed")),
+        ("a secret twice", with(&[(secret, &service.secret)]), Some("malformed")),
+        ("an id that is none", vec![(id, "somebody".to_owned()), own_secret.clone()], Some("malformed")),
+        ("an empty secret", vec![own_id, (secret, String::new())], Some("malformed")),
+        (
+            "a token twice",
+            vec![(authorization, bearer.clone()), (authorization, bearer.clone())],
+            Some("malformed"),
+        ),
+        ("two credentials", with(&[(authorization, &bearer)]), Some("ambiguous_credential")),
+        ("the application's own beside ours", with(&[(authorization, "Bearer app")]), None),
+        ("one JSON header", vec![(authorization, json(&service.client_id, &service.secret))], None),
+        (
+            "a JSON header that is none",
+            vec![(authorization, "{\"cf-access-client-id\": 1}".into())],
+            Some("malformed"),
+        ),
+        ("an unknown scheme", vec![(authorization, format!("Token {token}"))], Some("malformed")),
+        ("broken base64", vec![(authorization, "Basic %%%".into())], Some("malformed")),
+        (
+            "a header that the next hop drops",
+            with(&[("connection", "close, CF-Access-Client-Secret")]),
+            Some("ambiguous_request"),
+        ),
+        (
+            "two methods",
+            with(&[("x-original-method", "GET"), ("x-forwarded-method", "PUT")]),
+            Some("ambiguous_request"),
+        ),
+        (
+            "two paths",
+            with(&[("x-original-uri", "/a"), ("x-forwarded-uri", "/b")]),
+            Some("ambiguous_request"),
+        ),
+        (
+            "a path twice",
+            with(&[("x-original-uri", "/a"), ("x-original-uri", "/a")]),
+            Some("ambiguous_request"),
+        ),
+        ("an URL that is none", with(&[("x-original-url", "nonsense")]), Some("ambiguous_request")),
+        ("a demand of the client's that holds", with(&[("x-countersign-demand", "kind=service")]), None),
+        ("one that does not", with(&[("x-countersign-demand", "kind=access")]), Some("wrong_kind")),
+        ("one that is not understood", with(&[("x-countersign-demand", "kinds=access")]), Some("bad_demand")),
+        ("one that is empty", with(&[("x-countersign-demand", "")]), Some("bad_demand")),
+    ]
+}
+
+#[tokio::test]
+async fn every_door_with_headers_decides_alike() {
+    let world = World::new().await;
+    for (name, headers, expected) in shapes(&world).await {
+        let before = verdicts(&world, "authz").await;
+        let request = Request::get("/authz?account=".to_owned() + &world.root_account);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
+        world.app.door(&request.body(()).unwrap(), IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let reason = one_more(&before, &verdicts(&world, "authz").await);
+        assert_eq!(reason.as_deref(), expected, "{name}");
+    }
+}
