@@ -199,7 +199,7 @@ impl Sample {
 mod tests {
     use super::*;
     use crate::credentials::{Credential, Seeded, Writer, mint_unknown};
-    use crate::load::{RightAnswer, VerifyPlan, WorkPlan};
+    use crate::load::{Door, RightAnswer, VerifyPlan, WorkPlan};
     use crate::reference::hyper::serve_in_background;
     use std::io::{Read, Write};
     use std::net::TcpListener;
@@ -225,6 +225,7 @@ mod tests {
             unknown: 100,
             once: true,
             right: RightAnswer::Judged,
+            door: Door::Authz,
         };
         let lane = LanePlan { name: "verify".into(), connections: 8, rate, work: WorkPlan::Verify(work) };
         Plan {

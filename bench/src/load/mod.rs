@@ -66,6 +66,13 @@ pub(crate) enum WorkPlan {
     Verify(VerifyPlan),
     /// Shows access tokens: 200 for a live one, 401 for an unknown one.
     Bear(BearPlan),
+    /// Asks npm's `oidc-provider` about its own tokens.
+    IntrospectOidc {
+        /// The file in which it has written them.
+        tokens: PathBuf,
+        /// How many that it has not issued.
+        unknown: usize,
+    },
     /// Logs in: 200 each.
     Login {
         /// To how many accounts, one after the other.
@@ -128,6 +135,30 @@ pub(crate) struct VerifyPlan {
     pub(crate) once: bool,
     /// What is right.
     pub(crate) right: RightAnswer,
+    /// At which door.
+    #[serde(default)]
+    pub(crate) door: Door,
+}
+
+impl VerifyPlan {
+    /// Only tokens that nobody issued, at `/authz`.
+    pub(crate) const fn of_unknown(unknown: usize) -> Self {
+        let (right, door) = (RightAnswer::Judged, Door::Authz);
+        Self { tokens: None, skip: 0, live: 0, unknown, once: false, right, door }
+    }
+}
+
+/// Where service tokens are shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Door {
+    /// `GET /authz`.
+    #[default]
+    Authz,
+    /// `POST /api/v1/verify`.
+    Verify,
+    /// `POST /oauth2/introspect`.
+    Introspect,
 }
 
 /// Which access tokens are shown, and where.

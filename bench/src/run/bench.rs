@@ -13,14 +13,14 @@ use super::database::DatabaseAddress;
 use super::goals::Metric;
 use super::job::{Job, Work};
 use super::ledger::Ledger;
-use super::loopback::LoopBack;
+use super::peer::{Peer, Program};
 use super::process::{GENERATOR_CORE, Pinned, SERVER_CORE, free_address, on_core};
 use super::quiet::{self, Meter};
 use super::scale::Scale;
 use super::seed::{self, Seed};
 use super::taken::{Pair, SATURATED, Taken};
 use super::tenants::{self, Tenants, TenantsSize};
-use crate::load::{LanePlan, Plan, Report, RightAnswer, VerifyPlan, WorkPlan};
+use crate::load::{Door, LanePlan, Plan, Report, RightAnswer, VerifyPlan, WorkPlan};
 use crate::spread::Kind;
 
 /// How often a run is taken when other programs disturb it.
@@ -128,9 +128,9 @@ impl Bench {
         tenants::open(self, &dir, size)
     }
 
-    /// The real LoopBack 3, which knows the first `count` tokens of a file.
-    pub(crate) fn loopback(&self, tokens: &Path, count: usize) -> Result<LoopBack> {
-        LoopBack::start(&self.dir.join("peers"), &self.dir.join("logs").join("loopback.log"), tokens, count)
+    /// A server of others, which knows `count` tokens of a file.
+    pub(crate) fn peer(&self, program: &Program, tokens: &Path, count: usize) -> Result<Peer> {
+        Peer::start(program, &self.dir.join("peers"), &self.dir.join("logs").join("peer.log"), tokens, count)
     }
 
     /// A copy of a directory's data, to change.
@@ -173,6 +173,7 @@ impl Bench {
             unknown,
             once: false,
             right: RightAnswer::NoContent,
+            door: Door::Authz,
         };
         self.plan_for(self.hello.address, self.hello.process.pid(), vec![verify_lane(verify, rate)])
     }
@@ -432,5 +433,6 @@ pub(crate) fn all_and_unknown(seed: &Seed) -> VerifyPlan {
         unknown: Scale::unknown_beside(seed.count),
         once: false,
         right: RightAnswer::Judged,
+        door: Door::Authz,
     }
 }

@@ -1,6 +1,12 @@
 //! Requests of HTTP/1.1, rendered to bytes once.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::{ROOT_ACCOUNT, ROOT_TOKEN, SCOPE};
+
+/// The type of a form.
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Asks the door about a service token.
 pub(crate) fn verify(client_id: &str, secret: &str) -> Vec<u8> {
@@ -16,6 +22,33 @@ pub(crate) fn verify_access(organization: &str, text: &str) -> Vec<u8> {
     format!(
         "GET /authz?scope={SCOPE}&organization={organization} HTTP/1.1\r\nHost: bench\r\n\
          Authorization: Bearer {text}\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// Asks the verify API about a service token, as root.
+pub(crate) fn verify_by_request(client_id: &str, secret: &str) -> Vec<u8> {
+    let body = format!(r#"{{"client_id":"{client_id}","client_secret":"{secret}"}}"#);
+    post("/api/v1/verify", &format!("Bearer {ROOT_TOKEN}"), "application/json", &body)
+}
+
+/// Introspects a service token, as root.
+pub(crate) fn introspect(client_id: &str, secret: &str) -> Vec<u8> {
+    let body = format!("token={client_id}%3A{secret}");
+    post("/oauth2/introspect", &format!("Bearer {ROOT_TOKEN}"), FORM, &body)
+}
+
+/// Asks npm's `oidc-provider` about a token, as the one client that it has.
+pub(crate) fn introspect_oidc(token: &str) -> Vec<u8> {
+    let client = STANDARD.encode("bench:bench-client-secret-that-guards-nothing");
+    post("/token/introspection", &format!("Basic {client}"), FORM, &format!("token={token}"))
+}
+
+fn post(path: &str, authorization: &str, content_type: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: {authorization}\r\nContent-Type: {content_type}\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
     )
     .into_bytes()
 }

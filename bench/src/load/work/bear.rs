@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use super::script::{Script, Shown, shuffled};
+use super::script::{Right, Script, Shown, shuffled};
 use crate::credentials::{self, AccessCredential, Seeded};
 use crate::load::{Asked, BearPlan};
 use crate::wire::request;
@@ -23,11 +23,14 @@ pub(super) fn open(plan: &BearPlan) -> Result<Script> {
     for shown in shuffled(live.len(), plan.unknown) {
         match shown {
             Shown::Live(place) => {
-                script.push(&render(*live.get(place).context("the shuffle made up a token")?), 200);
+                script.push(
+                    &render(*live.get(place).context("the shuffle made up a token")?),
+                    Right::status(200),
+                );
             }
             Shown::Unknown => {
                 let text = credentials::mint_unknown_access(&entropy);
-                script.push(&render(AccessCredential { text: text.reveal(), ..*any }), 401);
+                script.push(&render(AccessCredential { text: text.reveal(), ..*any }), Right::status(401));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Logging in.
 
-use super::script::Script;
+use super::script::{Right, Script};
 use crate::credentials;
 use crate::wire::request;
 
@@ -8,7 +8,8 @@ use crate::wire::request;
 pub(super) fn open(accounts: usize) -> Script {
     let mut script = Script::new(false);
     for number in 0..accounts {
-        script.push(&request::login(&credentials::email_of(number), credentials::PASSWORD), 200);
+        script
+            .push(&request::login(&credentials::email_of(number), credentials::PASSWORD), Right::status(200));
     }
     script
 }

@@ -2,6 +2,7 @@
 
 mod bear;
 mod create;
+mod introspect_oidc;
 mod list;
 mod list_access;
 mod login;
@@ -36,6 +37,7 @@ pub(super) fn open(plan: &WorkPlan) -> Result<Box<dyn Work>> {
     Ok(match plan {
         WorkPlan::Verify(plan) => Box::new(verify::open(plan)?),
         WorkPlan::Bear(plan) => Box::new(bear::open(plan)?),
+        WorkPlan::IntrospectOidc { tokens, unknown } => Box::new(introspect_oidc::open(tokens, *unknown)?),
         WorkPlan::Login { accounts } => Box::new(login::open(*accounts)),
         WorkPlan::ListAccess { account, queries, rows } => {
             Box::new(list_access::ListAccess::new(account, queries, *rows)?)

@@ -1,6 +1,6 @@
 //! Requests that are known beforehand, each with its right answer.
 
-use super::{Ticket, Work, must_be};
+use super::{Ticket, Work, excerpt, must_be};
 use crate::credentials::Seeded;
 
 /// Every request of a list, rendered one behind the other in the order in which they are sent: reading them
@@ -16,8 +16,28 @@ pub(super) struct Script {
 struct Rendered {
     /// Where it ends in the bytes; it begins where the one before ends.
     end: usize,
-    /// The status that it must get.
-    right: u16,
+    /// What it must get.
+    right: Right,
+}
+
+/// The right answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Right {
+    status: u16,
+    /// How its body begins.
+    body: &'static [u8],
+}
+
+impl Right {
+    /// This status, whatever the body.
+    pub(super) const fn status(status: u16) -> Self {
+        Self { status, body: b"" }
+    }
+
+    /// 200, and a body that begins so.
+    pub(super) const fn body(body: &'static [u8]) -> Self {
+        Self { status: 200, body }
+    }
 }
 
 /// Who is shown: a live token by its place in the file, or one that nobody issued.
@@ -41,8 +61,8 @@ impl Script {
         Self { bytes: Vec::new(), requests: Vec::new(), next: 0, once }
     }
 
-    /// Adds a request and the status that it must get.
-    pub(super) fn push(&mut self, request: &[u8], right: u16) {
+    /// Adds a request and the answer that it must get.
+    pub(super) fn push(&mut self, request: &[u8], right: Right) {
         self.bytes.extend_from_slice(request);
         self.requests.push(Rendered { end: self.bytes.len(), right });
     }
@@ -63,6 +83,8 @@ impl Work for Script {
     }
 
     fn judge(&mut self, ticket: Ticket, status: u16, body: &[u8]) -> Result<(), String> {
-        must_be(self.requests[ticket.0].right, status, body)
+        let right = self.requests[ticket.0].right;
+        must_be(right.status, status, body)?;
+        if body.starts_with(right.body) { Ok(()) } else { Err(format!("not right: {}", excerpt(body))) }
     }
 }

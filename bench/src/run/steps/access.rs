@@ -10,6 +10,7 @@ use crate::run::bench::{Bench, all_and_unknown, verify_lane};
 use crate::run::countersign::Countersign;
 use crate::run::goals::Metric;
 use crate::run::job::Job;
+use crate::run::peer::LOOPBACK;
 use crate::run::scale::Scale;
 use crate::run::tenants::{Tenants, WITH_PASSWORD};
 
@@ -44,7 +45,7 @@ pub(crate) fn authorized(bench: &mut Bench) -> Result<()> {
     let tenants = bench.tenants(bench.scale.many_tenants)?;
     let known = bench.scale.loopback;
     let lane = || vec![bear_lane(&tenants, known, Asked::Authorized)];
-    let loopback = bench.loopback(&tenants.access, known)?;
+    let loopback = bench.peer(&LOOPBACK, &tenants.access, known)?;
     let theirs = bench.plan_for(loopback.address, loopback.pid(), lane());
     // Its code is compiled while it runs.
     let theirs = Plan { warm_up_ms: theirs.warm_up_ms * 3, ..theirs };

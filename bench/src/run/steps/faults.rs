@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::credentials;
-use crate::load::{LanePlan, Plan, RightAnswer, VerifyPlan, WorkPlan};
+use crate::load::{Door, LanePlan, Plan, RightAnswer, VerifyPlan, WorkPlan};
 use crate::run::bench::{Bench, verify_lane};
 use crate::run::goals::Metric;
 
@@ -22,6 +22,7 @@ pub(crate) fn revoke(bench: &mut Bench) -> Result<()> {
         unknown: 0,
         once: false,
         right: RightAnswer::Judged,
+        door: Door::Authz,
     };
     // Four connections keep the server busy and leave the generator's core to the one that counts. The load
     // ends when the server stops.
@@ -71,6 +72,7 @@ pub(crate) fn kill(bench: &mut Bench) -> Result<()> {
         unknown: 0,
         once: true,
         right: RightAnswer::Judged,
+        door: Door::Authz,
     };
     let plan =
         Plan { warm_up_ms: 0, measured_ms: 600_000, ..bench.plan(&server, vec![verify_lane(all, None)]) };

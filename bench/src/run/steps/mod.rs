@@ -2,6 +2,7 @@
 
 mod access;
 mod cut_off;
+mod doors;
 mod faults;
 mod list;
 mod mixed;
@@ -26,6 +27,7 @@ pub(crate) enum Row {
     V3,
     V4,
     V5,
+    V6,
     A1,
     A2,
     W1,
@@ -64,6 +66,8 @@ pub(crate) enum Step {
     Flood,
     /// V5.
     Access,
+    /// V6.
+    Doors,
     /// A1.
     Authorized,
     /// A2.
@@ -108,6 +112,7 @@ impl Row {
             Self::V2 => &[Step::FixedRate],
             Self::V4 => &[Step::Flood],
             Self::V5 => &[Step::Access],
+            Self::V6 => &[Step::Doors],
             Self::A1 => &[Step::Authorized],
             Self::A2 => &[Step::Login],
             Self::M1 => &[Step::Mixed],
@@ -131,12 +136,13 @@ impl Row {
 
 impl Step {
     /// All, in the order in which a round takes them: what others are compared with comes before them.
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 23] = [
         Self::Empty,
         Self::Verify,
         Self::FixedRate,
         Self::Flood,
         Self::Access,
+        Self::Doors,
         Self::Authorized,
         Self::Login,
         Self::Mixed,
@@ -170,6 +176,7 @@ impl Step {
             Self::FixedRate => "verify at a fixed rate (V2)",
             Self::Flood => "unknown tokens only (V4)",
             Self::Access => "access tokens at the door (V5)",
+            Self::Doors => "the other doors (V6)",
             Self::Authorized => "whose token it is, beside LoopBack 3 (A1)",
             Self::Login => "log in (A2)",
             Self::Mixed => "verify while others write (M1)",
@@ -198,6 +205,7 @@ impl Step {
             Self::FixedRate => verify::fixed_rate(bench).map(drop),
             Self::Flood => verify::flood(bench),
             Self::Access => access::door(bench),
+            Self::Doors => doors::others(bench),
             Self::Authorized => access::authorized(bench),
             Self::Login => access::login(bench),
             Self::Mixed => mixed::with_writes(bench),

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::size::last_of;
 use super::verify::half_rate;
-use crate::load::{Plan, RightAnswer, VerifyPlan};
+use crate::load::{Plan, VerifyPlan};
 use crate::run::bench::{Bench, all_and_unknown, verify_lane};
 use crate::run::countersign::Countersign;
 use crate::run::database::Database;
@@ -87,8 +87,7 @@ pub(crate) fn flood(bench: &mut Bench) -> Result<()> {
     let seed = bench.seed(bench.scale.usual)?;
     let nodes = Nodes::start(bench, &seed, Way::Direct)?;
     let unknown = seed.count + Scale::unknown_beside(seed.count);
-    let work =
-        VerifyPlan { tokens: None, skip: 0, live: 0, unknown, once: false, right: RightAnswer::Judged };
+    let work = VerifyPlan::of_unknown(unknown);
     let plan = nodes.plan(bench, &nodes.b, vec![verify_lane(work, None)]);
     let plan = Plan { measured_ms: plan.measured_ms * 2, ..plan };
     let span = Duration::from_millis(plan.warm_up_ms + plan.measured_ms);

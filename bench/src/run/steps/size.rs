@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context, Result};
 
 use crate::credentials;
-use crate::load::{Plan, RightAnswer, VerifyPlan};
+use crate::load::{Plan, VerifyPlan};
 use crate::proc;
 use crate::run::bench::{Bench, all_and_unknown, verify_lane};
 use crate::run::countersign::Countersign;
@@ -28,8 +28,7 @@ pub(crate) fn empty(bench: &mut Bench) -> Result<u64> {
     server.until_answered(&request::get("/readyz"), 200)?;
 
     let unknown = Scale::unknown_beside(bench.scale.usual);
-    let work =
-        VerifyPlan { tokens: None, skip: 0, live: 0, unknown, once: false, right: RightAnswer::Judged };
+    let work = VerifyPlan::of_unknown(unknown);
     let plan = bench.plan(&server, vec![verify_lane(work, None)]);
     bench.take("empty", &plan)?;
     let memory = proc::memory_bytes(server.pid())?;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::load::{RightAnswer, VerifyPlan};
+use crate::load::VerifyPlan;
 use crate::run::bench::{Bench, all_and_unknown, verify_lane};
 use crate::run::goals::Metric;
 use crate::run::scale::Scale;
@@ -65,8 +65,7 @@ pub(crate) fn flood(bench: &mut Bench) -> Result<()> {
     let seed = bench.seed(bench.scale.usual)?;
     let server = bench.start(&seed.data)?;
     let unknown = seed.count + Scale::unknown_beside(seed.count);
-    let work =
-        VerifyPlan { tokens: None, skip: 0, live: 0, unknown, once: false, right: RightAnswer::Judged };
+    let work = VerifyPlan::of_unknown(unknown);
     let plan = bench.plan(&server, vec![verify_lane(work, None)]);
     let flood = bench.take_beside_hello("V4", &plan)?;
     server.stop()?;
