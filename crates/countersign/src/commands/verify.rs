@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{ArgGroup, Args, ValueEnum};
-use countersign_domain::id::{AccountId, ClientId};
+use countersign_domain::id::{AccountId, ClientId, OrganizationId};
 use countersign_domain::secret::Secret;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -57,6 +57,10 @@ pub(crate) struct VerifyArgs {
     /// The account that the door demands: the credential's account is it or stands below it
     #[arg(long, value_name = "ACCOUNT_ID", help_heading = "Demand")]
     account: Option<AccountId>,
+
+    /// The organization that the door demands: the bearer may act in it
+    #[arg(long, value_name = "ORGANIZATION_ID", help_heading = "Demand")]
+    organization: Option<OrganizationId>,
 
     /// The kind of credential that the door demands
     #[arg(long, help_heading = "Demand")]
@@ -145,9 +149,8 @@ impl VerifyArgs {
         if !self.scopes.is_empty() {
             body.insert("scope".to_owned(), json!(self.scopes));
         }
-        if let Some(account) = self.account {
-            body.insert("account".to_owned(), json!(account.to_string()));
-        }
+        let (account, organization) =
+            (self.account.map(|id| id.to_string()), self.organization.map(|id| id.to_string()));
         if let Some(kind) = self.kind {
             let word = match kind {
                 Kind::Service => "service",
@@ -159,8 +162,14 @@ impl VerifyArgs {
             body.insert("explain".to_owned(), json!(true));
         }
         let address = self.address.map(|address| address.to_string());
-        let request = [("method", &self.method), ("uri", &self.uri), ("address", &address)];
-        for (name, value) in request {
+        let others = [
+            ("account", &account),
+            ("organization", &organization),
+            ("method", &self.method),
+            ("uri", &self.uri),
+            ("address", &address),
+        ];
+        for (name, value) in others {
             if let Some(value) = value {
                 body.insert(name.to_owned(), json!(value));
             }

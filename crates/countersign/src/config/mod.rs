@@ -142,7 +142,7 @@ pub(crate) struct ConfigArgs {
     #[arg(long, value_name = "URL")]
     pub(crate) database_url: Option<String>,
 
-    /// How clients reach this server; checked, but without effect yet [env: COUNTERSIGN_PUBLIC_URL]
+    /// How clients reach this server: the issuer in OAuth's metadata [env: COUNTERSIGN_PUBLIC_URL]
     /// [default: http:// and the address]
     #[arg(long, value_name = "URL")]
     pub(crate) public_url: Option<String>,

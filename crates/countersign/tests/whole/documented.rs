@@ -18,7 +18,7 @@ pub(crate) struct Operation<'d> {
 
 /// The document of every wire, which `read` gets from where it is.
 pub(crate) fn documents(mut read: impl FnMut(&str) -> Value) -> Vec<Value> {
-    ["cloudflare", "loopback", "native"].map(|wire| read(&format!("/openapi/{wire}.json"))).into()
+    ["cloudflare", "loopback", "native", "oauth"].map(|wire| read(&format!("/openapi/{wire}.json"))).into()
 }
 
 /// All that they describe.

@@ -4,6 +4,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::documented::{every_operation_was_done, try_documented_operations};
@@ -243,7 +245,39 @@ fn ask_for_verification(journal: &mut Journal, service: &ServiceToken, access: &
         json!({ "token": access, "scope": [secret], "account": secret, "kind": secret, "address": secret }),
     ] {
         journal.ask_as_root("POST", "/api/v1/verify", &question.to_string());
+        let batch = json!({ "requests": [question] });
+        journal.ask_as_root("POST", "/api/v1/verify/batch", &batch.to_string());
     }
+    speak_oauth(journal, service, access);
+}
+
+/// Introspection and revocation, well and badly.
+fn speak_oauth(journal: &mut Journal, service: &ServiceToken, access: &str) {
+    journal.ask("GET", "/.well-known/oauth-authorization-server", &[], "");
+    let ended = journal.issue_access_token(json!({}));
+    let ServiceToken { client_id, secret, .. } = service;
+    let bearer = format!("Bearer {}", journal.root());
+    let basic = format!("Basic {}", STANDARD.encode(format!("{client_id}:{secret}")));
+    for form in [
+        format!("token={access}"),
+        format!("token={client_id}:{secret}"),
+        format!("token={secret}&address={secret}"),
+        format!("token={access}&token={access}"),
+        format!("{secret}=1"),
+        format!("token={access}&client_id={client_id}&client_secret={secret}"),
+        format!("token={}&client_id={client_id}&client_secret={access}", broken(access)),
+    ] {
+        for authorization in [&bearer, &basic, &format!("{secret} {access}")] {
+            let headers =
+                [("authorization", &**authorization), ("content-type", "application/x-www-form-urlencoded")];
+            journal.ask("POST", &format!("/oauth2/introspect?scope={secret}"), &headers, &form);
+            journal.ask("POST", "/oauth2/introspect", &headers, &form);
+            let other = form.replace(access, &broken(access));
+            journal.ask("POST", "/oauth2/revoke", &headers, &other);
+        }
+    }
+    let headers = [("content-type", "application/x-www-form-urlencoded")];
+    journal.ask("POST", "/oauth2/revoke", &headers, &format!("token={ended}"));
 }
 
 /// Clients do put secrets into our URLs.
