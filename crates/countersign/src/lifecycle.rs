@@ -56,6 +56,11 @@ impl EndSignals {
     }
 }
 
+/// SIGHUP: from now on it does not end the process any more.
+pub(crate) fn hangups() -> anyhow::Result<Signal> {
+    signal(SignalKind::hangup()).context("cannot listen for signals")
+}
+
 /// Tells tasks to stop: a clone of the receiver for each.
 pub(crate) type Stopped = watch::Receiver<()>;
 

@@ -19,6 +19,7 @@ mod serve;
 mod store;
 mod table;
 mod telemetry;
+mod tls;
 mod when;
 
 use std::process::ExitCode;

@@ -72,12 +72,12 @@ pub(crate) fn is_kept(data: &Path) -> bool {
 pub(crate) fn announce(
     account: AccountId,
     token: &Secret,
-    address: SocketAddr,
+    (scheme, address): (&str, SocketAddr),
     data: &Path,
 ) -> anyhow::Result<()> {
     if io::stdout().is_terminal() {
         forget(data);
-        return output::print(&welcome(account, token, address));
+        return output::print(&welcome(account, token, &format!("{scheme}://{}", reachable(address))));
     }
     output::print(&format!("Root account {account}. Its token is in {}\n", token_file(data).display()))
 }
@@ -113,8 +113,7 @@ fn write_token(path: &Path, token: &Secret) -> anyhow::Result<()> {
     write().with_context(|| format!("no root token was set: it cannot be written to {}", path.display()))
 }
 
-fn welcome(account: AccountId, token: &Secret, address: SocketAddr) -> String {
-    let url = format!("http://{}", reachable(address));
+fn welcome(account: AccountId, token: &Secret, url: &str) -> String {
     let token = token.reveal();
     format!(
         "\n\
@@ -169,7 +168,8 @@ mod tests {
     #[test]
     fn the_first_command_goes_to_an_address_that_answers() -> anyhow::Result<()> {
         let account: AccountId = "0192f3c4a5b67c8d9e0f1a2b3c4d5e6f".parse()?;
-        let text = welcome(account, &Secret::from_operator("T0ken".to_owned()), "0.0.0.0:8787".parse()?);
+        let url = format!("http://{}", reachable("0.0.0.0:8787".parse()?));
+        let text = welcome(account, &Secret::from_operator("T0ken".to_owned()), &url);
         let url =
             "http://127.0.0.1:8787/client/v4/accounts/0192f3c4a5b67c8d9e0f1a2b3c4d5e6f/access/service_tokens";
         assert!(text.contains(&format!("curl -sS {url} \\\n")), "{text}");

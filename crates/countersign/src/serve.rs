@@ -1,6 +1,6 @@
 //! Running the server: the parts put together, started in order, ended in order.
 //!
-//! 1. Listen, so that a taken port is found before anything is written.
+//! 1. Read the files of TLS and listen, so that a missing file or a taken port is found before anything is written.
 //! 2. Open the store, learn every token, make sure of the root.
 //! 3. Serve, and do from time to time what has to be done. Recall, behind it, which secrets were used before.
 //! 4. On SIGTERM: say so in `/readyz`, wait `shutdown_delay`, stop accepting, let requests finish, write what is
@@ -15,15 +15,17 @@ use anyhow::{Context as _, anyhow, bail};
 use countersign_authority::{Authority, FLUSH_EVERY, RootOutcome, RootSettings, SWEEP_EVERY};
 use countersign_domain::error::causes;
 use countersign_domain::secret::Secret;
-use countersign_server::{App, Exposure, Settings, TrustedProxies};
+use countersign_server::{App, Exposure, Settings, Tls, TrustedProxies};
 use tokio::net::TcpListener;
+use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::config::{Config, ConfigArgs, load_for_process};
-use crate::lifecycle::{EndSignals, Stopped, raise_file_limit, repeat, wait};
+use crate::lifecycle::{EndSignals, Stopped, hangups, raise_file_limit, repeat, wait};
 use crate::store::open;
-use crate::{environment, gauges, output, root, telemetry};
+use crate::tls::Certificates;
+use crate::{environment, gauges, output, root, telemetry, tls};
 
 /// How often the tokens are counted for metrics: it walks over all of them.
 const CENSUS_EVERY: Duration = Duration::from_secs(60);
@@ -76,6 +78,7 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 
 async fn run(config: Config, root: RootSettings) -> anyhow::Result<()> {
     let started = Instant::now();
+    let certificates = config.tls.as_ref().map(Certificates::load).transpose()?;
     let listeners = Listeners::bind(&config).await?;
     let (authority, store) = open(&config).await?;
     let keep = |token: &Secret| root::keep(token, &config.data).map_err(Into::into);
@@ -83,19 +86,22 @@ async fn run(config: Config, root: RootSettings) -> anyhow::Result<()> {
     if outcome.kept_in_vain {
         root::forget(&config.data);
     }
-    let signals = EndSignals::listen()?;
+    let (signals, hangups) = (EndSignals::listen()?, hangups()?);
     let most_listeners = 1 + usize::from(config.internal_listen.is_some());
     raise_file_limit(config.connections.saturating_mul(most_listeners));
 
     let settings = Settings {
         trusted_proxies: TrustedProxies::new(config.trusted_proxies.clone()),
         connections: config.connections,
-        public_url: config.public_url.clone().unwrap_or_else(|| format!("http://{}", config.listen)),
+        public_url: config.public_url(),
+        doors_need_certificate: certificates.as_ref().is_some_and(Certificates::are_asked_for),
     };
     let app = App::new(Arc::clone(&authority), settings, gauges::of(store.clone(), config.queue));
     // Before the first answer: who sees that it is ready finds the root token where it belongs.
     announce(&config, &outcome, listeners.addresses()?, &authority, started)?;
-    let server = Server::start(&app, &authority, listeners);
+    let tls = certificates.as_ref().map(Certificates::tls);
+    let mut server = Server::start(&app, &authority, listeners, tls);
+    server.follow(hangups, certificates);
 
     server.run_until(signals, config.shutdown_delay).await?;
     let flushed = authority.flush_all_usage().await;
@@ -121,10 +127,10 @@ struct Addresses {
 }
 
 impl Addresses {
-    /// Those that other machines may reach.
-    fn exposed(self) -> impl Iterator<Item = SocketAddr> {
-        let all = std::iter::once(self.public).chain(self.internal);
-        all.filter(|address| !address.ip().to_canonical().is_loopback())
+    /// Those that other machines may reach in plain text; the internal one never speaks TLS.
+    fn exposed(self, has_tls: bool) -> impl Iterator<Item = SocketAddr> {
+        let plain = Some(self.public).filter(|_| !has_tls).into_iter().chain(self.internal);
+        plain.filter(|address| !address.ip().to_canonical().is_loopback())
     }
 }
 
@@ -174,18 +180,29 @@ struct Server {
 }
 
 impl Server {
-    fn start(app: &Arc<App>, authority: &Arc<Authority>, listeners: Listeners) -> Self {
+    fn start(
+        app: &Arc<App>,
+        authority: &Arc<Authority>,
+        listeners: Listeners,
+        tls: Option<Arc<Tls>>,
+    ) -> Self {
         let (keep_serving, serving) = watch::channel(());
         let mut doors = JoinSet::new();
-        let public = (listeners.public, Exposure::Everything);
-        let internal = listeners.internal.map(|listener| (listener, Exposure::Internal));
-        for (listener, exposure) in std::iter::once(public).chain(internal) {
+        let public = (listeners.public, Exposure::Everything, tls);
+        let internal = listeners.internal.map(|listener| (listener, Exposure::Internal, None));
+        for (listener, exposure, tls) in std::iter::once(public).chain(internal) {
             let end = wait(serving.clone());
-            doors.spawn(countersign_server::serve(Arc::clone(app), listener, exposure, end));
+            doors.spawn(countersign_server::serve(Arc::clone(app), listener, exposure, tls, end));
         }
         let (keep_working, working) = watch::channel(());
         let chores = start_chores(app, authority, &working);
         Self { app: Arc::clone(app), doors, chores, keep_serving, keep_working }
+    }
+
+    /// Reads the files of TLS again whenever that is asked for.
+    fn follow(&mut self, hangups: Signal, certificates: Option<Certificates>) {
+        let stopped = self.keep_working.subscribe();
+        self.chores.spawn(tls::follow(hangups, certificates, stopped));
     }
 
     /// Serves until a signal comes, then ends in order. A second signal cuts the delay short.
@@ -262,6 +279,7 @@ fn announce(
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         listen = %addresses.public,
+        tls = config.tls.is_some(),
         internal_listen = addresses.internal.map(tracing::field::display),
         data = %config.data.display(),
         root_account = %outcome.account,
@@ -270,8 +288,11 @@ fn announce(
         took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         "serving"
     );
-    for address in addresses.exposed() {
-        tracing::warn!(listen = %address, "listening beyond this machine without TLS; put a TLS proxy in front");
+    for address in addresses.exposed(config.tls.is_some()) {
+        tracing::warn!(
+            listen = %address,
+            "listening beyond this machine without TLS; set `tls_cert` and `tls_key`, or put a TLS proxy in front"
+        );
     }
     if outcome.stated_token_is_revoked {
         tracing::warn!(
@@ -285,7 +306,9 @@ fn announce(
         );
     }
     match &outcome.minted {
-        Some(token) => root::announce(outcome.account, token, addresses.public, &config.data),
+        Some(token) => {
+            root::announce(outcome.account, token, (config.scheme(), addresses.public), &config.data)
+        }
         None => Ok(()),
     }
 }
@@ -297,15 +320,16 @@ mod tests {
     /// Servers of the tests listen on loopback alone, where nothing is to be warned of.
     #[test]
     fn addresses_beyond_this_machine_are_warned_of() -> anyhow::Result<()> {
-        let exposed = |public: &str, internal: Option<&str>| -> anyhow::Result<Vec<String>> {
+        let exposed = |has_tls, public: &str, internal: Option<&str>| -> anyhow::Result<Vec<String>> {
             let internal = internal.map(str::parse).transpose()?;
             let addresses = Addresses { public: public.parse()?, internal };
-            Ok(addresses.exposed().map(|address| address.to_string()).collect())
+            Ok(addresses.exposed(has_tls).map(|address| address.to_string()).collect())
         };
-        assert!(exposed("127.0.0.1:1", Some("[::1]:2"))?.is_empty());
-        assert!(exposed("127.9.9.9:1", Some("[::ffff:127.0.0.1]:2"))?.is_empty());
-        assert_eq!(exposed("0.0.0.0:1", Some("[::]:2"))?, ["0.0.0.0:1", "[::]:2"]);
-        assert_eq!(exposed("127.0.0.1:1", Some("192.0.2.1:2"))?, ["192.0.2.1:2"]);
+        assert!(exposed(false, "127.0.0.1:1", Some("[::1]:2"))?.is_empty());
+        assert!(exposed(false, "127.9.9.9:1", Some("[::ffff:127.0.0.1]:2"))?.is_empty());
+        assert_eq!(exposed(false, "0.0.0.0:1", Some("[::]:2"))?, ["0.0.0.0:1", "[::]:2"]);
+        assert_eq!(exposed(false, "127.0.0.1:1", Some("192.0.2.1:2"))?, ["192.0.2.1:2"]);
+        assert_eq!(exposed(true, "0.0.0.0:1", Some("[::]:2"))?, ["[::]:2"]);
         Ok(())
     }
 }

@@ -14,6 +14,8 @@ use crate::verdict::Reason;
 pub enum Door {
     /// Forward-auth for proxies.
     Authz,
+    /// Envoy's gRPC authorization.
+    ExtAuthz,
     /// The JSON verify API.
     Verify,
     /// Introspection (RFC 7662).
@@ -24,12 +26,13 @@ pub enum Door {
 
 impl Door {
     /// Every door.
-    pub const ALL: [Self; 4] = [Self::Authz, Self::Verify, Self::Introspect, Self::Api];
+    pub const ALL: [Self; 5] = [Self::Authz, Self::ExtAuthz, Self::Verify, Self::Introspect, Self::Api];
 
     /// The word for it, in the store, the API and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Authz => "authz",
+            Self::ExtAuthz => "ext_authz",
             Self::Verify => "verify",
             Self::Introspect => "introspect",
             Self::Api => "api",

@@ -5,8 +5,10 @@
 
 mod address;
 mod cloudflare;
+mod connection;
 mod credential;
 mod doors;
+mod handler;
 mod health;
 mod json;
 mod listener;
@@ -21,6 +23,7 @@ mod restriction;
 mod router;
 mod sampler;
 mod time_text;
+mod tls;
 mod upload;
 mod wire;
 
@@ -46,6 +49,7 @@ pub use listener::{Exposure, serve};
 pub use metrics::{Distribution, Metrics, StoreGauges, StoreNumbers};
 pub use openapi::documents;
 pub use router::Service;
+pub use tls::Tls;
 
 /// What a deployment says about its HTTP side.
 #[derive(Debug, Clone)]
@@ -56,6 +60,8 @@ pub struct Settings {
     pub connections: usize,
     /// How clients reach the server, without a slash at the end: what metadata names as the issuer.
     pub public_url: String,
+    /// Whether the doors answer those alone who have shown a certificate.
+    pub doors_need_certificate: bool,
 }
 
 /// What every request handler needs.
@@ -65,6 +71,8 @@ pub struct App {
     pub(crate) metrics: Arc<Metrics>,
     /// Bounds the log lines that strangers can cause.
     pub(crate) refusal_lines: sampler::Sampler,
+    /// The same for those who ask a door without a certificate, where one is needed.
+    pub(crate) no_certificate_lines: sampler::Lines,
     /// Names requests.
     pub(crate) request_ids: request_id::RequestIds,
     /// What accounts are, for their own tokens.
@@ -86,6 +94,7 @@ impl App {
             metrics,
             request_ids,
             refusal_lines: sampler::Sampler::default(),
+            no_certificate_lines: sampler::Lines::default(),
             own_accounts: loopback::Kept::default(),
             health: health::Health::default(),
             draining: AtomicBool::new(false),
@@ -94,7 +103,7 @@ impl App {
 
     /// Answers one request to a door, as a listener does for a client at `peer`.
     pub fn door<B>(&self, request: &Request<B>, peer: IpAddr) -> Response<Full<Bytes>> {
-        doors::answer(self, request, peer)
+        doors::authz::answer(self, request, peer)
     }
 
     /// Lets `/readyz` say that no more requests should be sent.

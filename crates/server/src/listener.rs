@@ -1,42 +1,23 @@
-//! Connections: accepted within a bound, served by the doors or the router, ended gracefully.
+//! Listeners: connections are accepted within a bound, handed to tasks of their own, and ended gracefully.
 
-use std::convert::Infallible;
-use std::future::{Future, Ready, ready};
+use std::future::Future;
 use std::io;
-use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::Body;
-use http::{Request, Response};
-use http_body_util::{Either, Full};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::rt::TokioIo;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::App;
-use crate::doors;
-use crate::observe::Peer;
+use crate::connection::{GRACE, Protocols, converse, protocols};
+use crate::handler::Handler;
 use crate::router::Service;
-use crate::upload::Upload;
+use crate::tls::{Secured, Tls};
 
-/// Longest time for a request's head to arrive, from when the connection is free for it. Also how long an idle
-/// connection is kept: longer than the 60 s of nginx's pools, so that the proxy closes it and not we.
-const HEAD_DEADLINE: Duration = Duration::from_secs(75);
 /// Longest time for a client to take in what it was sent.
 const SEND_DEADLINE: Duration = Duration::from_secs(30);
-/// Largest request head; more is 431.
-const LARGEST_HEAD: usize = 64 * 1024;
-/// Most headers of a request; more is 431.
-const MOST_HEADERS: usize = 100;
-/// How long requests may take to finish after the listener has stopped.
-const GRACE: Duration = Duration::from_secs(10);
 /// How long to wait after the system refused a connection, for example because no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -49,22 +30,20 @@ pub enum Exposure {
     Internal,
 }
 
-/// A door's answer is made of what is at hand; the router's of what axum boxed.
-type Answer = Either<Full<bytes::Bytes>, Body>;
-
-/// Serves until `shutdown`, then lets requests finish within [`GRACE`].
+/// Serves until `shutdown`, over TLS or in plain text, then lets requests finish within [`GRACE`].
 ///
 /// Errors: none that end it; a failed accept is logged and tried again.
 pub async fn serve(
     app: Arc<App>,
     listener: TcpListener,
     exposure: Exposure,
+    tls: Option<Arc<Tls>>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let service = Service::new(&app, exposure);
     let places = Arc::new(Semaphore::new(app.settings.connections));
-    let connections = GracefulShutdown::new();
-    let builder = builder();
+    let protocols = Arc::new(protocols());
+    let (end, ending) = watch::channel(());
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let place = tokio::select! {
@@ -83,21 +62,44 @@ pub async fn serve(
             () = &mut shutdown => break,
         };
         tune(&stream);
-        let handler =
-            Handler { app: Arc::clone(&app), service: service.clone(), peer: peer.ip().to_canonical() };
-        let connection = builder.serve_connection(TokioIo::new(stream), handler);
-        let connection = connections.watch(connection);
-        tokio::spawn(async move {
-            // Errors here are the client's: it went away, or sent what is not HTTP and has had its 400.
-            let _ = connection.await;
-            drop(place);
-        });
+        let handler = Handler::new(Arc::clone(&app), service.clone(), peer.ip().to_canonical());
+        let (protocols, ending) = (Arc::clone(&protocols), ending.clone());
+        // Each of its own size: nothing of TLS is kept for a connection without.
+        match tls.clone() {
+            None => tokio::spawn(async move {
+                converse(&protocols, TokioIo::new(stream), handler, ending).await;
+                drop(place);
+            }),
+            Some(tls) => tokio::spawn(async move {
+                converse_securely(&tls, &protocols, stream, handler, ending).await;
+                drop(place);
+            }),
+        };
     }
-    drop(listener);
-    if tokio::time::timeout(GRACE, connections.shutdown()).await.is_err() {
+    drop((listener, ending));
+    // Nobody listens when there are no connections.
+    let _ = end.send(());
+    if tokio::time::timeout(GRACE, end.closed()).await.is_err() {
         tracing::warn!("some connections did not finish in time and were cut");
     }
     Ok(())
+}
+
+/// As [`converse`], after a handshake.
+async fn converse_securely(
+    tls: &Tls,
+    protocols: &Protocols,
+    stream: TcpStream,
+    handler: Handler,
+    mut ending: watch::Receiver<()>,
+) {
+    let accepted = tokio::select! {
+        accepted = tls.accept(stream) => accepted,
+        _ = ending.changed() => None,
+    };
+    let Some(Secured { stream, has_shown_certificate }) = accepted else { return };
+    let handler = handler.with_certificate(has_shown_certificate);
+    converse(protocols, TokioIo::new(stream), handler, ending).await;
 }
 
 /// Sets what a connection needs of the system; a connection on which that fails is about to fail anyway.
@@ -106,57 +108,4 @@ fn tune(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
     // A client that does not take in its answers would keep its place for ever.
     let _ = SockRef::from(stream).set_tcp_user_timeout(Some(SEND_DEADLINE));
-}
-
-/// HTTP/1.1 alone: what is not needed cannot be held open.
-fn builder() -> http1::Builder {
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_DEADLINE)
-        .max_buf_size(LARGEST_HEAD)
-        .max_headers(MOST_HEADERS);
-    builder
-}
-
-/// Answers the requests of one connection.
-struct Handler {
-    app: Arc<App>,
-    service: Service,
-    peer: IpAddr,
-}
-
-impl hyper::service::Service<Request<Incoming>> for Handler {
-    type Response = Response<Answer>;
-    type Error = Infallible;
-    type Future = Answering;
-
-    fn call(&self, request: Request<Incoming>) -> Answering {
-        let request = Upload::of(request);
-        if doors::is_door(request.uri().path()) {
-            let response = doors::answer(&self.app, &request, self.peer);
-            return Answering::Door(ready(Ok(response.map(Either::Left))));
-        }
-        let service = self.service.clone();
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(Peer(self.peer));
-        Answering::Router(Box::pin(async move { Ok(service.call(request).await.map(Either::Right)) }))
-    }
-}
-
-/// An answer that is there already, or one that is being made.
-enum Answering {
-    Door(Ready<Result<Response<Answer>, Infallible>>),
-    Router(Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible>> + Send>>),
-}
-
-impl Future for Answering {
-    type Output = Result<Response<Answer>, Infallible>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.get_mut() {
-            Self::Door(answer) => Pin::new(answer).poll(context),
-            Self::Router(answer) => answer.as_mut().poll(context),
-        }
-    }
 }

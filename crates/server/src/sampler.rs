@@ -11,11 +11,12 @@ const LINES_A_SECOND: u64 = 10;
 /// Counts lines by reason within the current second.
 #[derive(Default)]
 pub(crate) struct Sampler {
-    cells: [Cell; Reason::ALL.len()],
+    reasons: [Lines; Reason::ALL.len()],
 }
 
+/// Counts lines of one kind within the current second.
 #[derive(Default)]
-struct Cell {
+pub(crate) struct Lines {
     second: AtomicI64,
     lines: AtomicU64,
 }
@@ -33,15 +34,21 @@ pub(crate) enum Sample {
 }
 
 impl Sampler {
-    /// Decides about one line. Races between cores may let a line more or less through; nothing depends on it.
+    /// Decides about one line.
     pub(crate) fn sample(&self, reason: Reason, now: Timestamp) -> Sample {
-        let cell = &self.cells[reason as usize];
+        self.reasons[reason as usize].sample(now)
+    }
+}
+
+impl Lines {
+    /// Decides about one line. Races between cores may let a line more or less through; nothing depends on it.
+    pub(crate) fn sample(&self, now: Timestamp) -> Sample {
         let second = now.as_seconds();
-        if cell.second.swap(second, Ordering::Relaxed) != second {
-            let before = cell.lines.swap(1, Ordering::Relaxed);
+        if self.second.swap(second, Ordering::Relaxed) != second {
+            let before = self.lines.swap(1, Ordering::Relaxed);
             return Sample::Write { suppressed: before.saturating_sub(LINES_A_SECOND) };
         }
-        match cell.lines.fetch_add(1, Ordering::Relaxed) {
+        match self.lines.fetch_add(1, Ordering::Relaxed) {
             lines if lines < LINES_A_SECOND => Sample::Write { suppressed: 0 },
             _ => Sample::Skip,
         }

@@ -20,7 +20,7 @@ use serde::Deserialize;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use ureq::http::Uri;
 
-use super::{Config, ConfigArgs, FOREVER, KEYS, LogFormat, LogSettings, variable_of};
+use super::{Config, ConfigArgs, FOREVER, KEYS, LogFormat, LogSettings, TlsFiles, variable_of};
 use crate::duration;
 use crate::environment::{Lookup, find_secret, find_text};
 
@@ -70,6 +70,9 @@ pub(crate) fn load(flags: &ConfigArgs, lookup: Lookup<'_>) -> anyhow::Result<Eff
 struct Stated {
     listen: String,
     internal_listen: Option<String>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    tls_client_ca: Option<PathBuf>,
     data: PathBuf,
     database_url: Option<String>,
     public_url: Option<String>,
@@ -236,6 +239,7 @@ impl Layers {
         Ok(Config {
             listen: self.check_address("listen", &stated.listen)?,
             internal_listen: internal_listen.map(|a| self.check_address("internal_listen", a)).transpose()?,
+            tls: self.check_tls(stated.tls_cert, stated.tls_key, stated.tls_client_ca)?,
             data: self.check_data(stated.data)?,
             database_url: stated.database_url.map(|url| self.check_database_url(url)).transpose()?,
             public_url: stated.public_url.map(|url| self.check_url(&url)).transpose()?,
@@ -269,6 +273,24 @@ impl Layers {
             return Err(self.wrong("data", "must name a directory"));
         }
         Ok(path)
+    }
+
+    /// Half of it would be no TLS, where somebody believes that there is.
+    fn check_tls(
+        &self,
+        cert: Option<PathBuf>,
+        key: Option<PathBuf>,
+        client_ca: Option<PathBuf>,
+    ) -> anyhow::Result<Option<TlsFiles>> {
+        match (cert, key) {
+            (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key, client_ca })),
+            (Some(_), None) => Err(self.wrong("tls_cert", "needs its key: set `tls_key`, too")),
+            (None, Some(_)) => Err(self.wrong("tls_key", "needs its certificate: set `tls_cert`, too")),
+            (None, None) if client_ca.is_some() => {
+                Err(self.wrong("tls_client_ca", "needs TLS: set `tls_cert` and `tls_key`, too"))
+            }
+            (None, None) => Ok(None),
+        }
     }
 
     fn check_url(&self, text: &str) -> anyhow::Result<String> {

@@ -20,9 +20,12 @@ pub(crate) use load::{Effective, load};
 pub(crate) use show::show;
 
 /// Every key, in the order of the reference.
-pub(crate) const KEYS: [&str; 29] = [
+pub(crate) const KEYS: [&str; 32] = [
     "listen",
     "internal_listen",
+    "tls_cert",
+    "tls_key",
+    "tls_client_ca",
     "data",
     "database_url",
     "public_url",
@@ -73,6 +76,8 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     /// Where metrics, health and doors listen apart.
     pub(crate) internal_listen: Option<SocketAddr>,
+    /// With what `listen` speaks TLS; `None` = in plain text.
+    pub(crate) tls: Option<TlsFiles>,
     /// Directory of the embedded store and of local keys.
     pub(crate) data: PathBuf,
     /// Where the shared store is; `None` = the embedded one. May hold a password.
@@ -97,6 +102,29 @@ pub(crate) struct Config {
     pub(crate) serve_stale_for: Duration,
     /// What is logged, and how.
     pub(crate) log: LogSettings,
+}
+
+/// The files of TLS, all in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TlsFiles {
+    /// The certificate, and those that lead to an authority.
+    pub(crate) cert: PathBuf,
+    /// The key of the certificate.
+    pub(crate) key: PathBuf,
+    /// Whose certificates the doors ask for; `None` = for none.
+    pub(crate) client_ca: Option<PathBuf>,
+}
+
+impl Config {
+    /// How clients reach the server, as far as anybody has said so.
+    pub(crate) fn public_url(&self) -> String {
+        self.public_url.clone().unwrap_or_else(|| format!("{}://{}", self.scheme(), self.listen))
+    }
+
+    /// What the public listener speaks.
+    pub(crate) const fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
 }
 
 /// What is logged, and how.
@@ -133,6 +161,20 @@ pub(crate) struct ConfigArgs {
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) internal_listen: Option<String>,
 
+    /// PEM file with the certificate with which the first address speaks TLS, and what leads to its authority; read
+    /// again on SIGHUP [env: COUNTERSIGN_TLS_CERT] [default: none]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_cert: Option<String>,
+
+    /// PEM file with the key of that certificate [env: COUNTERSIGN_TLS_KEY] [default: none]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_key: Option<String>,
+
+    /// PEM file with authorities: doors answer only those who show a certificate of one of them
+    /// [env: COUNTERSIGN_TLS_CLIENT_CA] [default: none]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_client_ca: Option<String>,
+
     /// Directory of the embedded store [env: COUNTERSIGN_DATA] [default: ./countersign-data]
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) data: Option<String>,
@@ -159,6 +201,9 @@ impl ConfigArgs {
         [
             ("listen", "--listen", &self.listen),
             ("internal_listen", "--internal-listen", &self.internal_listen),
+            ("tls_cert", "--tls-cert", &self.tls_cert),
+            ("tls_key", "--tls-key", &self.tls_key),
+            ("tls_client_ca", "--tls-client-ca", &self.tls_client_ca),
             ("data", "--data", &self.data),
             ("database_url", "--database-url", &self.database_url),
             ("public_url", "--public-url", &self.public_url),

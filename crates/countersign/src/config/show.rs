@@ -51,12 +51,15 @@ pub(crate) fn show(effective: &Effective, lookup: Lookup<'_>) -> String {
 }
 
 fn value_of(config: &Config, key: &str) -> Option<Value> {
-    let policy = &config.policy;
+    let (policy, tls) = (&config.policy, config.tls.as_ref());
     let number = |number: usize| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
     let text = |text: &dyn ToString| Value::String(text.to_string());
     match key {
         "listen" => Some(text(&config.listen)),
         "internal_listen" => config.internal_listen.map(|address| text(&address)),
+        "tls_cert" => tls.map(|files| text(&files.cert.display())),
+        "tls_key" => tls.map(|files| text(&files.key.display())),
+        "tls_client_ca" => tls.and_then(|files| files.client_ca.as_ref()).map(|path| text(&path.display())),
         "data" => Some(text(&config.data.display())),
         "public_url" => config.public_url.as_ref().map(|url| text(url)),
         "trusted_proxies" => {

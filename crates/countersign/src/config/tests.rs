@@ -72,6 +72,9 @@ fn every_key_has_a_variable() -> anyhow::Result<()> {
     let variables = [
         ("COUNTERSIGN_LISTEN", "[::1]:1"),
         ("COUNTERSIGN_INTERNAL_LISTEN", "127.0.0.1:2"),
+        ("COUNTERSIGN_TLS_CERT", "/cert.pem"),
+        ("COUNTERSIGN_TLS_KEY", "/key.pem"),
+        ("COUNTERSIGN_TLS_CLIENT_CA", "/ca.pem"),
         ("COUNTERSIGN_DATA", "2026"),
         ("COUNTERSIGN_DATABASE_URL", "postgres://me:hunter2@db/tokens"),
         ("COUNTERSIGN_PUBLIC_URL", "https://tokens.example.com/"),
@@ -106,6 +109,9 @@ fn every_key_has_a_variable() -> anyhow::Result<()> {
     let expected = "\
 listen = \"[::1]:1\" # COUNTERSIGN_LISTEN
 internal_listen = \"127.0.0.1:2\" # COUNTERSIGN_INTERNAL_LISTEN
+tls_cert = \"/cert.pem\" # COUNTERSIGN_TLS_CERT
+tls_key = \"/key.pem\" # COUNTERSIGN_TLS_KEY
+tls_client_ca = \"/ca.pem\" # COUNTERSIGN_TLS_CLIENT_CA
 data = \"2026\" # COUNTERSIGN_DATA
 # database_url is set (not shown) # COUNTERSIGN_DATABASE_URL
 public_url = \"https://tokens.example.com\" # COUNTERSIGN_PUBLIC_URL

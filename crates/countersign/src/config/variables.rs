@@ -1,7 +1,7 @@
 //! Which environment variables there are. One that looks like ours and is none is refused, as an unknown key of the
 //! file is: whoever misspelt COUNTERSIGN_TRUSTED_PROXIES must not find out from an attacker.
 
-use anyhow::{anyhow, bail};
+use anyhow::anyhow;
 
 use super::show::ROOT_VARIABLES;
 use super::{KEYS, variable_of};
@@ -20,11 +20,6 @@ const OTHERS: [&str; 6] = [
     "COUNTERSIGN_CLIENT_SECRET",
 ];
 
-/// What a later version will have, and what to do in this one. Who sets these believes to be protected by them.
-const NOT_YET: [(&str, &str); 2] =
-    [("COUNTERSIGN_TLS_CERT", WITHOUT_TLS), ("COUNTERSIGN_TLS_KEY", WITHOUT_TLS)];
-const WITHOUT_TLS: &str = "unset it and put a proxy that speaks TLS in front of the plaintext served here";
-
 /// More wrong letters than this are another word.
 const MOST_TYPOS: usize = 2;
 
@@ -35,9 +30,6 @@ pub(super) fn check(names: impl IntoIterator<Item = String>) -> anyhow::Result<(
         |name: &String| name.starts_with(PREFIX) && !known.contains(name) && !is_of_kubernetes(name);
     let stray = names.into_iter().filter(is_stray).min();
     let Some(name) = stray else { return Ok(()) };
-    if let Some((_, remedy)) = NOT_YET.iter().find(|(later, _)| *later == name) {
-        bail!("{name} is not available yet in this version; {remedy}");
-    }
     Err(anyhow!("unknown environment variable {name}; {}", remedy_for(&name, &known)))
 }
 
@@ -98,12 +90,5 @@ mod tests {
         }
         let first = error_of(&["COUNTERSIGN_B", "COUNTERSIGN_LISTEN", "COUNTERSIGN_A"]);
         assert!(first.starts_with("unknown environment variable COUNTERSIGN_A; "), "{first}");
-    }
-
-    #[test]
-    fn what_a_later_version_will_have_is_not_ignored() {
-        for (name, remedy) in NOT_YET {
-            assert_eq!(error_of(&[name]), format!("{name} is not available yet in this version; {remedy}"));
-        }
     }
 }

@@ -40,7 +40,11 @@ mod serving;
 mod starting;
 #[cfg(test)]
 mod tenants;
+#[cfg(test)]
+mod tls;
 
+#[cfg(test)]
+mod certificates;
 #[cfg(test)]
 mod connection;
 #[cfg(test)]

@@ -140,6 +140,13 @@ impl Launch {
 
     /// Starts it and waits until it is ready.
     pub(crate) fn start(self) -> Server {
+        let server = self.start_unasked();
+        server.wait_until_ready();
+        server
+    }
+
+    /// Starts it and waits until it says that it serves, without asking it anything: it may not speak plain HTTP.
+    pub(crate) fn start_unasked(self) -> Server {
         let mut child = self.spawn();
         let log = Arc::new(Mutex::new(String::new()));
         let serving = follow(&mut child, Arc::clone(&log));
@@ -148,14 +155,12 @@ impl Launch {
             panic!("the server did not start; its log:\n{}", log.lock().expect("the log"))
         });
         let address = |field: &str| line[field].as_str().and_then(|text| text.parse().ok());
-        let server = Server {
+        Server {
             child,
             address: address("listen").expect("the address in the log"),
             internal_address: address("internal_listen"),
             log,
-        };
-        server.wait_until_ready();
-        server
+        }
     }
 
     /// Starts it and waits until it has ended by itself: for starts that cannot succeed.
@@ -275,6 +280,16 @@ impl Server {
     /// SIGTERM, without waiting.
     pub(crate) fn terminate(&self) {
         kill_process(self.pid(), Signal::TERM).expect("the server runs");
+    }
+
+    /// SIGHUP; then waits until the log has this so many times.
+    pub(crate) fn hang_up(&self, line: &str, times: usize) {
+        kill_process(self.pid(), Signal::HUP).expect("the server runs");
+        let deadline = Instant::now() + PATIENCE;
+        while self.log().matches(line).count() < times {
+            assert!(Instant::now() < deadline, "it does not say `{line}`; its log:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// `kill -9`, at once.

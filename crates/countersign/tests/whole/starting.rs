@@ -256,11 +256,6 @@ fn a_variable_that_is_not_known_is_refused() {
         };
         let misspelt = "COUNTERSIGN_TRUSTED_PROXY";
         assert_one_line(&with(misspelt, "10.0.0.1"), &format!("unknown environment variable {misspelt}; "));
-        let later = "COUNTERSIGN_TLS_CERT";
-        assert_one_line(
-            &with(later, "/cert.pem"),
-            &format!("{later} is not available yet in this version; "),
-        );
     }
     assert!(!data.exists(), "nothing was written");
 

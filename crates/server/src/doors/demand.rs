@@ -3,7 +3,6 @@
 use countersign_domain::demand::Demand;
 use countersign_domain::fact::Kind;
 use countersign_domain::scope::Scope;
-use http::Uri;
 
 use super::signals::Signals;
 
@@ -15,24 +14,28 @@ pub(crate) struct BadDemand;
 /// Says "nothing is demanded" where silence could be an accident.
 const ANY: &[u8] = b"any";
 
+/// What the operator demands in the proxy's own request; headers may add to it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Own<'r> {
+    /// A query; without one nothing is demanded (`/authz`).
+    Query(&'r [u8]),
+    /// A text like that in a header: when nothing is demanded it has to say so (Envoy's `context_extensions`).
+    Text(&'r [u8]),
+    /// Exactly one header has to say it, because the query is the client's (`/authz/{*path}`).
+    InHeader,
+}
+
 /// All demands of a request to a door.
-///
-/// At `/authz` the query is the proxy's own, and headers may add to it. At `/authz/{*path}` the query is the
-/// client's, so exactly one header has to say what is demanded.
-pub(super) fn read(uri: &Uri, signals: &Signals<'_>) -> Result<Demand, BadDemand> {
+pub(super) fn read(own: Own<'_>, signals: &Signals<'_>) -> Result<Demand, BadDemand> {
     let mut demand = DemandBuilder::default();
-    if uri.path() == "/authz" {
-        demand.add_query(uri.query().unwrap_or_default().as_bytes())?;
-    } else if signals.demands.len() != 1 {
-        return Err(BadDemand);
+    match own {
+        Own::Query(query) => demand.add_query(query)?,
+        Own::Text(text) => demand.add_text(text)?,
+        Own::InHeader if signals.demands.len() == 1 => {}
+        Own::InHeader => return Err(BadDemand),
     }
     for header in &signals.demands {
-        if *header != ANY {
-            if header.is_empty() {
-                return Err(BadDemand);
-            }
-            demand.add_query(header)?;
-        }
+        demand.add_text(header)?;
     }
     Ok(demand.build())
 }
@@ -51,6 +54,15 @@ pub(crate) struct DemandBuilder(Demand);
 impl DemandBuilder {
     fn add_query(&mut self, query: &[u8]) -> Result<(), BadDemand> {
         form_urlencoded::parse(query).try_for_each(|(name, value)| self.add(&name, &value))
+    }
+
+    /// What does not say anything is no demand, but a mistake.
+    fn add_text(&mut self, text: &[u8]) -> Result<(), BadDemand> {
+        match text {
+            ANY => Ok(()),
+            text if form_urlencoded::parse(text).next().is_none() => Err(BadDemand),
+            query => self.add_query(query),
+        }
     }
 
     /// One part: `scope` (`a|b` = either), `organization`, `account`, `kind`.

@@ -1,12 +1,15 @@
-//! The HTTP door for proxies: `/authz` and `/authz/{*path}` (design 2.4).
+//! The doors for proxies (design 2.4): [`authz`] over HTTP, and Envoy's [`ext_authz`] over gRPC.
 //!
-//! Answered before any router is asked: no boxed layer, no body, no span for a request. One pass over the headers
-//! finds the [`signals`]; from these come the [`credential`], the [`demand`] and the [`original`] request; the
-//! authority decides; [`answer`](self::answer) prints. A refusal's precise reason goes to the metric and the log,
-//! never to the bearer.
+//! Answered before any router is asked: no boxed layer, no span for a request. Each door is an adapter: it finds the
+//! [`signals`] among the headers of the original request, what is [`demand`]ed, what is stated about the [`original`]
+//! request, and the client's address. From there on there is one way: [`decide`] finds the [`credential`], asks the
+//! authority, counts and logs. [`reply`] prints. A refusal's precise reason goes to the metric and the log, never to
+//! the bearer.
 
+pub(crate) mod authz;
 mod credential;
 mod demand;
+pub(crate) mod ext_authz;
 mod original;
 mod reply;
 mod signals;
@@ -14,14 +17,14 @@ mod signals;
 mod tests;
 
 use std::net::IpAddr;
-use std::time::Instant;
 
 use bytes::Bytes;
 use countersign_authority::{Decision, Granted, Sighting};
+use countersign_domain::demand::{Demand, RequestLine};
 use countersign_domain::id::TokenRef;
 use countersign_domain::usage::Door;
 use countersign_domain::verdict::Reason;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Response};
 use http_body_util::Full;
 
 use crate::App;
@@ -34,50 +37,56 @@ pub(crate) use demand::{BadDemand, DemandBuilder, of_query as demand_of_query};
 /// The answer of a door: headers and a few bytes.
 pub(crate) type DoorResponse = Response<Full<Bytes>>;
 
-/// Whether a path is a door's.
-pub(crate) fn is_door(path: &str) -> bool {
-    path.strip_prefix("/authz").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+/// What a door makes of a request.
+struct Knock<'r, 's> {
+    /// Which.
+    door: Door,
+    /// What was found in the headers.
+    signals: &'s Signals<'r>,
+    /// What is demanded.
+    demand: Result<Demand, BadDemand>,
+    /// The original request, when it is stated.
+    original: Result<Option<RequestLine<'r>>, Reason>,
+    /// Where the client is, when that is known.
+    address: Option<IpAddr>,
 }
 
-/// Answers one request to a door.
-pub(crate) fn answer<B>(app: &App, request: &Request<B>, peer: IpAddr) -> DoorResponse {
-    let started = Instant::now();
+/// What becomes of it.
+enum Outcome {
+    Granted(Granted),
+    Denied(Reason),
+    /// Too little is known to decide.
+    Unready,
+}
+
+/// The one decision of all doors; counted and logged.
+fn decide(app: &App, knock: &Knock<'_, '_>) -> Outcome {
     if app.authority.readiness().is_err() {
         app.metrics.count_unready();
-        return reply::unready();
+        return Outcome::Unready;
     }
-    let signals = Signals::read(request.headers());
-    let address = client(app, &signals, request, peer);
-    let response = match decide(app, &signals, request, address) {
+    match judge(app, knock) {
         Ok(granted) => {
-            app.metrics.count_verdict(Door::Authz, None);
-            reply::granted(&granted)
+            app.metrics.count_verdict(knock.door, None);
+            Outcome::Granted(granted)
         }
         Err((reason, token)) => {
-            app.metrics.count_verdict(Door::Authz, Some(reason));
-            log_refusal(app, reason, token, address);
-            reply::denied(reason)
+            app.metrics.count_verdict(knock.door, Some(reason));
+            log_refusal(app, reason, token, knock.address);
+            Outcome::Denied(reason)
         }
-    };
-    app.metrics.observe_door(started.elapsed());
-    response
+    }
 }
 
-/// Turns the request into a credential and a demand, and asks.
-fn decide<B>(
-    app: &App,
-    signals: &Signals<'_>,
-    request: &Request<B>,
-    address: Option<IpAddr>,
-) -> Result<Granted, (Reason, Option<TokenRef>)> {
+fn judge(app: &App, knock: &Knock<'_, '_>) -> Result<Granted, (Reason, Option<TokenRef>)> {
     let nobody = |reason| (reason, None);
-    let demand = demand::read(request.uri(), signals).map_err(|BadDemand| nobody(Reason::BadDemand))?;
-    let line = original::read(request, signals).map_err(nobody)?;
-    let shown = find_credential(app, signals).map_err(nobody)?;
+    let demand = knock.demand.as_ref().map_err(|BadDemand| nobody(Reason::BadDemand))?;
+    let request = knock.original.map_err(nobody)?;
+    let shown = find_credential(app, knock.signals).map_err(nobody)?;
     let presented = shown.presented().ok_or(nobody(Reason::Malformed))?;
-    let user_agent = signals.user_agent;
-    let sighting = Sighting { door: Door::Authz, address, user_agent, request: line };
-    match app.authority.verify(&presented, &demand, sighting) {
+    let Knock { door, address, signals, .. } = *knock;
+    let sighting = Sighting { door, address, user_agent: signals.user_agent, request };
+    match app.authority.verify(&presented, demand, sighting) {
         Decision::Granted(granted) => Ok(granted),
         Decision::Denied { reason, token } => Err((reason, token)),
     }
@@ -92,12 +101,12 @@ pub(crate) fn shown<'r>(app: &App, headers: &'r HeaderMap) -> Result<Shown<'r>, 
     find_credential(app, &Signals::read(headers))
 }
 
-/// The client's address; the header is looked up only when the one pass has seen it.
-fn client<B>(app: &App, signals: &Signals<'_>, request: &Request<B>, peer: IpAddr) -> Option<IpAddr> {
-    if signals.has_forwarded_for {
-        return app.settings.trusted_proxies.client(peer, request.headers());
+/// Answers whoever asks a door without the certificate that it needs; one line, as far as the rate allows.
+pub(crate) fn refuse_without_certificate(app: &App, peer: IpAddr) -> DoorResponse {
+    if let Sample::Write { suppressed } = app.no_certificate_lines.sample(app.authority.now()) {
+        tracing::warn!(peer = %peer, suppressed, "a door was asked without a certificate of `tls_client_ca`");
     }
-    Some(peer)
+    reply::without_certificate()
 }
 
 /// One line for a refusal, as far as the rate allows. A demand that is not understood is a mistake in a proxy's

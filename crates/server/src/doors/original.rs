@@ -2,33 +2,29 @@
 
 use countersign_domain::demand::RequestLine;
 use countersign_domain::verdict::Reason;
-use http::Request;
 
 use super::signals::{Once, Signals};
 
+/// What a proxy's own request states beside the headers: at some doors it is the original request itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Own<'r> {
+    pub(super) method: Once<'r>,
+    /// Path and query.
+    pub(super) target: Once<'r>,
+}
+
 /// The original request, when method and target are stated. All statements about it must agree, and none may have been
 /// lost on the way.
-pub(super) fn read<'r, B>(
-    request: &'r Request<B>,
-    signals: &Signals<'r>,
-) -> Result<Option<RequestLine<'r>>, Reason> {
+pub(super) fn read<'r>(own: Own<'r>, signals: &Signals<'r>) -> Result<Option<RequestLine<'r>>, Reason> {
     if signals.drops_a_signal {
         return Err(Reason::AmbiguousRequest);
     }
-    let (own_method, own_uri) = match request.uri().path().strip_prefix("/authz") {
-        Some("") | None => (Once::Absent, Once::Absent),
-        Some(_) => {
-            let whole = request.uri().path_and_query().map_or("", |both| both.as_str());
-            let uri = whole.strip_prefix("/authz").unwrap_or(whole);
-            (Once::Value(request.method().as_str().as_bytes()), Once::Value(uri.as_bytes()))
-        }
-    };
-    let method = agreed([signals.original_method, signals.forwarded_method, own_method])?;
+    let method = agreed([signals.original_method, signals.forwarded_method, own.method])?;
     let from_url = match signals.original_url {
         Once::Value(url) => Once::Value(path_of_url(url).ok_or(Reason::AmbiguousRequest)?),
         other => other,
     };
-    let target = agreed([signals.original_uri, from_url, signals.forwarded_uri, own_uri])?;
+    let target = agreed([signals.original_uri, from_url, signals.forwarded_uri, own.target])?;
     let (Some(method), Some(target)) = (method, target) else { return Ok(None) };
     // A method that is no text is none that anybody could mean.
     Ok(std::str::from_utf8(method).ok().map(|method| RequestLine { method, target }))

@@ -74,25 +74,41 @@ pub(super) fn denied(reason: Reason) -> DoorResponse {
             "{\"error\":\"insufficient_scope\"}",
         ),
     };
-    let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, NO_STORE);
-    headers.insert(header::CONTENT_TYPE, JSON);
-    headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    let mut response = fixed(status, body);
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     response
 }
 
 /// 503: nothing is known yet.
 pub(super) fn unready() -> DoorResponse {
-    let mut response =
-        Response::new(Full::new(Bytes::from_static(b"{\"error\":\"temporarily_unavailable\"}")));
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    let mut response = fixed(StatusCode::SERVICE_UNAVAILABLE, "{\"error\":\"temporarily_unavailable\"}");
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+/// 403 for whoever connects without the certificate that the doors ask for: a proxy that is not set up yet, or nobody
+/// who has any business here.
+pub(super) fn without_certificate() -> DoorResponse {
+    fixed(StatusCode::FORBIDDEN, "{\"error\":\"client_certificate_required\"}")
+}
+
+fn fixed(status: StatusCode, body: &'static str) -> DoorResponse {
+    let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
+    *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, NO_STORE);
     headers.insert(header::CONTENT_TYPE, JSON);
-    headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     response
+}
+
+/// Whether a header, named in lower case, says who it is that was let in.
+pub(super) fn is_identity(name: &str) -> bool {
+    [&ACCOUNT, &TOKEN, &KIND, &NAME, &SCOPES, &ORGANIZATIONS].into_iter().any(|identity| *identity == name)
+}
+
+/// Whether a header of a grant is meant for the client, and not for the app.
+pub(super) fn is_for_client(name: &HeaderName) -> bool {
+    *name == DEPRECATION || *name == SUNSET
 }
 
 /// A value that is printable by construction; an empty one where it is not after all.

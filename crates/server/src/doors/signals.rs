@@ -1,6 +1,6 @@
 //! What a door reads of a request's headers, found in one pass.
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 
 /// A header that may stand there once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -15,9 +15,9 @@ pub(super) enum Once<'r> {
 }
 
 impl<'r> Once<'r> {
-    fn add(&mut self, value: &'r HeaderValue) {
+    fn add(&mut self, value: &'r [u8]) {
         *self = match self {
-            Self::Absent => Self::Value(value.as_bytes()),
+            Self::Absent => Self::Value(value),
             Self::Value(_) | Self::Repeated => Self::Repeated,
         };
     }
@@ -62,30 +62,35 @@ impl<'r> Signals<'r> {
     pub(super) fn read(headers: &'r HeaderMap) -> Self {
         let mut signals = Self::default();
         for (name, value) in headers {
-            match name.as_str() {
-                "cf-access-client-id" => signals.client_id.add(value),
-                "cf-access-client-secret" => signals.client_secret.add(value),
-                "authorization" => signals.authorization.add(value),
-                "x-original-method" => signals.original_method.add(value),
-                "x-original-uri" => signals.original_uri.add(value),
-                "x-original-url" => signals.original_url.add(value),
-                "x-forwarded-method" => signals.forwarded_method.add(value),
-                "x-forwarded-uri" => signals.forwarded_uri.add(value),
-                "x-countersign-demand" => signals.demands.push(value.as_bytes()),
-                "x-forwarded-for" => signals.has_forwarded_for = true,
-                "connection" => signals.drops_a_signal |= names_decisive(value),
-                "user-agent" => signals.user_agent = value.as_bytes(),
-                _ => {}
-            }
+            signals.add(name.as_str(), value.as_bytes());
         }
         signals
     }
+
+    /// One header; its name in lower case.
+    pub(super) fn add(&mut self, name: &str, value: &'r [u8]) {
+        match name {
+            "cf-access-client-id" => self.client_id.add(value),
+            "cf-access-client-secret" => self.client_secret.add(value),
+            "authorization" => self.authorization.add(value),
+            "x-original-method" => self.original_method.add(value),
+            "x-original-uri" => self.original_uri.add(value),
+            "x-original-url" => self.original_url.add(value),
+            "x-forwarded-method" => self.forwarded_method.add(value),
+            "x-forwarded-uri" => self.forwarded_uri.add(value),
+            "x-countersign-demand" => self.demands.push(value),
+            "x-forwarded-for" => self.has_forwarded_for = true,
+            "connection" => self.drops_a_signal |= names_decisive(value),
+            "user-agent" => self.user_agent = value,
+            _ => {}
+        }
+    }
 }
 
-fn names_decisive(connection: &HeaderValue) -> bool {
+fn names_decisive(connection: &[u8]) -> bool {
     let is_decisive = |token: &[u8]| {
         let token = token.trim_ascii();
         DECISIVE.iter().any(|name| token.eq_ignore_ascii_case(name.as_bytes()))
     };
-    connection.as_bytes().split(|byte| *byte == b',').any(is_decisive)
+    connection.split(|byte| *byte == b',').any(is_decisive)
 }

@@ -17,6 +17,8 @@ use countersign_store_conformance::doubles::{ManualClock, SeededEntropy};
 use countersign_store_conformance::model::ModelStore;
 use http_body_util::BodyExt as _;
 
+use http::Request;
+
 use super::*;
 use crate::{Settings, StoreNumbers, TrustedProxies};
 
@@ -44,8 +46,12 @@ impl World {
         let settings =
             RootSettings { token: Some(Secret::from_operator(text.into())), ..RootSettings::default() };
         let root = authority.ensure_root(settings).await.unwrap().account;
-        let (trusted_proxies, public_url) = (TrustedProxies::loopback(), "http://localhost".to_owned());
-        let settings = Settings { trusted_proxies, connections: 10, public_url };
+        let settings = Settings {
+            trusted_proxies: TrustedProxies::loopback(),
+            connections: 10,
+            public_url: "http://localhost".to_owned(),
+            doors_need_certificate: false,
+        };
         let app = App::new(authority, settings, Arc::new(StoreNumbers::default));
         let mut world =
             Self { app, clock, root, id: String::new(), secret: String::new(), access: text.to_owned() };
@@ -84,7 +90,12 @@ impl World {
     fn reason(&self, uri: &str, headers: &[(&str, &str)]) -> Option<Reason> {
         let request = request(uri, headers);
         let signals = Signals::read(request.headers());
-        decide(&self.app, &signals, &request, Some(PEER)).err().map(|(reason, _)| reason)
+        let knock = Knock { address: Some(PEER), ..authz::knock(&self.app, &request, &signals, PEER) };
+        match decide(&self.app, &knock) {
+            Outcome::Granted(_) => None,
+            Outcome::Denied(reason) => Some(reason),
+            Outcome::Unready => panic!("everything was loaded"),
+        }
     }
 
     /// As [`World::reason`], with the good pair.
@@ -94,7 +105,7 @@ impl World {
     }
 
     fn answer(&self, uri: &str, headers: &[(&str, &str)]) -> DoorResponse {
-        answer(&self.app, &request(uri, headers), PEER)
+        authz::answer(&self.app, &request(uri, headers), PEER)
     }
 }
 
@@ -219,7 +230,9 @@ async fn a_header_can_only_narrow() {
     assert_eq!(world.with_pair("/authz", &[demand("kind=access")]), Some(Reason::WrongKind));
     let both = [demand("kind=service"), demand("kind=access")];
     assert_eq!(world.with_pair("/authz", &both), Some(Reason::WrongKind));
-    assert_eq!(world.with_pair("/authz", &[demand("")]), Some(Reason::BadDemand));
+    for nothing in ["", "&", "any&"] {
+        assert_eq!(world.with_pair("/authz", &[demand(nothing)]), Some(Reason::BadDemand), "{nothing:?}");
+    }
     // Below /authz/ the query is the client's.
     assert_eq!(world.with_pair("/authz/app?kind=access", &[demand("any")]), None);
     assert_eq!(world.with_pair("/authz/app?kind=service", &[]), Some(Reason::BadDemand));
@@ -299,9 +312,9 @@ async fn identity_headers() {
 #[test]
 fn which_paths_are_doors() {
     for path in ["/authz", "/authz/", "/authz/a/b"] {
-        assert!(is_door(path), "{path}");
+        assert!(authz::is_door(path), "{path}");
     }
     for path in ["/", "/authzz", "/v1/authz", "/Authz", "/authz%2F"] {
-        assert!(!is_door(path), "{path}");
+        assert!(!authz::is_door(path), "{path}");
     }
 }

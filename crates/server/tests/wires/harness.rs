@@ -1,7 +1,7 @@
 //! A whole server without a network: the real router over the model store.
 
 use std::any::Any;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -26,6 +26,7 @@ use countersign_store_sqlite::{SqliteOptions, SqliteStore};
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 /// In which real store.
 #[derive(Debug, Clone, Copy)]
@@ -233,6 +234,15 @@ impl World {
         self.authority.create_account(asked, request).await.unwrap().id.to_string()
     }
 
+    /// A listener of this server, for as long as the test takes.
+    pub(crate) async fn listen(&self, exposure: Exposure) -> SocketAddr {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let end = std::future::pending();
+        tokio::spawn(countersign_server::serve(self.app.clone(), listener, exposure, None, end));
+        address
+    }
+
     /// What the clock says, in seconds.
     pub(crate) fn clock_seconds(&self) -> i64 {
         self.authority.now().as_seconds()
@@ -252,8 +262,12 @@ pub(crate) fn service_tokens_of(account: &str) -> String {
 }
 
 fn serve(authority: &Arc<Authority>) -> (Arc<App>, Service) {
-    let (trusted_proxies, public_url) = (TrustedProxies::loopback(), "http://localhost".to_owned());
-    let settings = Settings { trusted_proxies, connections: 10, public_url };
+    let settings = Settings {
+        trusted_proxies: TrustedProxies::loopback(),
+        connections: 10,
+        public_url: "http://localhost".to_owned(),
+        doors_need_certificate: false,
+    };
     let app = App::new(authority.clone(), settings, Arc::new(StoreNumbers::default));
     let service = Service::new(&app, Exposure::Everything);
     (app, service)

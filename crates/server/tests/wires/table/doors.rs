@@ -2,10 +2,13 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use http::{Request, Response};
 use serde_json::{Value, json};
+use tonic::transport::Channel;
 
-use super::rows::{Row, Shown};
+use super::rows::{Row, Rows, Shown};
+use crate::ext_authz::{Check, Pairs, status};
 use crate::harness::World;
 
 /// A door, or one of the ways in which proxies come to it.
@@ -21,6 +24,10 @@ pub(super) enum Column {
     Path,
     /// The credential as `Basic`, or bare.
     OtherScheme,
+    /// Envoy over gRPC.
+    Envoy,
+    /// Envoy over gRPC, with headers as they came.
+    EnvoyRaw,
     /// `POST /api/v1/verify`.
     Verify,
     /// `POST /api/v1/verify/batch`.
@@ -42,12 +49,14 @@ const UNAUTHENTICATED: [&str; 8] = [
 ];
 
 impl Column {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Nginx,
         Self::IngressNginx,
         Self::Forward,
         Self::Path,
         Self::OtherScheme,
+        Self::Envoy,
+        Self::EnvoyRaw,
         Self::Verify,
         Self::Batch,
         Self::Introspect,
@@ -55,12 +64,14 @@ impl Column {
 
     /// The reason for which the door refuses, as the metric has it; `None` when it lets in. What the door answers must
     /// say the same, as far as it says anything.
-    pub(super) async fn ask(self, world: &World, row: &Row) -> Option<String> {
+    pub(super) async fn ask(self, Rows { world, envoy, .. }: &Rows, row: &Row) -> Option<String> {
         let before = verdicts(world, self.door()).await;
         let said = match self {
             Self::Verify => verify(world, row).await,
             Self::Batch => batch(world, row).await,
             Self::Introspect => introspect(world, row).await,
+            Self::Envoy => check(envoy, row, Check::new).await,
+            Self::EnvoyRaw => check(envoy, row, Check::raw).await,
             _ => Said::of_status(self.authz(world, row)),
         };
         let reason = one_more(&before, &verdicts(world, self.door()).await);
@@ -73,6 +84,7 @@ impl Column {
         match self {
             Self::Verify | Self::Batch => "verify",
             Self::Introspect => "introspect",
+            Self::Envoy | Self::EnvoyRaw => "ext_authz",
             _ => "authz",
         }
     }
@@ -164,6 +176,21 @@ fn question(row: &Row) -> Value {
         body["address"] = json!(address);
     }
     body
+}
+
+async fn check(
+    envoy: &AuthorizationClient<Channel>,
+    row: &Row,
+    of: impl FnOnce(&str, Pairs<'_>) -> Check,
+) -> Said {
+    let demand = if row.demand.is_empty() { "any" } else { &row.demand };
+    let headers = row.shown.headers(false);
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut check = of(demand, &headers).from(row.address.unwrap_or("127.0.0.1"));
+    let (method, path) = row.request.unwrap_or(("GET", "/"));
+    (check.http.method, check.http.path) = (method.to_owned(), path.to_owned());
+    let answer = envoy.clone().check(check.message()).await.unwrap().into_inner();
+    Said::Status(u16::try_from(status(&answer)).unwrap())
 }
 
 fn said_of(verdict: &Value) -> Said {

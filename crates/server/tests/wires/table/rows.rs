@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use countersign_server::Exposure;
+use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use http::StatusCode;
 use serde_json::{Value, json};
+use tonic::transport::Channel;
 
+use crate::connections::connect;
 use crate::harness::{Answer, ServiceToken, World, service_tokens_of};
 
 /// A credential.
@@ -70,6 +74,7 @@ impl Row {
 /// All of them, in the world in which they are so.
 pub(super) struct Rows {
     pub(super) world: World,
+    pub(super) envoy: AuthorizationClient<Channel>,
     pub(super) all: Vec<Row>,
 }
 
@@ -83,7 +88,8 @@ impl Rows {
         all.extend(restricted(&world).await);
         // Whatever is to end by itself has ended.
         world.clock.advance(Duration::from_secs(30));
-        Self { world, all }
+        let envoy = AuthorizationClient::new(connect(world.listen(Exposure::Everything).await).await);
+        Self { world, envoy, all }
     }
 }
 

@@ -2,10 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use countersign_server::Exposure;
+use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use http::Request;
 use serde_json::json;
 
 use super::doors::{one_more, verdicts};
+use crate::connections::connect;
+use crate::ext_authz::Check;
 use crate::harness::World;
 
 /// Headers, and the reason for which they are refused.
@@ -79,12 +83,28 @@ async fn shapes(world: &World) -> Vec<Shape> {
 #[tokio::test]
 async fn every_door_with_headers_decides_alike() {
     let world = World::new().await;
+    let envoy = AuthorizationClient::new(connect(world.listen(Exposure::Everything).await).await);
+    let demand = format!("account={}", world.root_account);
     for (name, headers, expected) in shapes(&world).await {
         let before = verdicts(&world, "authz").await;
-        let request = Request::get("/authz?account=".to_owned() + &world.root_account);
+        let request = Request::get(format!("/authz?{demand}"));
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
         world.app.door(&request.body(()).unwrap(), IpAddr::V4(Ipv4Addr::LOCALHOST));
         let reason = one_more(&before, &verdicts(&world, "authz").await);
         assert_eq!(reason.as_deref(), expected, "{name}");
+
+        // Of its own request Envoy says the same as the first of two statements.
+        let stated =
+            |name: &str| headers.iter().find(|(header, _)| *header == name).map(|(_, value)| value.clone());
+        let pairs: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        for of in [Check::new, Check::raw] {
+            let before = verdicts(&world, "ext_authz").await;
+            let mut check = of(&demand, &pairs);
+            check.http.method = stated("x-original-method").unwrap_or(check.http.method);
+            check.http.path = stated("x-original-uri").unwrap_or(check.http.path);
+            envoy.clone().check(check.message()).await.unwrap();
+            let reason = one_more(&before, &verdicts(&world, "ext_authz").await);
+            assert_eq!(reason.as_deref(), expected, "{name}, over gRPC");
+        }
     }
 }
