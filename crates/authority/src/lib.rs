@@ -10,9 +10,11 @@ mod audit;
 mod change;
 mod directory;
 mod login;
+mod meter;
 mod organizations;
 mod passwords;
 mod policy;
+mod quotas;
 mod root;
 mod seal;
 mod service_tokens;
@@ -39,16 +41,18 @@ pub use accounts::{AccountPatch, AccountRequest, AccountStep};
 pub use audit::AuditFilter;
 pub use change::Asked;
 pub use directory::{Census, Directory, Found, Known};
+pub use meter::{Allowance, Exceeded, QuotaLeft};
 pub use organizations::{Invitation, MembershipStep};
 use passwords::Passwords;
 pub use policy::Policy;
+use quotas::QuotaLog;
 pub use root::{RootError, RootOutcome, RootSettings};
 pub use seal::{KEY, Seal};
 pub use service_tokens::{List, Listed, ServiceTokenView};
 use throttle::Throttle;
 pub use upkeep::{FLUSH_EVERY, SWEEP_EVERY};
 pub use usage::{UsageLog, UsageStats};
-pub use verify::{Decision, Granted, Sighting};
+pub use verify::{Decision, Granted, Refused, Sighting};
 
 /// Why nothing can be decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -69,6 +73,8 @@ pub struct Authority {
     directory: Arc<Directory>,
     /// Uses and refusals that wait to be written.
     usage: UsageLog,
+    /// What was used of quotas and waits to be told to the store.
+    quotas: QuotaLog,
     /// Hashes passwords away from the requests.
     passwords: Passwords,
     /// How often somebody may try to log in.
@@ -104,6 +110,7 @@ impl Authority {
             store,
             directory,
             usage: UsageLog::default(),
+            quotas: QuotaLog::default(),
             passwords,
             throttle,
             sweeper: Semaphore::new(1),
@@ -131,6 +138,7 @@ impl Authority {
     pub async fn load(&self) -> Result<Revision, StoreError> {
         let directory = Arc::clone(&self.directory);
         let revision = self.store.load_facts(Box::new(move |change| directory.learn(change))).await?;
+        self.recall_quotas().await?;
         self.directory.ready();
         Ok(revision)
     }

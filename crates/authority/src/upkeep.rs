@@ -23,17 +23,22 @@ const USES_A_FLUSH: usize = 100;
 const ROWS_A_SWEEP: u32 = 500;
 /// An expired access token is told apart from an unknown one for this long.
 const KEEP_EXPIRED: Duration = Duration::from_secs(24 * 3600);
+/// What was used of a quota is kept for so long after its day or month, for nodes that still tell of it.
+const KEEP_QUOTAS: Duration = Duration::from_secs(24 * 3600);
 /// Refusals are kept for this long (design 2.4).
 const KEEP_REFUSALS: Duration = Duration::from_secs(30 * 24 * 3600);
 
 impl Authority {
-    /// Writes uses and refusals that are due. What the store does not take waits for the next call.
+    /// Writes uses and refusals that are due, and what was used of quotas. What the store does not take waits for the next
+    /// call.
     pub async fn flush_usage(&self) -> Result<(), StoreError> {
+        self.flush_quotas(self.clock.now()).await?;
         self.flush_due(self.clock.now()).await.map(|_| ())
     }
 
     /// Writes everything that waits; for shutdown.
     pub async fn flush_all_usage(&self) -> Result<(), StoreError> {
+        while self.flush_quotas(Timestamp::NEVER).await? {}
         while self.flush_due(Timestamp::NEVER).await? {}
         Ok(())
     }
@@ -83,14 +88,15 @@ impl Authority {
         loop {
             let tokens = self.store.sweep_access_tokens(now.before(KEEP_EXPIRED), ROWS_A_SWEEP).await?;
             let refusals = self.store.sweep_refusals(now.before(KEEP_REFUSALS), ROWS_A_SWEEP).await?;
+            let quotas = self.store.sweep_quota_uses(now.before(KEEP_QUOTAS), ROWS_A_SWEEP).await?;
             let records = match self.policy.audit_retention {
                 Some(retention) => self.store.sweep_audit(now.before(retention), ROWS_A_SWEEP).await?,
                 None => 0,
             };
-            swept += u64::from(tokens) + u64::from(refusals) + u64::from(records);
+            swept += [tokens, refusals, quotas, records].into_iter().map(u64::from).sum::<u64>();
             let ended = self.store.sweep_ended(ROWS_A_SWEEP).await?;
             swept += u64::from(ended.removed);
-            if [tokens, refusals, records].iter().all(|rows| *rows < ROWS_A_SWEEP) && !ended.more {
+            if [tokens, refusals, quotas, records].iter().all(|rows| *rows < ROWS_A_SWEEP) && !ended.more {
                 return Ok(swept);
             }
         }

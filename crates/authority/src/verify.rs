@@ -14,6 +14,7 @@ use countersign_domain::verdict::{Grant, Reason, Standing, Verdict, check_live, 
 
 use crate::Authority;
 use crate::directory::{Found, Known};
+use crate::meter::{Allowance, Exceeded};
 
 /// Where and by whom a credential is shown.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +36,17 @@ pub struct Granted {
     pub known: Arc<Known>,
     /// With which of its secrets.
     pub grant: Grant,
+    /// What is left now, when its uses are limited.
+    pub allowance: Option<Allowance>,
+}
+
+/// A credential that was turned away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    /// Why.
+    pub reason: Reason,
+    /// When it was used too often: what is left, and when to come again.
+    pub exceeded: Option<Exceeded>,
 }
 
 /// What a door decides.
@@ -48,14 +60,30 @@ pub enum Decision {
         reason: Reason,
         /// Whose credential it was, when that is known.
         token: Option<TokenRef>,
+        /// When it was used too often: what is left, and when to come again.
+        exceeded: Option<Exceeded>,
     },
 }
 
+impl Decision {
+    /// About what is no known credential.
+    pub const fn of_nobody(reason: Reason) -> Self {
+        Self::Denied { reason, token: None, exceeded: None }
+    }
+}
+
+impl From<Reason> for Refused {
+    fn from(reason: Reason) -> Self {
+        Self { reason, exceeded: None }
+    }
+}
+
 impl Authority {
-    /// Decides about a credential at a door and takes note of it. A refused one does not move last seen.
+    /// Decides about a credential at a door and takes note of it. A refused one does not move last seen, and takes nothing of
+    /// what it may be used.
     pub fn verify(&self, presented: &Presented<'_>, demand: &Demand, sighting: Sighting<'_>) -> Decision {
         let Some(found) = self.directory.look_for(&presented.key()) else {
-            return Decision::Denied { reason: Reason::Unknown, token: None };
+            return Decision::of_nobody(Reason::Unknown);
         };
         self.decide_and_note(found, presented, demand, sighting)
     }
@@ -72,7 +100,7 @@ impl Authority {
         let visible = |found: &Found| found.known.chain().is_some_and(|chain| chain.is_within(within));
         match self.directory.look_for(&presented.key()).filter(visible) {
             Some(found) => self.decide_and_note(found, presented, demand, sighting),
-            None => Decision::Denied { reason: Reason::Unknown, token: None },
+            None => Decision::of_nobody(Reason::Unknown),
         }
     }
 
@@ -83,14 +111,14 @@ impl Authority {
         &self,
         presented: &Presented<'_>,
         sighting: Sighting<'_>,
-    ) -> Result<(Caller, Granted), Reason> {
+    ) -> Result<(Caller, Granted), Refused> {
         let found = self.directory.look_for(&presented.key()).ok_or(Reason::Unknown)?;
         let granted = match self.decide(found, presented, &of_an_access_token(), sighting, self.clock.now()) {
             Decision::Granted(granted) => granted,
-            Decision::Denied { reason, .. } => return Err(reason),
+            Decision::Denied { reason, exceeded, .. } => return Err(Refused { reason, exceeded }),
         };
         let fact = &granted.known.fact;
-        let Bearer::Access(handle) = fact.bearer else { return Err(Reason::WrongKind) };
+        let Bearer::Access(handle) = fact.bearer else { return Err(Reason::WrongKind.into()) };
         let caller = Caller {
             account: fact.account,
             handle,
@@ -103,13 +131,25 @@ impl Authority {
     }
 
     /// As [`Authority::authenticate`], where only a grant matters: of a refusal no note is taken, because whoever asks goes on
-    /// to authenticate then.
+    /// to authenticate then. So nothing is taken of a limited token before [`Authority::spend`].
     pub fn recognise(&self, presented: &Presented<'_>, sighting: Sighting<'_>) -> Option<Granted> {
         let found = self.directory.look_for(&presented.key())?;
         match self.judge(&found, presented, &of_an_access_token(), sighting, self.clock.now()) {
-            Verdict::Granted(grant) => Some(Granted { known: found.known, grant }),
+            Verdict::Granted(grant) => Some(Granted { known: found.known, grant, allowance: None }),
             Verdict::Denied(_) => None,
         }
+    }
+
+    /// Takes a use of a token that was [recognised](Authority::recognise); `None`: it was used too often.
+    pub fn spend(&self, granted: Granted) -> Option<Granted> {
+        let allowance = self.take(&granted.known, self.clock.now()).ok()?;
+        Some(Granted { allowance, ..granted })
+    }
+
+    /// Gives back of the quota what was taken by one who is denied what it asked for after all. Of the rate nothing: asking
+    /// was what it limits.
+    pub fn give_back(&self, granted: &Granted) {
+        granted.known.give_back(granted.allowance);
     }
 
     /// Whether the caller's token is still what it was when it was judged, for an operation that waited before it does
@@ -128,8 +168,9 @@ impl Authority {
         self.usage.note_use(&granted.known, granted.grant.secret_version, sighting, self.clock.now());
     }
 
-    /// Takes note that the bearer of a good credential was denied what it asked for.
+    /// Takes note that the bearer of a good credential was denied what it asked for, which takes nothing of its quota.
     pub fn note_denial(&self, granted: &Granted, denial: Denial, sighting: Sighting<'_>) {
+        self.give_back(granted);
         let token = granted.known.fact.token();
         self.usage.note_refusal(token, denial.reason(), sighting.address, self.clock.now());
     }
@@ -143,13 +184,13 @@ impl Authority {
     ) -> Decision {
         let now = self.clock.now();
         let decision = self.decide(found, presented, demand, sighting, now);
-        if let Decision::Granted(Granted { known, grant }) = &decision {
+        if let Decision::Granted(Granted { known, grant, .. }) = &decision {
             self.usage.note_use(known, grant.secret_version, sighting, now);
         }
         decision
     }
 
-    /// Takes note of a refusal. A grant is for the caller of this to note.
+    /// Takes note of a refusal. A grant is for the caller of this to note. Limits come last: what is refused takes nothing.
     fn decide(
         &self,
         found: Found,
@@ -158,14 +199,25 @@ impl Authority {
         sighting: Sighting<'_>,
         now: Timestamp,
     ) -> Decision {
-        match self.judge(&found, presented, demand, sighting, now) {
-            Verdict::Granted(grant) => Decision::Granted(Granted { known: found.known, grant }),
-            Verdict::Denied(reason) => {
-                let token = found.known.fact.token();
-                self.usage.note_refusal(token, reason, sighting.address, now);
-                Decision::Denied { reason, token: Some(token) }
-            }
+        let (reason, exceeded) = match self.judge(&found, presented, demand, sighting, now) {
+            Verdict::Granted(grant) => match self.take(&found.known, now) {
+                Ok(allowance) => return Decision::Granted(Granted { known: found.known, grant, allowance }),
+                Err(exceeded) => (Reason::RateLimited, Some(exceeded)),
+            },
+            Verdict::Denied(reason) => (reason, None),
+        };
+        let token = found.known.fact.token();
+        self.usage.note_refusal(token, reason, sighting.address, now);
+        Decision::Denied { reason, token: Some(token), exceeded }
+    }
+
+    /// Takes a use of a token whose uses are limited.
+    fn take(&self, known: &Arc<Known>, now: Timestamp) -> Result<Option<Allowance>, Exceeded> {
+        let allowance = known.take(now)?;
+        if allowance.is_some_and(|allowance| allowance.quota.is_some()) {
+            self.quotas.note(known);
         }
+        Ok(allowance)
     }
 
     fn judge(

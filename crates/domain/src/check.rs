@@ -35,11 +35,13 @@ pub enum Check {
     Resource,
     /// The client's address is one that it is bound to.
     Address,
+    /// It has not been used as often as it may be.
+    Limit,
 }
 
 impl Check {
     /// Every check, in the order of a door.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Demand,
         Self::Request,
         Self::Form,
@@ -55,6 +57,7 @@ impl Check {
         Self::Scope,
         Self::Resource,
         Self::Address,
+        Self::Limit,
     ];
 
     /// The one that did not hold.
@@ -75,6 +78,7 @@ impl Check {
             Reason::InsufficientScope => Self::Scope,
             Reason::ResourceDenied => Self::Resource,
             Reason::AddressDenied => Self::Address,
+            Reason::RateLimited => Self::Limit,
         }
     }
 
@@ -96,6 +100,7 @@ impl Check {
             Self::Scope => "scope",
             Self::Resource => "resource",
             Self::Address => "address",
+            Self::Limit => "limit",
         }
     }
 

@@ -161,6 +161,10 @@ impl Bytes {
         self.list(restrictions.organizations().joined());
         self.list(restrictions.resources().joined());
         self.list(restrictions.allowed_ips().joined());
+        // Nothing at all where there are none: what is without them was digested before there were any.
+        if let Some(limits) = restrictions.limits().joined() {
+            self.tag(b'l').optional(Some(limits.as_bytes()));
+        }
     }
 
     fn list(&mut self, list: Option<String>) {
@@ -209,6 +213,7 @@ mod tests {
     use super::*;
     use crate::account::Epoch;
     use crate::id::{AccountId, Handle, MembershipId, OrganizationId, ServiceTokenId};
+    use crate::limits::Limits;
     use crate::lineage::Lineage;
     use crate::network::Networks;
     use crate::organization::Organizations;
@@ -277,6 +282,7 @@ mod tests {
                 Organizations::from_joined(&OrganizationId::from_bytes(number).to_string()).unwrap(),
                 Resources::from_joined("GET /v1/*").unwrap(),
                 Networks::from_joined("10.0.0.0/8").unwrap(),
+                Limits::NONE,
             ),
         };
         let access_token = Fact {

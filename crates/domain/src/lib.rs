@@ -25,6 +25,7 @@ pub mod following;
 pub mod id;
 pub mod lease;
 pub mod lifetime;
+pub mod limits;
 pub mod lineage;
 pub mod name;
 pub mod network;

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use crate::limits::Limits;
 use crate::network::Networks;
 use crate::organization::Organizations;
 use crate::resource::Resources;
 use crate::scope::Scopes;
 
-/// What a credential may be used for, in which organizations, on which requests and from where. Each dimension that states nothing restricts
-/// nothing.
+/// What a credential may be used for, in which organizations, on which requests, from where and how often. Each dimension
+/// that states nothing restricts nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Restrictions {
     /// What it may be used for.
@@ -22,6 +23,7 @@ struct Rare {
     organizations: Organizations,
     resources: Resources,
     allowed_ips: Networks,
+    limits: Limits,
 }
 
 /// New restrictions, as far as they are stated; what is not stated is taken from somewhere else.
@@ -35,6 +37,8 @@ pub struct StatedRestrictions {
     pub resources: Option<Resources>,
     /// `None`: not stated.
     pub allowed_ips: Option<Networks>,
+    /// `None`: not stated. Those that are stated replace all that there were.
+    pub limits: Option<Limits>,
 }
 
 impl Restrictions {
@@ -47,9 +51,12 @@ impl Restrictions {
         organizations: Organizations,
         resources: Resources,
         allowed_ips: Networks,
+        limits: Limits,
     ) -> Self {
-        let is_rare = !organizations.is_all() || !resources.is_all() || !allowed_ips.is_all();
-        Self { scopes, rare: is_rare.then(|| Arc::new(Rare { organizations, resources, allowed_ips })) }
+        let is_rare =
+            !organizations.is_all() || !resources.is_all() || !allowed_ips.is_all() || !limits.is_none();
+        let rare = || Arc::new(Rare { organizations, resources, allowed_ips, limits });
+        Self { scopes, rare: is_rare.then(rare) }
     }
 
     /// In which organizations it may be used.
@@ -67,13 +74,19 @@ impl Restrictions {
         self.rare.as_deref().map_or(&Networks::ALL, |rare| &rare.allowed_ips)
     }
 
+    /// How often it may be used.
+    pub fn limits(&self) -> Limits {
+        self.rare.as_deref().map_or(Limits::NONE, |rare| rare.limits)
+    }
+
     /// Each dimension by its name in the native API, with what is stated of it; for the audit.
-    pub fn stated(&self) -> [(&'static str, Option<String>); 4] {
+    pub fn stated(&self) -> [(&'static str, Option<String>); 5] {
         [
             ("scopes", self.scopes.joined()),
             ("organizations", self.organizations().joined()),
             ("resources", self.resources().joined()),
             ("allowed_ips", self.allowed_ips().joined()),
+            ("limits", self.limits().joined()),
         ]
     }
 
@@ -88,6 +101,7 @@ impl Restrictions {
             && self.organizations().within(other.organizations())
             && self.resources().within(other.resources())
             && self.allowed_ips().within(other.allowed_ips())
+            && self.limits().within(other.limits())
     }
 }
 
@@ -105,6 +119,7 @@ impl StatedRestrictions {
             self.organizations.unwrap_or_else(|| other.organizations().clone()),
             self.resources.unwrap_or_else(|| other.resources().clone()),
             self.allowed_ips.unwrap_or_else(|| other.allowed_ips().clone()),
+            self.limits.unwrap_or_else(|| other.limits()),
         )
     }
 }

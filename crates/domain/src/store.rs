@@ -17,7 +17,7 @@ use crate::id::{AccountId, Handle, MembershipId, OrganizationId, ServiceTokenId,
 use crate::organization::{Membership, Organization};
 use crate::service_token::{SecretVersion, ServiceToken};
 use crate::time::Timestamp;
-use crate::usage::{Refusals, Usage, UsageBatch};
+use crate::usage::{QuotaUse, Refusals, Usage, UsageBatch};
 
 /// Of a row: 1 when it is made, one more with each change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -305,6 +305,8 @@ pub struct RootToken {
 /// 17. `sweep_ended` removes, in turns that each look at about as many rows as asked: deleted accounts with all that is
 ///     theirs or below them, access tokens of earlier epochs, and what stems from tokens that were ended with their
 ///     descendants; nothing else. Everything is published as gone. Until then lists and counts may still have it.
+/// 18. What is used of a quota adds up for each token and each day or month by itself, whoever says it and in whatever
+///     order; `load_quota_uses` names what was used by tokens that are there, and no other.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Applies a change (promises 1 to 6).
@@ -317,6 +319,12 @@ pub trait Store: Send + Sync + 'static {
     async fn load_used_secrets(
         &self,
         visit: Box<dyn FnMut(CredentialKey, SecretVersion) + Send>,
+    ) -> Result<(), StoreError>;
+
+    /// Names everything that was used of quotas, with whose, to `visit` (promise 18).
+    async fn load_quota_uses(
+        &self,
+        visit: Box<dyn FnMut(CredentialKey, QuotaUse) + Send>,
     ) -> Result<(), StoreError>;
 
     /// The account of this id.
@@ -390,6 +398,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Adds to what is known of uses and refusals (promise 9). Not durable at once: a crash may lose it.
     async fn record_usage(&self, batch: UsageBatch) -> Result<(), StoreError>;
+
+    /// Adds to what was used of quotas; gives, in no order, what all nodes together have used of each that is named
+    /// (promise 18). Not durable at once.
+    async fn add_quota_uses(&self, uses: Vec<QuotaUse>) -> Result<Vec<QuotaUse>, StoreError>;
+
+    /// Forgets what was used in days and months that ended before `before`; at most `limit`. Gives how many.
+    async fn sweep_quota_uses(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError>;
 
     /// What was recorded about one token.
     async fn find_usage(&self, token: TokenRef) -> Result<TokenUsage, StoreError>;

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use crate::id::TokenRef;
+use crate::limits::Window;
 use crate::service_token::SecretVersion;
 use crate::time::Timestamp;
 use crate::verdict::Reason;
@@ -97,6 +98,18 @@ pub struct Refusals {
     pub count: u64,
     /// From where the last time, when that was known.
     pub address: Option<IpAddr>,
+}
+
+/// What was used of a token's quota in a day or month. To add it is to sum: nodes share a quota, and each says what was used
+/// of it there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct QuotaUse {
+    /// Whose quota.
+    pub token: TokenRef,
+    /// The day or month.
+    pub window: Window,
+    /// How many requests.
+    pub used: u64,
 }
 
 /// What is recorded together.

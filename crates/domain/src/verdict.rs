@@ -42,6 +42,8 @@ pub enum Refusal {
     Unauthenticated,
     /// 403: a good one, but not here.
     Forbidden,
+    /// 429: a good one, but not now.
+    Limited,
 }
 
 /// Why a credential was turned away, precisely: for the log, the metric and the verify API, never for the bearer
@@ -81,11 +83,13 @@ pub enum Reason {
     AmbiguousRequest,
     /// The door's demand is not understood.
     BadDemand,
+    /// Used as often as it may be. [`judge`] never says so: it is asked when everything else is right.
+    RateLimited,
 }
 
 impl Reason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Malformed,
         Self::Unknown,
         Self::WrongSecret,
@@ -102,6 +106,7 @@ impl Reason {
         Self::AddressDenied,
         Self::AmbiguousRequest,
         Self::BadDemand,
+        Self::RateLimited,
     ];
 
     /// The word for it, in logs, metrics and the verify API.
@@ -123,6 +128,7 @@ impl Reason {
             Self::AddressDenied => "address_denied",
             Self::AmbiguousRequest => "ambiguous_request",
             Self::BadDemand => "bad_demand",
+            Self::RateLimited => "rate_limited",
         }
     }
 
@@ -145,6 +151,7 @@ impl Reason {
             | Self::AddressDenied
             | Self::AmbiguousRequest
             | Self::BadDemand => Refusal::Forbidden,
+            Self::RateLimited => Refusal::Limited,
         }
     }
 }

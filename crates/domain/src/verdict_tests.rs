@@ -8,6 +8,7 @@ use crate::check::Check;
 use crate::demand::RequestLine;
 use crate::fact::{Bearer, Kind};
 use crate::id::{AccountId, ClientId, ServiceTokenId};
+use crate::limits::Limits;
 use crate::lineage::Lineage;
 use crate::network::Networks;
 use crate::organization::Organizations;
@@ -132,6 +133,7 @@ fn demands() {
             Organizations::ALL,
             Resources::ALL,
             Networks::ALL,
+            Limits::NONE,
         ),
         ..fact()
     };
@@ -166,8 +168,9 @@ fn organizations() {
     let outcome = |bound_to: Option<&[u8]>, acts_in: &[u8], demanded: &[u8], scope: Option<&str>| {
         let list = |numbers: &[u8]| numbers.iter().map(|number| id(*number)).collect::<Vec<_>>();
         let bound = bound_to.map(|numbers| Organizations::list(list(numbers)).unwrap());
+        let bound = bound.unwrap_or_default();
         let restrictions =
-            Restrictions::new(Scopes::FULL, bound.unwrap_or_default(), Resources::ALL, Networks::ALL);
+            Restrictions::new(Scopes::FULL, bound, Resources::ALL, Networks::ALL, Limits::NONE);
         let (chain, organizations) = (chain([true, true]), list(acts_in));
         let standing = Standing { chain: Some(&chain), is_cut: false, organizations: &organizations };
         let scopes = scope.map(|scope| vec![Scope::parse(scope).unwrap()]).into_iter().collect();
@@ -223,7 +226,7 @@ fn bound_to_requests_and_addresses() {
         let resources = resources.iter().map(|text| Resource::parse(text).unwrap()).collect();
         let networks = networks.iter().map(|text| Networks::parse_one(text).unwrap()).collect();
         let (resources, networks) = (Resources::list(resources).unwrap(), Networks::list(networks).unwrap());
-        Restrictions::new(Scopes::FULL, Organizations::ALL, resources, networks)
+        Restrictions::new(Scopes::FULL, Organizations::ALL, resources, networks, Limits::NONE)
     };
     let outcome = |restrictions: &Restrictions, method, target: Option<&str>, address: Option<&str>| {
         let fact = Fact { restrictions: restrictions.clone(), ..fact() };
@@ -349,7 +352,8 @@ fn the_first_check_that_does_not_hold_is_the_reason() {
     };
     let order =
         [Secret, Overlap, Account, Enabled, Expiry, Kind, Owner, Organization, Scope, Resource, Address];
-    assert_eq!(order[..], Check::ALL[Check::ALL.len() - order.len()..], "and what comes before judging");
+    let judged = 4..Check::ALL.len() - 1;
+    assert_eq!(order[..], Check::ALL[judged], "between what comes before judging and the limit after it");
     let resources = Resources::list(vec![crate::resource::Resource::parse("GET /a").unwrap()]).unwrap();
     let networks = Networks::list(vec![Networks::parse_one("10.0.0.0/8").unwrap()]).unwrap();
     let bound = Restrictions::new(
@@ -357,6 +361,7 @@ fn the_first_check_that_does_not_hold_is_the_reason() {
         Organizations::ALL,
         resources,
         networks,
+        Limits::NONE,
     );
     for (right, check) in order.into_iter().enumerate() {
         let is_wrong = |check: Check| order[right..].contains(&check);

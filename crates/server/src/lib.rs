@@ -11,6 +11,7 @@ mod doors;
 mod handler;
 mod health;
 mod json;
+mod limits;
 mod listener;
 mod loopback;
 mod metrics;
@@ -32,7 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use countersign_authority::{Authority, Granted, Sighting};
+use countersign_authority::{Authority, Granted, Refused, Sighting};
 use countersign_domain::audit::Origin;
 use countersign_domain::caller::Caller;
 use countersign_domain::demand::Presented;
@@ -123,9 +124,22 @@ impl App {
         presented: &Presented<'_>,
         arrival: &observe::Arrival,
     ) -> Result<Caller, Reason> {
-        let (caller, granted) = self.authority.authenticate(presented, arrival.sighting())?;
+        let (caller, granted) = self.authenticate_apart(presented, arrival)?;
         arrival.recognise(granted);
         Ok(caller)
+    }
+
+    /// As [`App::authenticate`], where more than the credential decides whose request it is.
+    pub(crate) fn authenticate_apart(
+        &self,
+        presented: &Presented<'_>,
+        arrival: &observe::Arrival,
+    ) -> Result<(Caller, Granted), Reason> {
+        let outcome = self.authority.authenticate(presented, arrival.sighting());
+        outcome.map_err(|Refused { reason, exceeded }| {
+            exceeded.into_iter().for_each(|exceeded| arrival.exceed(exceeded));
+            reason
+        })
     }
 
     /// Counts and logs a caller of the API whose credential was not good.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use countersign_authority::{Granted, Sighting};
+use countersign_authority::{Allowance, Exceeded, Granted, Sighting};
 use countersign_domain::audit::Origin;
 use countersign_domain::demand::RequestLine;
 use countersign_domain::error::{Error, causes};
@@ -20,6 +20,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use crate::App;
+use crate::limits::{say_exceeded, say_left};
 use crate::wire::{Fault, Problem, Wire};
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -68,17 +69,50 @@ pub(crate) struct Arrival {
     asked: Option<AsItCame>,
     /// The caller's own credential, once it was found to be good.
     recognised: Arc<OnceLock<Granted>>,
+    /// What is left of its limits after this request.
+    left: Arc<OnceLock<Allowance>>,
+    /// Or that it was used too often.
+    exceeded: Arc<OnceLock<Exceeded>>,
 }
 
 impl Arrival {
     fn new(origin: Origin, user_agent: Option<HeaderValue>, asked: Option<AsItCame>) -> Self {
-        Self { origin: Arc::new(origin), user_agent, asked, recognised: Arc::default() }
+        Self {
+            origin: Arc::new(origin),
+            user_agent,
+            asked,
+            recognised: Arc::default(),
+            left: Arc::default(),
+            exceeded: Arc::default(),
+        }
     }
 
     /// Says whose request it is.
     pub(crate) fn recognise(&self, granted: Granted) {
+        self.leave(granted.allowance);
         // A request has one caller; a second one could only be the same again.
         let _ = self.recognised.set(granted);
+    }
+
+    /// Says what is left of the limits of the caller's own credential.
+    pub(crate) fn leave(&self, allowance: Option<Allowance>) {
+        if let Some(allowance) = allowance {
+            let _ = self.left.set(allowance);
+        }
+    }
+
+    /// Says that the caller's own credential was used too often.
+    pub(crate) fn exceed(&self, exceeded: Exceeded) {
+        let _ = self.exceeded.set(exceeded);
+    }
+
+    /// Says in headers what is left of the caller's limits.
+    fn say_limits(&self, headers: &mut HeaderMap) {
+        if let Some(exceeded) = self.exceeded.get() {
+            say_exceeded(headers, exceeded);
+        } else if let Some(allowance) = self.left.get() {
+            say_left(headers, allowance);
+        }
     }
 
     /// Whose request it is, when the credential was good.
@@ -123,6 +157,7 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
         }
     };
     visit.end(&response);
+    visit.arrival.say_limits(response.headers_mut());
     // Only route templates: a path may hold a secret, because clients do put them there.
     let route = route.as_ref().map_or("unmatched", |route| route.as_str());
     finish(&app, &request_id, route, &method, started, &mut response);

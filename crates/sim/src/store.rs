@@ -22,7 +22,7 @@ use countersign_domain::store::{
     Page, Revision, RootToken, ServiceTokenQuery, Store, StoreError, SweptEnded, TokenUsage,
 };
 use countersign_domain::time::Timestamp;
-use countersign_domain::usage::{Usage, UsageBatch};
+use countersign_domain::usage::{QuotaUse, Usage, UsageBatch};
 
 use crate::database::{Database, Done, Fate, Link, TransactionLost, Work};
 use crate::pause::{Turn, finish, lock, pause};
@@ -247,6 +247,13 @@ impl Store for NodeStore {
         self.read(self.database.tables().load_used_secrets(visit)).await
     }
 
+    async fn load_quota_uses(
+        &self,
+        visit: Box<dyn FnMut(CredentialKey, QuotaUse) + Send>,
+    ) -> Result<(), StoreError> {
+        self.read(self.database.tables().load_quota_uses(visit)).await
+    }
+
     async fn find_account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
         self.read(self.database.tables().find_account(id)).await
     }
@@ -327,6 +334,14 @@ impl Store for NodeStore {
 
     async fn record_usage(&self, batch: UsageBatch) -> Result<(), StoreError> {
         self.read(self.database.tables().record_usage(batch)).await
+    }
+
+    async fn add_quota_uses(&self, uses: Vec<QuotaUse>) -> Result<Vec<QuotaUse>, StoreError> {
+        self.read(self.database.tables().add_quota_uses(uses)).await
+    }
+
+    async fn sweep_quota_uses(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        self.read(self.database.tables().sweep_quota_uses(before, limit)).await
     }
 
     async fn find_usage(&self, token: TokenRef) -> Result<TokenUsage, StoreError> {

@@ -10,6 +10,7 @@ use countersign_domain::lineage::Lineage;
 use countersign_domain::restrictions::Restrictions;
 use countersign_domain::service_token::SecretVersion;
 use countersign_domain::store::Revision;
+use countersign_domain::usage::QuotaUse;
 use deadpool_postgres::{GenericClient, Transaction};
 
 use crate::apply::read_revision;
@@ -76,6 +77,23 @@ pub(crate) async fn used_secrets(
         match token {
             TokenRef::Service(_) => visit(CredentialKey::Client(cells.client_id("client_id")?), version),
             TokenRef::Access(handle) => visit(CredentialKey::Handle(handle), version),
+        }
+        Ok(true)
+    })
+    .await
+}
+
+/// Names everything that was used of quotas to `visit`.
+pub(crate) async fn quota_uses(
+    client: &impl GenericClient,
+    visit: &mut (dyn FnMut(CredentialKey, QuotaUse) + Send),
+) -> Result<(), Failure> {
+    each(client, sql::LOAD_QUOTA_USES, &[], |row| {
+        let mut cells = Cells::of(row, "quota_uses");
+        let uses = cells.quota_use()?;
+        match uses.token {
+            TokenRef::Service(_) => visit(CredentialKey::Client(cells.client_id("client_id")?), uses),
+            TokenRef::Access(handle) => visit(CredentialKey::Handle(handle), uses),
         }
         Ok(true)
     })

@@ -25,6 +25,7 @@ struct Migration {
 const ALL: &[Migration] = &[
     Migration { number: 1, oldest: 1, sql: include_str!("../migrations/0001_everything.sql") },
     Migration { number: 2, oldest: 1, sql: include_str!("../migrations/0002_uses_in_place.sql") },
+    Migration { number: 3, oldest: 1, sql: include_str!("../migrations/0003_limits.sql") },
 ];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (

@@ -9,6 +9,7 @@ use countersign_domain::id::{
     AccountId, ClientId, Handle, MembershipId, OrganizationId, ServiceTokenId, TokenRef,
 };
 use countersign_domain::lifetime::{Lifetime, Ttl};
+use countersign_domain::limits::{Limits, Period, Window};
 use countersign_domain::lineage::Lineage;
 use countersign_domain::name::Name;
 use countersign_domain::network::Networks;
@@ -22,7 +23,7 @@ use countersign_domain::secret::Digest;
 use countersign_domain::service_token::{CurrentSecret, PreviousSecret, SecretVersion, ServiceToken};
 use countersign_domain::store::{RootToken, StoreError, Version};
 use countersign_domain::time::Timestamp;
-use countersign_domain::usage::{Door, Refusals, Usage};
+use countersign_domain::usage::{Door, QuotaUse, Refusals, Usage};
 use countersign_domain::verdict::Reason;
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
@@ -158,16 +159,26 @@ impl<'r> Cells<'r> {
     }
 
     /// The next four cells.
+    pub(crate) fn quota_use(&mut self) -> Result<QuotaUse, Failure> {
+        let token = self.token("token")?;
+        let period = self.parsed("period", |text| Period::parse(text).ok())?;
+        let window = Window::of(period, self.number("first_day")?);
+        Ok(QuotaUse { token, window, used: self.number("used")? })
+    }
+
+    /// The next five cells.
     pub(crate) fn restrictions(&mut self) -> Result<Restrictions, Failure> {
         let scopes = self.optional("scopes", |text| Scopes::from_joined(text).ok())?;
         let organizations = self.optional("organizations", |text| Organizations::from_joined(text).ok())?;
         let resources = self.optional("resources", |text| Resources::from_joined(text).ok())?;
         let allowed_ips = self.optional("allowed_ips", |text| Networks::from_joined(text).ok())?;
+        let limits = self.optional("limits", |text| Limits::from_joined(text).ok())?;
         Ok(Restrictions::new(
             scopes.unwrap_or(Scopes::FULL),
             organizations.unwrap_or_default(),
             resources.unwrap_or_default(),
             allowed_ips.unwrap_or_default(),
+            limits.unwrap_or_default(),
         ))
     }
 

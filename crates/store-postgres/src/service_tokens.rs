@@ -67,6 +67,7 @@ pub(crate) async fn replace(tx: &Tx<'_>, token: &ServiceToken, expected: Version
             &token.restrictions.organizations().joined(),
             &token.restrictions.resources().joined(),
             &token.restrictions.allowed_ips().joined(),
+            &token.restrictions.limits().joined(),
             &i64::from(token.current.version),
             &&token.current.digest.as_bytes()[..],
             &token.current.created_at.as_micros(),

@@ -36,7 +36,7 @@ macro_rules! account_fact_columns {
 
 macro_rules! service_token_columns {
     () => {
-        "id, account, client_id, name, lifetime, enabled, scopes, organizations, resources, allowed_ips, \
+        "id, account, client_id, name, lifetime, enabled, scopes, organizations, resources, allowed_ips, limits, \
          secret_version, secret_digest, secret_created_at, rotated_by, \
          previous_version, previous_digest, previous_created_at, previous_replaced_at, previous_expires_at, \
          created_at, updated_at, expires_at, lineage, version"
@@ -45,8 +45,8 @@ macro_rules! service_token_columns {
 
 macro_rules! access_token_columns {
     () => {
-        "handle, digest, account, name, ttl, scopes, organizations, resources, allowed_ips, created_at, expires_at, \
-         source, lineage, epoch, sealed, version"
+        "handle, digest, account, name, ttl, scopes, organizations, resources, allowed_ips, limits, created_at, \
+         expires_at, source, lineage, epoch, sealed, version"
     };
 }
 
@@ -199,14 +199,15 @@ statements! {
     INSERT_SERVICE_TOKEN = concat!(
         "INSERT INTO service_tokens (", service_token_columns!(), ") VALUES \
          ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, \
-          $24) ON CONFLICT DO NOTHING"
+          $24, $25) ON CONFLICT DO NOTHING"
     );
     TAKE_SERVICE_TOKEN = "SELECT account, client_id, version FROM service_tokens WHERE id = $1 FOR UPDATE";
     UPDATE_SERVICE_TOKEN =
         "UPDATE service_tokens SET name = $2, lifetime = $3, enabled = $4, scopes = $5, organizations = $6, \
-         resources = $7, allowed_ips = $8, secret_version = $9, secret_digest = $10, secret_created_at = $11, \
-         rotated_by = $12, previous_version = $13, previous_digest = $14, previous_created_at = $15, \
-         previous_replaced_at = $16, previous_expires_at = $17, updated_at = $18, expires_at = $19, version = $20 \
+         resources = $7, allowed_ips = $8, limits = $9, secret_version = $10, secret_digest = $11, \
+         secret_created_at = $12, rotated_by = $13, previous_version = $14, previous_digest = $15, \
+         previous_created_at = $16, previous_replaced_at = $17, previous_expires_at = $18, updated_at = $19, \
+         expires_at = $20, version = $21 \
          WHERE id = $1";
     DELETE_SERVICE_TOKEN = "DELETE FROM service_tokens WHERE id = $1";
     FIND_SERVICE_TOKEN = concat!(
@@ -231,7 +232,7 @@ statements! {
 
     INSERT_ACCESS_TOKEN = concat!(
         "INSERT INTO access_tokens (", access_token_columns!(), ") VALUES \
-         ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT DO NOTHING"
+         ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING"
     );
     TAKE_ACCESS_TOKEN = "SELECT account, version FROM access_tokens WHERE handle = $1 FOR UPDATE";
     DELETE_ACCESS_TOKEN = "DELETE FROM access_tokens WHERE handle = $1";
@@ -371,6 +372,22 @@ statements! {
         "DELETE FROM refusals WHERE (token, minute, reason) IN \
          (SELECT token, minute, reason FROM refusals WHERE minute < $1 \
           ORDER BY minute, token, reason LIMIT $2)";
+    ADD_QUOTA_USES =
+        "INSERT INTO quota_uses AS known (token, period, first_day, ends_at, used) \
+         SELECT token, period, first_day, ends_at, used FROM unnest((SELECT $1::text[]), (SELECT $2::text[]), \
+             (SELECT $3::bigint[]), (SELECT $4::bigint[]), (SELECT $5::bigint[])) \
+             AS added (token, period, first_day, ends_at, used) \
+         ON CONFLICT (token, period, first_day) DO UPDATE SET used = known.used + excluded.used \
+         RETURNING known.token, known.period, known.first_day, known.used";
+    LOAD_QUOTA_USES =
+        "SELECT quota_uses.token, period, first_day, used, service_tokens.client_id \
+         FROM quota_uses LEFT JOIN service_tokens ON service_tokens.id::text = quota_uses.token \
+         WHERE service_tokens.id IS NOT NULL \
+             OR EXISTS (SELECT 1 FROM access_tokens WHERE access_tokens.handle = quota_uses.token)";
+    SWEEP_QUOTA_USES =
+        "DELETE FROM quota_uses WHERE (token, period, first_day) IN \
+         (SELECT token, period, first_day FROM quota_uses WHERE ends_at < $1 \
+          ORDER BY ends_at, token, period, first_day LIMIT $2)";
     /// The moment that the transaction sees, the time, and in which history of which database: a failover is another
     /// timeline, a dump that was restored is other files, a backup that was restored another epoch.
     MOMENT = concat!(

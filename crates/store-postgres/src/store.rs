@@ -21,7 +21,7 @@ use countersign_domain::store::{
     Page, Revision, RootToken, ServiceTokenQuery, Store, StoreError, SweptEnded, TokenUsage,
 };
 use countersign_domain::time::{Clock, Timestamp};
-use countersign_domain::usage::{Usage, UsageBatch};
+use countersign_domain::usage::{QuotaUse, Usage, UsageBatch};
 use deadpool_postgres::{Object, Pool};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -191,6 +191,17 @@ impl Store for PostgresStore {
         Ok(transaction.commit().await.map_err(Failure::from)?)
     }
 
+    async fn load_quota_uses(
+        &self,
+        mut visit: Box<dyn FnMut(CredentialKey, QuotaUse) + Send>,
+    ) -> Result<(), StoreError> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await.map_err(Failure::from)?;
+        load::take_the_time(&transaction).await?;
+        load::quota_uses(&transaction, &mut visit).await?;
+        Ok(transaction.commit().await.map_err(Failure::from)?)
+    }
+
     async fn find_account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
         self.find(sql::FIND_ACCOUNT, &[&uuid(id.as_bytes())], row::account).await
     }
@@ -301,6 +312,22 @@ impl Store for PostgresStore {
         let mut turn = self.lane.take_turn().await?;
         let tx = turn.begin().await?;
         let done = usage::record(&tx, &batch).await?;
+        self.lane.finish(tx, Vec::new()).await?;
+        Ok(done)
+    }
+
+    async fn add_quota_uses(&self, uses: Vec<QuotaUse>) -> Result<Vec<QuotaUse>, StoreError> {
+        let mut turn = self.lane.take_turn().await?;
+        let tx = turn.begin().await?;
+        let sums = usage::add_quota_uses(&tx, &uses).await?;
+        self.lane.finish(tx, Vec::new()).await?;
+        Ok(sums)
+    }
+
+    async fn sweep_quota_uses(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        let mut turn = self.lane.take_turn().await?;
+        let tx = turn.begin().await?;
+        let done = usage::sweep_quota_uses(&tx, before, limit).await?;
         self.lane.finish(tx, Vec::new()).await?;
         Ok(done)
     }

@@ -5,17 +5,18 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use countersign_domain::id::TokenRef;
+use countersign_domain::limits::Window;
 use countersign_domain::service_token::SecretVersion;
 use countersign_domain::store::TokenUsage;
 use countersign_domain::time::Timestamp;
-use countersign_domain::usage::{Refusals, Usage, UsageBatch};
+use countersign_domain::usage::{QuotaUse, Refusals, Usage, UsageBatch};
 use deadpool_postgres::GenericClient;
 use uuid::Uuid;
 
 use crate::accounts::uuid;
 use crate::apply::signed;
 use crate::failure::Failure;
-use crate::row;
+use crate::row::{self, Cells};
 use crate::session::{Tx, Values, list};
 use crate::sql;
 
@@ -90,6 +91,35 @@ async fn add_refusals(tx: &Tx<'_>, refusals: &Refusals) -> Result<(), Failure> {
     )
     .await?;
     Ok(())
+}
+
+/// Adds to what was used of quotas; gives the sums. In the order of keys: two nodes that add to the same rows take them in
+/// one order.
+pub(crate) async fn add_quota_uses(tx: &Tx<'_>, uses: &[QuotaUse]) -> Result<Vec<QuotaUse>, Failure> {
+    // A statement may meet a row only once.
+    let mut together: BTreeMap<(String, Window), u64> = BTreeMap::new();
+    for QuotaUse { token, window, used } in uses {
+        *together.entry((token.to_string(), *window)).or_default() += used;
+    }
+    let numbers = |number: fn((&Window, &u64)) -> i64| {
+        together.iter().map(|((_, window), used)| number((window, used))).collect::<Vec<i64>>()
+    };
+    let tokens: Vec<&str> = together.keys().map(|(token, _)| &**token).collect();
+    let periods: Vec<&str> = together.keys().map(|(_, window)| window.period().as_str()).collect();
+    let values: Values<'_> = &[
+        &tokens,
+        &periods,
+        &numbers(|(window, _)| window.first_day().into()),
+        &numbers(|(window, _)| window.ends_at().as_micros()),
+        &numbers(|(_, used)| signed(*used)),
+    ];
+    tx.list(sql::ADD_QUOTA_USES, values, |row| Cells::of(row, "quota_uses").quota_use()).await
+}
+
+/// Forgets what was used in days and months that ended before this; gives how many.
+pub(crate) async fn sweep_quota_uses(tx: &Tx<'_>, before: Timestamp, limit: u32) -> Result<u32, Failure> {
+    let swept = tx.run(sql::SWEEP_QUOTA_USES, &[&before.as_micros(), &i64::from(limit)]).await?;
+    Ok(u32::try_from(swept).unwrap_or(u32::MAX))
 }
 
 /// Uses of tokens that are there, where nothing is known of them yet.

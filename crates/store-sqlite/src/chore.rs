@@ -5,7 +5,7 @@ use countersign_domain::fact::CredentialKey;
 use countersign_domain::id::Handle;
 use countersign_domain::store::{Revision, StoreError, SweptEnded};
 use countersign_domain::time::Timestamp;
-use countersign_domain::usage::UsageBatch;
+use countersign_domain::usage::{QuotaUse, UsageBatch};
 use rusqlite::{Connection, params};
 use tokio::sync::oneshot;
 
@@ -29,6 +29,8 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 /// for milliseconds; only loading, which happens before a server serves, is not.
 pub(crate) enum Chore {
     Record(UsageBatch, Reply<()>),
+    AddQuotaUses(Vec<QuotaUse>, Reply<Vec<QuotaUse>>),
+    SweepQuotaUses { before: Timestamp, limit: u32, reply: Reply<u32> },
     SweepAccessTokens { before: Timestamp, limit: u32, reply: Reply<u32> },
     SweepRefusals { before: Timestamp, limit: u32, reply: Reply<u32> },
     SweepAudit { before: Timestamp, limit: u32, reply: Reply<u32> },
@@ -42,6 +44,10 @@ impl Chore {
     pub(crate) fn run(self, writer: &mut Writer) {
         match self {
             Self::Record(batch, reply) => answer(reply, record(writer, &batch)),
+            Self::AddQuotaUses(uses, reply) => answer(reply, add_quota_uses(writer, &uses)),
+            Self::SweepQuotaUses { before, limit, reply } => {
+                answer(reply, sweep_quota_uses(writer, before, limit));
+            }
             Self::SweepAccessTokens { before, limit, reply } => {
                 answer(reply, writer.write_chore(|batch| sweep_access_tokens(batch, before, limit)));
             }
@@ -65,6 +71,14 @@ fn answer<T>(reply: Reply<T>, result: Result<T, StoreError>) {
 
 fn record(writer: &mut Writer, uses: &UsageBatch) -> Result<(), StoreError> {
     writer.write_lazily(|batch| Ok((usage::record(batch.connection(), uses)?, Vec::new())))
+}
+
+fn add_quota_uses(writer: &mut Writer, uses: &[QuotaUse]) -> Result<Vec<QuotaUse>, StoreError> {
+    writer.write_lazily(|batch| Ok((usage::add_quota_uses(batch.connection(), uses)?, Vec::new())))
+}
+
+fn sweep_quota_uses(writer: &mut Writer, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+    writer.write_lazily(|batch| Ok((usage::sweep_quota_uses(batch.connection(), before, limit)?, Vec::new())))
 }
 
 fn sweep_refusals(writer: &mut Writer, before: Timestamp, limit: u32) -> Result<u32, StoreError> {

@@ -6,11 +6,13 @@ use countersign_domain::account::Epoch;
 use countersign_domain::change::FactChange;
 use countersign_domain::fact::{Bearer, CredentialKey, Fact, PreviousFact};
 use countersign_domain::id::TokenRef;
+use countersign_domain::limits::{Period, Window};
 use countersign_domain::lineage::Lineage;
 use countersign_domain::organization::{Consent, MembershipFact, OrganizationFact};
 use countersign_domain::restrictions::Restrictions;
 use countersign_domain::scope::Scopes;
 use countersign_domain::service_token::SecretVersion;
+use countersign_domain::usage::QuotaUse;
 use rusqlite::{Connection, Row};
 
 use crate::failure::Failure;
@@ -60,6 +62,25 @@ pub(crate) fn used_secrets(
         match token {
             TokenRef::Service(_) => visit(CredentialKey::Client(cells.client_id("client_id")?), version),
             TokenRef::Access(handle) => visit(CredentialKey::Handle(handle), version),
+        }
+        Ok(())
+    })
+}
+
+/// Names everything that was used of quotas to `visit`.
+pub(crate) fn quota_uses(
+    connection: &Connection,
+    visit: &mut dyn FnMut(CredentialKey, QuotaUse),
+) -> Result<(), Failure> {
+    each(connection, sql::LOAD_QUOTA_USES, |row| {
+        let mut cells = Cells::of(row, "quota_uses");
+        let token = cells.token("token")?;
+        let period = cells.parsed("period", |text| Period::parse(text).ok())?;
+        let window = Window::of(period, cells.number("first_day")?);
+        let uses = QuotaUse { token, window, used: cells.number("used")? };
+        match token {
+            TokenRef::Service(_) => visit(CredentialKey::Client(cells.client_id("client_id")?), uses),
+            TokenRef::Access(handle) => visit(CredentialKey::Handle(handle), uses),
         }
         Ok(())
     })
@@ -118,10 +139,11 @@ impl Shared {
         let organizations = cells.optional_text("organizations")?;
         let resources = cells.optional_text("resources")?;
         let allowed_ips = cells.optional_text("allowed_ips")?;
-        if organizations.or(resources).or(allowed_ips).is_none() {
+        let limits = cells.optional_text("limits")?;
+        if organizations.or(resources).or(allowed_ips).or(limits).is_none() {
             return Ok(scopes.into());
         }
-        let key = format!("{organizations:?} {resources:?} {allowed_ips:?}");
+        let key = format!("{organizations:?} {resources:?} {allowed_ips:?} {limits:?}");
         let mut restrictions = self.others.get(key.as_bytes(), || others.restrictions_but(Scopes::FULL))?;
         restrictions.scopes = scopes;
         Ok(restrictions)

@@ -18,6 +18,7 @@ pub(crate) const ALL: &[Migration] = &[
     Migration { number: 4, sql: include_str!("../migrations/0004_accounts.sql") },
     Migration { number: 5, sql: include_str!("../migrations/0005_sealed.sql") },
     Migration { number: 6, sql: include_str!("../migrations/0006_agreed_memberships.sql") },
+    Migration { number: 7, sql: include_str!("../migrations/0007_limits.sql") },
 ];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (

@@ -9,6 +9,7 @@ use countersign_domain::id::{
     AccountId, ClientId, Handle, MembershipId, OrganizationId, ServiceTokenId, TokenRef,
 };
 use countersign_domain::lifetime::{Lifetime, Ttl};
+use countersign_domain::limits::Limits;
 use countersign_domain::lineage::Lineage;
 use countersign_domain::name::Name;
 use countersign_domain::network::Networks;
@@ -205,7 +206,7 @@ impl<'r> Cells<'r> {
         self.cell(column, |value| parse(text(value)?))
     }
 
-    /// The next four cells.
+    /// The next five cells.
     pub(crate) fn restrictions(&mut self) -> Result<Restrictions, Failure> {
         let scopes = self.scopes_with(|text| Scopes::from_joined(text).ok())?;
         self.restrictions_but(scopes)
@@ -219,17 +220,19 @@ impl<'r> Cells<'r> {
         Ok(self.optional("scopes", |value| read(text(value)?))?.unwrap_or(Scopes::FULL))
     }
 
-    /// The next three cells, for these scopes.
+    /// The next four cells, for these scopes.
     pub(crate) fn restrictions_but(&mut self, scopes: Scopes) -> Result<Restrictions, Failure> {
         let organizations =
             self.optional("organizations", |value| Organizations::from_joined(text(value)?).ok())?;
         let resources = self.optional("resources", |value| Resources::from_joined(text(value)?).ok())?;
         let allowed_ips = self.optional("allowed_ips", |value| Networks::from_joined(text(value)?).ok())?;
+        let limits = self.optional("limits", |value| Limits::from_joined(text(value)?).ok())?;
         Ok(Restrictions::new(
             scopes,
             organizations.unwrap_or(Organizations::ALL),
             resources.unwrap_or(Resources::ALL),
             allowed_ips.unwrap_or(Networks::ALL),
+            limits.unwrap_or(Limits::NONE),
         ))
     }
 

@@ -20,7 +20,7 @@ macro_rules! account_columns {
 
 macro_rules! service_token_columns {
     () => {
-        "id, account, client_id, name, lifetime, enabled, scopes, organizations, resources, allowed_ips, \
+        "id, account, client_id, name, lifetime, enabled, scopes, organizations, resources, allowed_ips, limits, \
          secret_version, secret_digest, secret_created_at, rotated_by, \
          previous_version, previous_digest, previous_created_at, previous_replaced_at, previous_expires_at, \
          created_at, updated_at, expires_at, lineage, version"
@@ -29,8 +29,8 @@ macro_rules! service_token_columns {
 
 macro_rules! access_token_columns {
     () => {
-        "handle, digest, account, name, ttl, scopes, organizations, resources, allowed_ips, created_at, expires_at, \
-         source, lineage, epoch, sealed, version"
+        "handle, digest, account, name, ttl, scopes, organizations, resources, allowed_ips, limits, created_at, \
+         expires_at, source, lineage, epoch, sealed, version"
     };
 }
 
@@ -201,17 +201,17 @@ statements! {
     INSERT_SERVICE_TOKEN = concat!(
         "INSERT INTO service_tokens (", service_token_columns!(), ") VALUES \
          (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, \
-         ?22, ?23, ?24)"
+         ?22, ?23, ?24, ?25)"
     );
     FIND_SERVICE_TOKEN_ROW =
         "SELECT rowid, account, client_id, version, created_at, name FROM service_tokens WHERE id = ?1";
     /// Without the name, which is in an index: few changes touch it.
     UPDATE_SERVICE_TOKEN =
         "UPDATE service_tokens SET lifetime = ?2, enabled = ?3, scopes = ?4, organizations = ?5, resources = ?6, \
-         allowed_ips = ?7, secret_version = ?8, secret_digest = ?9, secret_created_at = ?10, rotated_by = ?11, \
-         previous_version = ?12, previous_digest = ?13, previous_created_at = ?14, \
-         previous_replaced_at = ?15, previous_expires_at = ?16, \
-         updated_at = ?17, expires_at = ?18, version = ?19 WHERE rowid = ?1";
+         allowed_ips = ?7, limits = ?8, secret_version = ?9, secret_digest = ?10, secret_created_at = ?11, \
+         rotated_by = ?12, previous_version = ?13, previous_digest = ?14, previous_created_at = ?15, \
+         previous_replaced_at = ?16, previous_expires_at = ?17, \
+         updated_at = ?18, expires_at = ?19, version = ?20 WHERE rowid = ?1";
     RENAME_SERVICE_TOKEN = "UPDATE service_tokens SET name = ?2 WHERE rowid = ?1";
     DELETE_SERVICE_TOKEN = "DELETE FROM service_tokens WHERE rowid = ?1";
     SERVICE_TOKEN_EXISTS = "SELECT 1 FROM service_tokens WHERE id = ?1";
@@ -234,7 +234,7 @@ statements! {
          WHERE account = ?1 AND name = ?2 ORDER BY created_at, id";
     SERVICE_TOKEN_AT = concat!("SELECT ", service_token_columns!(), " FROM service_tokens WHERE rowid = ?1");
     LOAD_SERVICE_TOKENS =
-        "SELECT id, account, client_id, name, enabled, scopes, organizations, resources, allowed_ips, \
+        "SELECT id, account, client_id, name, enabled, scopes, organizations, resources, allowed_ips, limits, \
          secret_version, secret_digest, previous_version, previous_digest, previous_replaced_at, \
          previous_expires_at, expires_at, lineage, version FROM service_tokens";
     LOAD_USED_SECRETS =
@@ -270,7 +270,7 @@ statements! {
 
     INSERT_ACCESS_TOKEN = concat!(
         "INSERT INTO access_tokens (", access_token_columns!(), ") VALUES \
-         (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
+         (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
     );
     FIND_ACCESS_TOKEN_ROW = "SELECT rowid, account, version FROM access_tokens WHERE handle = ?1";
     FIND_CALLER = "SELECT account, version, epoch, lineage FROM access_tokens WHERE handle = ?1";
@@ -299,8 +299,8 @@ statements! {
         "SELECT rowid, handle, account, version FROM access_tokens \
          WHERE expires_at < 9223372036854775807 AND expires_at < ?1 ORDER BY expires_at, handle LIMIT ?2";
     LOAD_ACCESS_TOKENS =
-        "SELECT handle, digest, account, name, scopes, organizations, resources, allowed_ips, expires_at, lineage, \
-         epoch, version FROM access_tokens";
+        "SELECT handle, digest, account, name, scopes, organizations, resources, allowed_ips, limits, expires_at, \
+         lineage, epoch, version FROM access_tokens";
 
     INSERT_ROOT_TOKEN = "INSERT INTO root_tokens (handle) VALUES (?1)";
     ROOT_TOKEN_WAS_SET = "SELECT 1 FROM root_tokens WHERE handle = ?1";
@@ -362,6 +362,19 @@ statements! {
         "DELETE FROM refusals WHERE (token, minute, reason) IN \
          (SELECT token, minute, reason FROM refusals WHERE minute < ?1 \
           ORDER BY minute, token, reason LIMIT ?2)";
+
+    ADD_QUOTA_USES =
+        "INSERT INTO quota_uses (token, period, first_day, ends_at, used) VALUES (?1, ?2, ?3, ?4, ?5) \
+         ON CONFLICT DO UPDATE SET used = used + excluded.used RETURNING used";
+    LOAD_QUOTA_USES =
+        "SELECT quota_uses.token, period, first_day, used, service_tokens.client_id \
+         FROM quota_uses LEFT JOIN service_tokens ON service_tokens.id = quota_uses.token \
+         WHERE service_tokens.id IS NOT NULL \
+             OR EXISTS (SELECT 1 FROM access_tokens WHERE access_tokens.handle = quota_uses.token)";
+    SWEEP_QUOTA_USES =
+        "DELETE FROM quota_uses WHERE (token, period, first_day) IN \
+         (SELECT token, period, first_day FROM quota_uses WHERE ends_at < ?1 \
+          ORDER BY ends_at, token, period, first_day LIMIT ?2)";
 
     /// How many rows each table has.
     COUNT_ROWS =

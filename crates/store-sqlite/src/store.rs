@@ -19,7 +19,7 @@ use countersign_domain::store::{
     Page, Revision, RootToken, ServiceTokenQuery, Store, StoreError, SweptEnded, TokenUsage,
 };
 use countersign_domain::time::Timestamp;
-use countersign_domain::usage::{Usage, UsageBatch};
+use countersign_domain::usage::{QuotaUse, Usage, UsageBatch};
 use rusqlite::params;
 use tokio::sync::oneshot;
 
@@ -193,6 +193,13 @@ impl Store for SqliteStore {
         self.readers.search(move |c| load::used_secrets(c, &mut visit)).await
     }
 
+    async fn load_quota_uses(
+        &self,
+        mut visit: Box<dyn FnMut(CredentialKey, QuotaUse) + Send>,
+    ) -> Result<(), StoreError> {
+        self.readers.search(move |c| load::quota_uses(c, &mut visit)).await
+    }
+
     async fn find_account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
         self.readers.read(move |c| find(c, sql::FIND_ACCOUNT, [id.as_bytes()], row::account)).await
     }
@@ -300,6 +307,19 @@ impl Store for SqliteStore {
             self.chore(|reply| Chore::Record(part, reply)).await?;
         }
         Ok(())
+    }
+
+    async fn add_quota_uses(&self, uses: Vec<QuotaUse>) -> Result<Vec<QuotaUse>, StoreError> {
+        let mut sums = Vec::with_capacity(uses.len());
+        for part in uses.chunks(CHORE_ROWS as usize) {
+            let part = part.to_vec();
+            sums.extend(self.chore(|reply| Chore::AddQuotaUses(part, reply)).await?);
+        }
+        Ok(sums)
+    }
+
+    async fn sweep_quota_uses(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        in_parts(limit, |limit| self.chore(move |reply| Chore::SweepQuotaUses { before, limit, reply })).await
     }
 
     async fn find_usage(&self, token: TokenRef) -> Result<TokenUsage, StoreError> {

@@ -1,14 +1,16 @@
 //! Uses and refusals. They are bookkeeping: written behind the changes, and never to a token's row.
 
+use std::collections::BTreeMap;
+
 use countersign_domain::id::TokenRef;
 use countersign_domain::store::TokenUsage;
 use countersign_domain::time::Timestamp;
-use countersign_domain::usage::{Refusals, Usage, UsageBatch};
+use countersign_domain::usage::{QuotaUse, Refusals, Usage, UsageBatch};
 use rusqlite::{Connection, params};
 
-use crate::apply::{address_bytes, exists, run, signed, token_bytes};
+use crate::apply::{address_bytes, exists, find as find_row, run, signed, token_bytes};
 use crate::failure::Failure;
-use crate::row;
+use crate::row::{self, Cells};
 use crate::sql;
 
 /// Adds a batch to what is known. What concerns a token that is gone is dropped, so that a late batch leaves no
@@ -82,6 +84,35 @@ pub(crate) fn add_refusals(connection: &Connection, refusals: &Refusals) -> Resu
 /// Forgets refusals of minutes before this one, the oldest first; gives how many.
 pub(crate) fn sweep_refusals(connection: &Connection, before: Timestamp, limit: u32) -> Result<u32, Failure> {
     let swept = run(connection, sql::SWEEP_REFUSALS, params![before.as_micros(), limit])?;
+    Ok(u32::try_from(swept).unwrap_or(u32::MAX))
+}
+
+/// Adds to what was used of quotas; gives the sums.
+pub(crate) fn add_quota_uses(connection: &Connection, uses: &[QuotaUse]) -> Result<Vec<QuotaUse>, Failure> {
+    let mut sums = BTreeMap::new();
+    for QuotaUse { token, window, used } in uses {
+        let values = params![
+            token_bytes(token),
+            window.period().as_str(),
+            window.first_day(),
+            window.ends_at().as_micros(),
+            signed(*used),
+        ];
+        let sum = find_row(connection, sql::ADD_QUOTA_USES, values, |row| {
+            Cells::of(row, "quota_uses").number::<u64>("used")
+        })?;
+        sums.insert((*token, *window), sum.unwrap_or(*used));
+    }
+    Ok(sums.into_iter().map(|((token, window), used)| QuotaUse { token, window, used }).collect())
+}
+
+/// Forgets what was used in days and months that ended before this; gives how many.
+pub(crate) fn sweep_quota_uses(
+    connection: &Connection,
+    before: Timestamp,
+    limit: u32,
+) -> Result<u32, Failure> {
+    let swept = run(connection, sql::SWEEP_QUOTA_USES, params![before.as_micros(), limit])?;
     Ok(u32::try_from(swept).unwrap_or(u32::MAX))
 }
 

@@ -105,16 +105,16 @@ impl Tables {
         };
         let key = fact.key();
         let hash = self.hash(&key);
-        let new = Arc::new(Known::new(fact, account));
+        let mut new = Known::new(fact, account);
         let mut table = self.shard(hash).write().unwrap_or_else(PoisonError::into_inner);
         match table.find_mut(hash, |known| known.fact.key() == key) {
             Some(known) if known.fact.version < new.fact.version => {
                 new.inherit(known);
-                *known = new;
+                *known = Arc::new(new);
             }
             Some(_) => {}
             None => {
-                table.insert_unique(hash, new, |known| self.hash(&known.fact.key()));
+                table.insert_unique(hash, Arc::new(new), |known| self.hash(&known.fact.key()));
             }
         }
     }
@@ -135,11 +135,13 @@ impl Tables {
         }
     }
 
-    /// Takes over from `old` which secrets are known to have been used.
+    /// Takes over from `old` which secrets are known to have been used, and how often limited tokens were. Nobody else
+    /// looks at these tables yet.
     pub(super) fn inherit_uses(&self, old: &Self) {
         for shard in &self.shards {
-            for new in shard.read().unwrap_or_else(PoisonError::into_inner).iter() {
-                if let Some(old) = old.find(&new.fact.key()) {
+            for new in shard.write().unwrap_or_else(PoisonError::into_inner).iter_mut() {
+                let key = new.fact.key();
+                if let (Some(new), Some(old)) = (Arc::get_mut(new), old.find(&key)) {
                     new.inherit(&old.known);
                 }
             }

@@ -7,6 +7,7 @@
 
 mod beyond_caller;
 mod directory;
+mod limits;
 mod lineage;
 mod root;
 mod rotation;

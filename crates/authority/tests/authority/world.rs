@@ -31,6 +31,7 @@ pub(crate) const ROOT_TOKEN: &str = "root-token-of-the-tests-0123456789";
 
 pub(crate) struct World {
     pub(crate) authority: Arc<Authority>,
+    pub(crate) directory: Arc<Directory>,
     pub(crate) store: Arc<ModelStore>,
     pub(crate) clock: Arc<ManualClock>,
     entropy: Arc<SeededEntropy>,
@@ -48,29 +49,43 @@ impl World {
         let store = Arc::new(ModelStore::new(directory.clone()));
         let clock = Arc::new(ManualClock::default());
         let entropy = Arc::new(SeededEntropy::new(1));
-        let authority = Authority::new(store.clone(), directory, clock.clone(), entropy.clone(), policy);
+        let authority =
+            Authority::new(store.clone(), directory.clone(), clock.clone(), entropy.clone(), policy);
         let authority = Arc::new(authority);
         authority.load().await.unwrap();
         authority.recall_uses().await.unwrap();
         let token = Some(Secret::from_operator(ROOT_TOKEN.into()));
         let root = authority.ensure_root(RootSettings { token, ..Default::default() }).await.unwrap();
-        Self { authority, store, clock, entropy, root: root.account, origin: Origin::default() }
+        Self { authority, directory, store, clock, entropy, root: root.account, origin: Origin::default() }
     }
 
     /// The same store behind an authority that was just started, and has not recalled uses. Its doors do not hear of later
     /// changes.
     pub(crate) async fn restarted(self) -> Self {
+        self.beside().await
+    }
+
+    /// As [`World::restarted`], while this one goes on.
+    pub(crate) async fn beside(&self) -> Self {
         let directory = Arc::new(Directory::default());
-        let (clock, entropy) = (self.clock.clone(), self.entropy.clone());
-        let authority = Authority::new(self.store.clone(), directory, clock, entropy, Policy::default());
+        let (store, clock, entropy) = (self.store.clone(), self.clock.clone(), self.entropy.clone());
+        let authority = Authority::new(
+            store.clone(),
+            directory.clone(),
+            clock.clone(),
+            entropy.clone(),
+            Policy::default(),
+        );
         authority.load().await.unwrap();
-        Self { authority: Arc::new(authority), ..self }
+        let (authority, origin) = (Arc::new(authority), Origin::default());
+        Self { authority, directory, store, clock, entropy, root: self.root, origin }
     }
 
     pub(crate) fn caller(&self, text: &str) -> Result<Caller, Reason> {
         self.authority
             .authenticate(&Presented::access(text).unwrap(), sighting(Door::Api))
             .map(|(caller, _)| caller)
+            .map_err(|refused| refused.reason)
     }
 
     pub(crate) fn root_caller(&self) -> Caller {

@@ -135,7 +135,7 @@ fn issue(args: &IssueArgs) -> Result<(), Failure> {
         return print_json(&result);
     }
     let token: Token = read(result.clone())?;
-    let [scopes, organizations, resources, allowed_ips] = token.restrictions.facts();
+    let [scopes, organizations, resources, allowed_ips, limits] = token.restrictions.facts();
     let about = table::facts([
         ("handle", parse_access_text(&token.id).map(|(handle, _)| handle.to_string())),
         ("account", Some(account.to_string())),
@@ -145,6 +145,7 @@ fn issue(args: &IssueArgs) -> Result<(), Failure> {
         organizations,
         resources,
         allowed_ips,
+        limits,
     ]);
     print_secret(&result, "id", &about)
 }

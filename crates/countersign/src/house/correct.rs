@@ -317,5 +317,6 @@ fn narrower(saved: &Restrictions, now: &Restrictions) -> Restrictions {
         if saved.organizations().within(now.organizations()) { saved } else { now }.organizations().clone(),
         if saved.resources().within(now.resources()) { saved } else { now }.resources().clone(),
         if saved.allowed_ips().within(now.allowed_ips()) { saved } else { now }.allowed_ips().clone(),
+        if saved.limits().within(now.limits()) { saved } else { now }.limits(),
     )
 }

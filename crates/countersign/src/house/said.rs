@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use countersign_domain::audit::{Action, Actor, AuditRecord, FieldChange, Subject};
 use countersign_domain::id::{AccountId, Handle, MembershipId, OrganizationId, TokenRef};
+use countersign_domain::limits::Limits;
 use countersign_domain::network::Networks;
 use countersign_domain::organization::{Consent, Organizations};
 use countersign_domain::resource::Resources;
@@ -137,6 +138,10 @@ impl TokenSaid {
             "allowed_ips" => {
                 let list = to.map_or(Some(Networks::ALL), |to| Networks::from_joined(to).ok());
                 self.restrictions.allowed_ips = list.or_else(|| Networks::list(Vec::new()).ok());
+            }
+            "limits" => {
+                let limits = to.map_or(Some(Limits::NONE), |to| Limits::from_joined(to).ok());
+                self.restrictions.limits = limits.or(Some(Limits::NARROWEST));
             }
             _ => {}
         }

@@ -15,6 +15,8 @@ mod hostile;
 #[cfg(test)]
 mod leak;
 #[cfg(test)]
+mod limited;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod many;

@@ -55,7 +55,11 @@ fn a_store_that_cannot_be_read_does_not_count_as_lost() {
     server.stop();
     let database = data.path().join("countersign.db");
 
-    change(&database, "DROP INDEX memberships_by_account; DELETE FROM migrations WHERE number > 5");
+    change(
+        &database,
+        "DROP INDEX memberships_by_account; ALTER TABLE service_tokens DROP COLUMN limits; \
+         ALTER TABLE access_tokens DROP COLUMN limits; DELETE FROM migrations WHERE number > 5",
+    );
     let trial = with(&data, &["restore", text(&file)]);
     assert!(out(&trial).contains("tokens that have ended since: 1"), "{}{}", out(&trial), err(&trial));
     let schema = "SELECT max(number) FROM migrations";

@@ -115,7 +115,7 @@ fn judge(app: &App, text: &str, header: CredentialHeader, arrival: &Arrival) -> 
     let presented = Presented::access(text).ok_or(Reason::Malformed);
     presented.and_then(|presented| app.authenticate(&presented, arrival)).map_err(|reason| {
         app.refuse_caller(reason, arrival);
-        Denial::of_bound(reason).map_or(Failure::UnknownToken, Failure::Denied)
+        Failure::of_refused(reason, Failure::UnknownToken)
     })
 }
 
@@ -129,11 +129,12 @@ async fn key_pair(app: &App, email: &[u8], key: &[u8], arrival: &Arrival) -> Res
     let presented = Presented::access(key).ok_or(Failure::MalformedHeader(CredentialHeader::AuthKey))?;
     let refused = |reason| {
         app.refuse_caller(reason, arrival);
-        Denial::of_bound(reason).map_or(Failure::UnknownPair, Failure::Denied)
+        Failure::of_refused(reason, Failure::UnknownPair)
     };
-    let (caller, granted) = app.authority.authenticate(&presented, arrival.sighting()).map_err(refused)?;
+    let (caller, granted) = app.authenticate_apart(&presented, arrival).map_err(refused)?;
     let account = app.authority.load_own_account(&caller).await?;
     if Email::parse(email).ok().as_ref() != Some(&account.email) {
+        app.authority.give_back(&granted);
         return Err(refused(Reason::Unknown));
     }
     arrival.recognise(granted);

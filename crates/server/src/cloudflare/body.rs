@@ -3,6 +3,7 @@
 use axum::extract::{FromRequest, Request};
 use countersign_authority::ServiceTokenView;
 use countersign_domain::lifetime::Lifetime;
+use countersign_domain::limits::Limits;
 use countersign_domain::name::Name;
 use countersign_domain::network::Networks;
 use countersign_domain::organization::Organizations;
@@ -16,10 +17,12 @@ use countersign_domain::service_token::{
 use countersign_domain::time::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::failure::Failure;
 use crate::json;
+use crate::limits::{LimitsBody, read as read_limits};
 use crate::restriction::{ALLOWED_IPS, List, ORGANIZATIONS, RESOURCES, SCOPES, Wrong, texts};
 use crate::time_text::{parse_rfc3339, rfc3339};
 
@@ -59,6 +62,10 @@ pub(super) struct ServiceTokenInput {
     /// From where it may be used, at most 64 addresses or networks in CIDR notation; absent = from where the caller's
     /// may.
     allowed_ips: Option<Vec<String>>,
+    /// How often it may be used; absent = as often as the caller's. What is given replaces all that there was, so that `{}`
+    /// is no limit at all.
+    #[schema(value_type = Option<LimitsBody>)]
+    limits: Option<Value>,
 }
 
 /// Of rotate.
@@ -130,6 +137,7 @@ impl ServiceTokenInput {
             )?,
             resources: list("resources", self.resources.as_deref(), &RESOURCES, Resources::list)?,
             allowed_ips: list("allowed_ips", self.allowed_ips.as_deref(), &ALLOWED_IPS, Networks::list)?,
+            limits: limits(self.limits.as_ref())?,
         })
     }
 }
@@ -158,6 +166,10 @@ fn list<T, E: ToString, L>(
         None => Failure::invalid(format!("/{name}"), reason),
     };
     grammar.read(texts.iter().map(|text| Some(text.as_str())), collect).map(Some).map_err(wrong)
+}
+
+fn limits(stated: Option<&Value>) -> Result<Option<Limits>, Failure> {
+    read_limits(stated).map_err(|wrong| Failure::invalid(format!("/{}", wrong.path.join("/")), wrong.reason))
 }
 
 /// A service token on the wire.
@@ -196,6 +208,9 @@ pub(super) struct ServiceTokenOutput {
     /// Only when the token is restricted to them.
     #[serde(skip_serializing_if = "Option::is_none")]
     allowed_ips: Option<Vec<String>>,
+    /// Only when its uses are limited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limits: Option<LimitsBody>,
     /// The current secret and the one before it, newest first: how far a rotation has come.
     secrets: Vec<SecretOutput>,
 }
@@ -233,6 +248,7 @@ impl ServiceTokenOutput {
             organizations: restrictions.organizations().stated().map(texts),
             resources: restrictions.resources().stated().map(texts),
             allowed_ips: restrictions.allowed_ips().stated().map(texts),
+            limits: LimitsBody::of(restrictions.limits()),
             secrets: secrets(view),
         }
     }

@@ -2,6 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use countersign_domain::error::{Denial, Error, Field};
+use countersign_domain::verdict::{Reason, Refusal};
 use http::StatusCode;
 
 use super::envelope::{ChainItem, ErrorItem, Source, failure};
@@ -44,6 +45,8 @@ pub(super) enum Failure {
     NotFound,
     /// The account is full.
     LimitReached(u32),
+    /// The token was used as often as it may be.
+    RateLimited,
     /// Ours.
     Fault(Error),
 }
@@ -52,6 +55,17 @@ impl Failure {
     /// A wrong value of the field at this pointer.
     pub(super) fn invalid(pointer: impl Into<String>, reason: impl ToString) -> Self {
         Self::Invalid { pointer: pointer.into(), reason: reason.to_string() }
+    }
+}
+
+impl Failure {
+    /// A caller that was refused; `unknown` for most causes.
+    pub(super) fn of_refused(reason: Reason, unknown: Self) -> Self {
+        match (reason.refusal(), Denial::of_bound(reason)) {
+            (Refusal::Limited, _) => Self::RateLimited,
+            (_, Some(denial)) => Self::Denied(denial),
+            (_, None) => unknown,
+        }
     }
 }
 
@@ -128,6 +142,10 @@ impl IntoResponse for Failure {
                     "access.api.error.invalid_request: maximum number of service tokens has been reached ({limit})"
                 );
                 (StatusCode::BAD_REQUEST, ErrorItem::new(12130, message))
+            }
+            Self::RateLimited => {
+                let message = "Please wait and consider throttling your request speed";
+                (StatusCode::TOO_MANY_REQUESTS, ErrorItem::new(971, message))
             }
             Self::Fault(error) => return Fault::response(error),
         };

@@ -23,7 +23,7 @@ pub(crate) fn answer<B>(app: &App, request: &Request<B>, peer: IpAddr) -> DoorRe
     let signals = Signals::read(request.headers());
     let response = match decide(app, &knock(app, request, &signals, peer)) {
         Outcome::Granted(granted) => reply::granted(&granted),
-        Outcome::Denied(reason) => reply::denied(reason),
+        Outcome::Denied(refused) => reply::denied(&refused),
         Outcome::Unready => return reply::unready(),
     };
     app.metrics.observe_door(started.elapsed());

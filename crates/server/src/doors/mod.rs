@@ -19,7 +19,7 @@ mod tests;
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use countersign_authority::{Decision, Granted, Sighting};
+use countersign_authority::{Decision, Granted, Refused, Sighting};
 use countersign_domain::demand::{Demand, RequestLine};
 use countersign_domain::id::TokenRef;
 use countersign_domain::usage::Door;
@@ -54,7 +54,7 @@ struct Knock<'r, 's> {
 /// What becomes of it.
 enum Outcome {
     Granted(Granted),
-    Denied(Reason),
+    Denied(Refused),
     /// Too little is known to decide.
     Unready,
 }
@@ -70,25 +70,25 @@ fn decide(app: &App, knock: &Knock<'_, '_>) -> Outcome {
             app.metrics.count_verdict(knock.door, None);
             Outcome::Granted(granted)
         }
-        Err((reason, token)) => {
-            app.metrics.count_verdict(knock.door, Some(reason));
-            log_refusal(app, reason, token, knock.address);
-            Outcome::Denied(reason)
+        Err((refused, token)) => {
+            app.metrics.count_verdict(knock.door, Some(refused.reason));
+            log_refusal(app, refused.reason, token, knock.address);
+            Outcome::Denied(refused)
         }
     }
 }
 
-fn judge(app: &App, knock: &Knock<'_, '_>) -> Result<Granted, (Reason, Option<TokenRef>)> {
-    let nobody = |reason| (reason, None);
+fn judge(app: &App, knock: &Knock<'_, '_>) -> Result<Granted, (Refused, Option<TokenRef>)> {
+    let nobody = |reason: Reason| (Refused::from(reason), None);
     let demand = knock.demand.as_ref().map_err(|BadDemand| nobody(Reason::BadDemand))?;
     let request = knock.original.map_err(nobody)?;
     let shown = find_credential(app, knock.signals).map_err(nobody)?;
-    let presented = shown.presented().ok_or(nobody(Reason::Malformed))?;
+    let presented = shown.presented().ok_or_else(|| nobody(Reason::Malformed))?;
     let Knock { door, address, signals, .. } = *knock;
     let sighting = Sighting { door, address, user_agent: signals.user_agent, request };
     match app.authority.verify(&presented, demand, sighting) {
         Decision::Granted(granted) => Ok(granted),
-        Decision::Denied { reason, token } => Err((reason, token)),
+        Decision::Denied { reason, token, exceeded } => Err((Refused { reason, exceeded }, token)),
     }
 }
 

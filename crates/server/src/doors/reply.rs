@@ -3,15 +3,16 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use countersign_authority::{Granted, Known};
+use countersign_authority::{Granted, Known, Refused};
 use countersign_domain::id::TokenRef;
 use countersign_domain::scope::Scope;
-use countersign_domain::verdict::{Outgoing, Reason, Refusal};
+use countersign_domain::verdict::{Outgoing, Refusal};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::DoorResponse;
+use crate::limits::{say_exceeded, say_left};
 use crate::time_text::http_date;
 
 static ACCOUNT: HeaderName = HeaderName::from_static("x-countersign-account");
@@ -57,25 +58,35 @@ pub(super) fn granted(granted: &Granted) -> DoorResponse {
             headers.insert(&SUNSET, value(&date));
         }
     }
+    if let Some(allowance) = &granted.allowance {
+        say_left(headers, allowance);
+    }
     response
 }
 
-/// 401 or 403, the same bytes for every cause of each.
-pub(super) fn denied(reason: Reason) -> DoorResponse {
+/// 401 or 403, the same bytes for every cause of each; 429 with what is left, and when to come again.
+pub(super) fn denied(Refused { reason, exceeded }: &Refused) -> DoorResponse {
     let (status, challenge, body) = match reason.refusal() {
         Refusal::Unauthenticated => (
             StatusCode::UNAUTHORIZED,
-            "Bearer realm=\"countersign\", error=\"invalid_token\"",
+            Some("Bearer realm=\"countersign\", error=\"invalid_token\""),
             "{\"error\":\"invalid_token\"}",
         ),
         Refusal::Forbidden => (
             StatusCode::FORBIDDEN,
-            "Bearer realm=\"countersign\", error=\"insufficient_scope\"",
+            Some("Bearer realm=\"countersign\", error=\"insufficient_scope\""),
             "{\"error\":\"insufficient_scope\"}",
         ),
+        Refusal::Limited => (StatusCode::TOO_MANY_REQUESTS, None, "{\"error\":\"rate_limited\"}"),
     };
     let mut response = fixed(status, body);
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    let headers = response.headers_mut();
+    if let Some(challenge) = challenge {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
+    if let Some(exceeded) = exceeded {
+        say_exceeded(headers, exceeded);
+    }
     response
 }
 

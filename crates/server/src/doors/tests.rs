@@ -93,7 +93,7 @@ impl World {
         let knock = Knock { address: Some(PEER), ..authz::knock(&self.app, &request, &signals, PEER) };
         match decide(&self.app, &knock) {
             Outcome::Granted(_) => None,
-            Outcome::Denied(reason) => Some(reason),
+            Outcome::Denied(refused) => Some(refused.reason),
             Outcome::Unready => panic!("everything was loaded"),
         }
     }

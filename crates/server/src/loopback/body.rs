@@ -20,6 +20,7 @@ use super::failure::Failure;
 use super::filter::Fields;
 use super::number::whole;
 use super::object::read_typed;
+use crate::limits::{LimitsBody, Wrong, read as read_limits};
 use crate::restriction::{ALLOWED_IPS, List, ORGANIZATIONS, RESOURCES, SCOPES, texts};
 use crate::time_text::rfc3339_millis;
 
@@ -46,6 +47,10 @@ pub(super) struct AccessTokenInput {
     /// may.
     #[schema(value_type = Option<Vec<String>>)]
     allowed_ips: Option<Value>,
+    /// How often it may be used; none = as often as the caller's. What is given replaces what it would have of the caller, so
+    /// that `{}` is no limit at all.
+    #[schema(value_type = Option<LimitsBody>)]
+    limits: Option<Value>,
 }
 
 impl AccessTokenInput {
@@ -67,6 +72,7 @@ impl AccessTokenInput {
             )?,
             resources: list("resources", self.resources.as_ref(), &RESOURCES, Resources::list)?,
             allowed_ips: list("allowed_ips", self.allowed_ips.as_ref(), &ALLOWED_IPS, Networks::list)?,
+            limits: read_limits(self.limits.as_ref()).map_err(wrong_limits)?,
         })
     }
 }
@@ -95,6 +101,14 @@ fn list<T, E: ToString, L>(
     };
     let read = grammar.read(entries.iter().map(Value::as_str), collect);
     read.map(Some).map_err(|wrong| Failure::invalid(property, wrong.reason))
+}
+
+fn wrong_limits(wrong: Wrong) -> Failure {
+    let Wrong { path, reason } = wrong;
+    match path.as_slice() {
+        [_] | [] => Failure::invalid("limits", reason),
+        [_, within @ ..] => Failure::invalid("limits", format!("has a `{}` that {reason}", within.join("."))),
+    }
 }
 
 impl<S: Sync> FromRequest<S> for AccessTokenInput {
@@ -128,6 +142,9 @@ pub(super) struct AccessTokenOutput {
     /// Only when the token is restricted to them.
     #[serde(skip_serializing_if = "Option::is_none")]
     allowed_ips: Option<Vec<String>>,
+    /// Only when its uses are limited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limits: Option<LimitsBody>,
     /// UTC, in milliseconds.
     created: Option<String>,
     /// The account.
@@ -156,6 +173,7 @@ impl AccessTokenOutput {
             organizations: restrictions.organizations().stated().map(texts),
             resources: restrictions.resources().stated().map(texts),
             allowed_ips: restrictions.allowed_ips().stated().map(texts),
+            limits: LimitsBody::of(restrictions.limits()),
             created: rfc3339_millis(token.created_at),
             user_id: token.account.to_string(),
             user: None,

@@ -46,6 +46,8 @@ pub(super) enum Failure {
     Coded(StatusCode, &'static str, &'static str),
     /// Too many attempts to log in.
     TooManyLogins(Duration),
+    /// The token was used as often as it may be.
+    RateLimited,
     /// There is no such token in the account.
     NoInstance {
         /// Its key, as an answer may repeat it.
@@ -108,6 +110,7 @@ impl From<Reason> for Failure {
     fn from(reason: Reason) -> Self {
         match reason {
             Reason::Expired => Self::ExpiredToken,
+            Reason::RateLimited => Self::RateLimited,
             Reason::Malformed
             | Reason::Unknown
             | Reason::WrongSecret
@@ -202,6 +205,11 @@ impl IntoResponse for Failure {
                 refused(ErrorObject::new(status, "Error", message).coded(code))
             }
             Self::TooManyLogins(retry_after) => too_many_logins(retry_after),
+            Self::RateLimited => {
+                let message = "Too many requests with this token; try again later";
+                let error = ErrorObject::new(StatusCode::TOO_MANY_REQUESTS, "Error", message);
+                refused(error.coded("RATE_LIMIT_EXCEEDED"))
+            }
             Self::NoInstance { shown } => {
                 let message = format!("No instance with id {shown} found for AccessToken");
                 refused(ErrorObject::new(StatusCode::NOT_FOUND, "Error", message))

@@ -18,6 +18,7 @@ use http::{Method, StatusCode, header};
 
 use super::auth::one_text;
 use crate::App;
+use crate::limits::say_left;
 use crate::observe::{client, finish};
 use crate::wire::json_text;
 
@@ -83,7 +84,12 @@ pub(crate) fn at_once(app: &App, request: &Request) -> Option<Response> {
     let granted = app.authority.recognise(&Presented::access(&text)?, sighting)?;
     let account = granted.known.chain()?.own().copied()?;
     let edition = Edition { version: account.version, reloads: app.authority.directory().reloads() };
-    let mut response = json_text(StatusCode::OK, app.own_accounts.find(account.id, edition)?);
+    let body = app.own_accounts.find(account.id, edition)?;
+    let granted = app.authority.spend(granted)?;
+    let mut response = json_text(StatusCode::OK, body);
+    if let Some(allowance) = &granted.allowance {
+        say_left(response.headers_mut(), allowance);
+    }
     app.note_granted(&granted, sighting);
     let request_id = app.request_ids.next();
     finish(app, &request_id, AUTHORIZED, request.method(), started, &mut response);

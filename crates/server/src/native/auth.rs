@@ -8,7 +8,7 @@ use countersign_domain::caller::Caller;
 use countersign_domain::demand::Demand;
 use countersign_domain::error::Denial;
 use countersign_domain::usage::Door;
-use countersign_domain::verdict::Reason;
+use countersign_domain::verdict::{Reason, Refusal};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName};
 
@@ -53,10 +53,14 @@ impl FromRequestParts<Arc<App>> for Recognised {
             let presented = shown.presented().ok_or(Reason::Malformed)?;
             match app.authority.verify(&presented, &Demand::default(), arrival.sighting()) {
                 Decision::Granted(granted) => {
+                    arrival.leave(granted.allowance);
                     app.metrics.count_verdict(Door::Api, None);
                     Ok(granted)
                 }
-                Decision::Denied { reason, .. } => Err(reason),
+                Decision::Denied { reason, exceeded, .. } => {
+                    exceeded.into_iter().for_each(|exceeded| arrival.exceed(exceeded));
+                    Err(reason)
+                }
             }
         });
         granted.map(Self).map_err(|reason| refused(app, reason, parts))
@@ -80,5 +84,9 @@ fn shown<'r>(app: &App, headers: &'r HeaderMap) -> Result<Shown<'r>, Reason> {
 
 fn refused(app: &App, reason: Reason, parts: &Parts) -> Failure {
     app.refuse_caller(reason, &arrival(&parts.extensions));
-    Denial::of_bound(reason).map_or(Failure::Unauthenticated, Failure::Denied)
+    match (reason.refusal(), Denial::of_bound(reason)) {
+        (Refusal::Limited, _) => Failure::RateLimited,
+        (_, Some(denial)) => Failure::Denied(denial),
+        (_, None) => Failure::Unauthenticated,
+    }
 }

@@ -18,7 +18,7 @@ pub(super) struct Explanation {
 #[derive(Debug, Serialize, ToSchema)]
 struct Checked {
     /// `demand`, `request`, `form`, `token`, `secret`, `overlap`, `account`, `enabled`, `expiry`, `kind`, `owner`,
-    /// `organization`, `scope`, `resource` or `address`.
+    /// `organization`, `scope`, `resource`, `address` or `limit`.
     check: &'static str,
     /// Whether it held; `null`: one before it did not, so it was not made.
     passed: Option<bool>,
@@ -70,5 +70,8 @@ const fn remedy(reason: Reason) -> &'static str {
         }
         Reason::AmbiguousRequest => "let the proxy state the original request once, in headers that agree",
         Reason::BadDemand => "correct the demand in the proxy's configuration",
+        Reason::RateLimited => {
+            "the token was used as often as it may be; come again after `retry_after` seconds, or raise its limits"
+        }
     }
 }

@@ -29,6 +29,8 @@ pub(super) enum Failure {
     NotFound,
     /// The account is full.
     LimitReached(u32),
+    /// The token was used as often as it may be.
+    RateLimited,
     /// Ours.
     Fault(Error),
 }
@@ -112,6 +114,10 @@ impl IntoResponse for Failure {
             Self::LimitReached(limit) => {
                 let detail = format!("the account holds {limit}, as many as it may");
                 ProblemBody::new(StatusCode::UNPROCESSABLE_ENTITY, detail).into_response()
+            }
+            Self::RateLimited => {
+                let detail = "the token was used as often as it may be; come again after `Retry-After`";
+                ProblemBody::new(StatusCode::TOO_MANY_REQUESTS, detail).into_response()
             }
             Self::Fault(error) => Fault::response(error),
         }

@@ -5,6 +5,7 @@ use countersign_domain::organization::Organizations;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::limits::LeftBody;
 use crate::time_text::rfc3339;
 
 /// Whose credential it is and what it may be used for.
@@ -26,6 +27,9 @@ pub(super) struct Identity {
     expires_at: Option<String>,
     /// The number of the secret that was shown.
     secret_version: u32,
+    /// What is left after this, when its uses are limited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limits: Option<LeftBody>,
     /// Only when the secret before the current one was shown: when another took its place.
     #[serde(skip_serializing_if = "Option::is_none")]
     deprecated_at: Option<String>,
@@ -55,6 +59,7 @@ impl Identity {
                 .collect(),
             expires_at: rfc3339(fact.expires_at),
             secret_version: granted.grant.secret_version,
+            limits: granted.allowance.as_ref().map(LeftBody::of),
             deprecated_at: outgoing.and_then(|outgoing| rfc3339(outgoing.deprecated_at)),
             sunset_at: outgoing.and_then(|outgoing| rfc3339(outgoing.sunset_at)),
         }

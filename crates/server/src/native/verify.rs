@@ -25,6 +25,7 @@ use super::problem::Failures;
 use crate::App;
 use crate::doors::{BadDemand, DemandBuilder};
 use crate::json;
+use crate::limits::seconds;
 use crate::wire::json_answer;
 
 /// A credential and what is wanted of it. A name that is not known, or a `null`, is refused: a demand that got lost
@@ -101,6 +102,9 @@ pub(super) struct VerifyOutput {
     valid: bool,
     /// Why not, in one word; `null` when it is.
     reason: Option<&'static str>,
+    /// Only when it was used too often (`rate_limited`): in how many seconds it may be used again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
     /// Whose it is; only when it is to be let in.
     #[serde(flatten)]
     identity: Option<Identity>,
@@ -118,7 +122,7 @@ pub(super) struct BatchOutput {
 /// `POST /api/v1/verify`: whether a credential is good for what is demanded.
 ///
 /// Needs `countersign:verify`. Speaks only of credentials of the caller's account and of accounts below it; any other
-/// is `unknown`.
+/// is `unknown`. It counts as a use of the credential, with its limits, when it is good, `explain` or not.
 #[utoipa::path(
     post,
     path = "/api/v1/verify",
@@ -200,16 +204,17 @@ impl<'i> Question<'i> {
             Sighting { door: Door::Verify, address: self.address, user_agent: b"", request: self.request };
         let decision = match &self.presented {
             Some(presented) => app.authority.verify_for(caller.account, presented, &self.demand, sighting),
-            None => Decision::Denied { reason: Reason::Malformed, token: None },
+            None => Decision::of_nobody(Reason::Malformed),
         };
-        let (reason, identity) = match &decision {
-            Decision::Granted(granted) => (None, Some(Identity::of(granted))),
-            Decision::Denied { reason, .. } => (Some(*reason), None),
+        let (reason, identity, exceeded) = match &decision {
+            Decision::Granted(granted) => (None, Some(Identity::of(granted)), None),
+            Decision::Denied { reason, exceeded, .. } => (Some(*reason), None, exceeded.as_ref()),
         };
         app.metrics.count_verdict(Door::Verify, reason);
         VerifyOutput {
             valid: reason.is_none(),
             reason: reason.map(Reason::as_str),
+            retry_after: exceeded.map(|exceeded| seconds(exceeded.retry_after)),
             identity,
             explanation: self.explain.then(|| Explanation::of(reason)),
         }

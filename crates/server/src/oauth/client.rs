@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use countersign_authority::{Decision, Sighting};
+use countersign_authority::{Allowance, Decision, Refused, Sighting};
 use countersign_domain::caller::Permission;
 use countersign_domain::demand::{Demand, Presented};
 use countersign_domain::error::Denial;
@@ -31,6 +31,13 @@ pub(super) enum Client<'r> {
     Token(Text<'r>),
     /// Client id and secret of a service token.
     Pair(Text<'r>, Text<'r>),
+}
+
+/// In whose name is asked.
+pub(super) struct Asker {
+    pub(super) account: AccountId,
+    /// What is left, when uses of its own credential are limited.
+    pub(super) allowance: Option<Allowance>,
 }
 
 /// A part of a request, or what was decoded of one.
@@ -101,60 +108,54 @@ impl Client<'_> {
         matches!(self, Self::Token(text) if text.as_str() == token)
     }
 
-    /// The account in whose name is asked.
-    pub(super) fn authenticate(&self, app: &App, sighting: Sighting<'_>) -> Result<AccountId, Failure> {
-        let account = match self {
+    /// In whose name is asked.
+    pub(super) fn authenticate(&self, app: &App, sighting: Sighting<'_>) -> Result<Asker, Failure> {
+        let asker = match self {
             Self::Token(text) => {
-                let presented = Presented::access(text.as_str()).ok_or(Reason::Malformed);
+                let presented = Presented::access(text.as_str()).ok_or(Reason::Malformed.into());
                 presented.and_then(|presented| of_access_token(app, &presented, sighting))
             }
             Self::Pair(client_id, secret) => {
                 let presented = Presented::service(client_id.as_str(), secret.as_str());
-                let presented = presented.ok_or(Reason::Malformed);
+                let presented = presented.ok_or(Reason::Malformed.into());
                 presented.and_then(|presented| of_service_token(app, &presented, sighting))
             }
         };
-        account.map_err(|reason| {
+        asker.map_err(|Refused { reason, exceeded }| {
             app.refuse_client(reason, sighting.address);
             match reason.refusal() {
                 Refusal::Unauthenticated => Failure::InvalidClient,
                 Refusal::Forbidden => Failure::InsufficientScope,
+                Refusal::Limited => Failure::RateLimited(exceeded),
             }
         })
     }
 }
 
-fn of_access_token(
-    app: &App,
-    presented: &Presented<'_>,
-    sighting: Sighting<'_>,
-) -> Result<AccountId, Reason> {
+fn of_access_token(app: &App, presented: &Presented<'_>, sighting: Sighting<'_>) -> Result<Asker, Refused> {
     let (caller, granted) = app.authority.authenticate(presented, sighting)?;
     if caller.may(Permission::Verify) {
         app.note_granted(&granted, sighting);
-        return Ok(caller.account);
+        return Ok(Asker { account: caller.account, allowance: granted.allowance });
     }
     let denial = Denial::MissingScope(Permission::Verify.scope());
     app.authority.note_denial(&granted, denial, sighting);
-    Err(denial.reason())
+    Err(denial.reason().into())
 }
 
-fn of_service_token(
-    app: &App,
-    presented: &Presented<'_>,
-    sighting: Sighting<'_>,
-) -> Result<AccountId, Reason> {
+fn of_service_token(app: &App, presented: &Presented<'_>, sighting: Sighting<'_>) -> Result<Asker, Refused> {
     let scope = Scope::parse(Permission::Verify.scope()).map_err(|_| Reason::InsufficientScope)?;
     let demand = Demand { scopes: vec![vec![scope]], ..Demand::default() };
     match app.authority.verify(presented, &demand, sighting) {
         // Without scopes it may open a door; that it may ask about others has to be said.
         Decision::Granted(granted) if granted.known.fact.restrictions.scopes.is_full() => {
-            Err(Reason::InsufficientScope)
+            app.authority.give_back(&granted);
+            Err(Reason::InsufficientScope.into())
         }
         Decision::Granted(granted) => {
             app.metrics.count_verdict(Door::Api, None);
-            Ok(granted.known.fact.account)
+            Ok(Asker { account: granted.known.fact.account, allowance: granted.allowance })
         }
-        Decision::Denied { reason, .. } => Err(reason),
+        Decision::Denied { reason, exceeded, .. } => Err(Refused { reason, exceeded }),
     }
 }

@@ -1,11 +1,13 @@
 //! What this wire answers when it does not do what was asked (RFC 6749, 5.2; RFC 6750, 3.1; RFC 7009, 2.2.1).
 
 use axum::response::{IntoResponse, Response};
+use countersign_authority::Exceeded;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::json::{BodyFault, LARGEST_BODY};
+use crate::limits::say_exceeded;
 use crate::wire::{Problem, json_answer};
 
 /// Why a request was not answered as it wished.
@@ -15,6 +17,8 @@ pub(super) enum Failure {
     InvalidClient,
     /// A good credential, but not for this.
     InsufficientScope,
+    /// A good credential that was used as often as it may be.
+    RateLimited(Option<Exceeded>),
     /// The request is not as it should be; the text says how.
     Invalid(&'static str),
     /// The form did not arrive, or not in time, or is too large.
@@ -30,7 +34,7 @@ pub(super) enum Failure {
 /// Every error of this wire.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ErrorBody {
-    /// `invalid_request`, `invalid_client`, `insufficient_scope`, `unsupported_token_type`, `temporarily_unavailable`,
+    /// `invalid_request`, `invalid_client`, `insufficient_scope`, `rate_limited`, `unsupported_token_type`, `temporarily_unavailable`,
     /// `server_error` or `not_found`.
     error: &'static str,
     /// For people.
@@ -68,7 +72,7 @@ impl Failure {
             )),
             Self::WrongMethod => Some((header::ALLOW, "POST")),
             Self::Unready => Some((header::RETRY_AFTER, "1")),
-            Self::Invalid(_) | Self::Body(_) | Self::UnsupportedTokenType => None,
+            Self::RateLimited(_) | Self::Invalid(_) | Self::Body(_) | Self::UnsupportedTokenType => None,
         }
     }
 }
@@ -86,6 +90,7 @@ impl IntoResponse for Failure {
             Self::InsufficientScope => {
                 error(StatusCode::FORBIDDEN, "insufficient_scope", "the scope `countersign:verify` is needed")
             }
+            Self::RateLimited(exceeded) => rate_limited(exceeded.as_ref()),
             Self::Invalid(description) => error(StatusCode::BAD_REQUEST, "invalid_request", description),
             Self::Body(fault) => body_fault(&fault),
             Self::UnsupportedTokenType => error(
@@ -105,6 +110,15 @@ impl IntoResponse for Failure {
 
 fn error(status: StatusCode, error: &'static str, description: impl Into<String>) -> Response {
     json_answer(status, &ErrorBody { error, error_description: description.into(), request_id: None })
+}
+
+fn rate_limited(exceeded: Option<&Exceeded>) -> Response {
+    let description = "the client's credential was used as often as it may be";
+    let mut response = error(StatusCode::TOO_MANY_REQUESTS, "rate_limited", description);
+    if let Some(exceeded) = exceeded {
+        say_exceeded(response.headers_mut(), exceeded);
+    }
+    response
 }
 
 fn body_fault(fault: &BodyFault) -> Response {

@@ -18,11 +18,12 @@ use http::{Method, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::client;
+use super::client::{self, Asker};
 use super::failure::Failure;
 use super::form::{self, Form};
 use crate::App;
 use crate::doors::{self, BadDemand};
+use crate::limits::{LeftBody, say_left};
 use crate::observe::client as client_address;
 use crate::wire::json_answer;
 
@@ -58,6 +59,9 @@ pub(super) struct Active<'a> {
     name: &'a str,
     organizations: Vec<String>,
     secret_version: u32,
+    /// What is left after this, when its uses are limited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limits: Option<LeftBody>,
 }
 
 /// Where it is.
@@ -112,7 +116,7 @@ async fn answer(app: &App, request: Request) -> Result<Response, Failure> {
         request: Some(RequestLine { method: "POST", target: target.as_bytes() }),
     };
     let client = client::find(&parts.headers, &form)?.ok_or(Failure::InvalidClient)?;
-    let account = client.authenticate(app, own)?;
+    let Asker { account, allowance } = client.authenticate(app, own)?;
     let token = form.token()?;
     let demand = demand(&parts)?;
     let sighting = Sighting {
@@ -123,9 +127,9 @@ async fn answer(app: &App, request: Request) -> Result<Response, Failure> {
     };
     let decision = match presented(token) {
         Some(presented) => app.authority.verify_for(account, &presented, &demand, sighting),
-        None => Decision::Denied { reason: Reason::Malformed, token: None },
+        None => Decision::of_nobody(Reason::Malformed),
     };
-    Ok(match decision {
+    let mut response = match decision {
         Decision::Granted(granted) => {
             app.metrics.count_verdict(Door::Introspect, None);
             json_answer(StatusCode::OK, &active(&granted))
@@ -134,7 +138,11 @@ async fn answer(app: &App, request: Request) -> Result<Response, Failure> {
             app.metrics.count_verdict(Door::Introspect, Some(reason));
             json_answer(StatusCode::OK, &Inactive { active: false })
         }
-    })
+    };
+    if let Some(allowance) = &allowance {
+        say_left(response.headers_mut(), allowance);
+    }
+    Ok(response)
 }
 
 /// A service token is written `<client id>:<client secret>`.
@@ -187,5 +195,6 @@ fn active(granted: &Granted) -> Active<'_> {
         name: &fact.name,
         organizations: organizations.iter().map(ToString::to_string).collect(),
         secret_version: granted.grant.secret_version,
+        limits: granted.allowance.as_ref().map(LeftBody::of),
     }
 }

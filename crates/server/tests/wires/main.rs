@@ -20,6 +20,7 @@ mod forms;
 mod harness;
 mod introspection;
 mod last_seen;
+mod limited;
 mod limits;
 mod loopback;
 mod native;

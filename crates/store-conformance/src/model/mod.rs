@@ -24,7 +24,7 @@ use countersign_domain::store::{
     Page, Revision, RootToken, ServiceTokenQuery, Store, StoreError, SweptEnded, TokenUsage,
 };
 use countersign_domain::time::Timestamp;
-use countersign_domain::usage::{Usage, UsageBatch};
+use countersign_domain::usage::{QuotaUse, Usage, UsageBatch};
 
 use crate::doubles::lock;
 use state::State;
@@ -101,6 +101,14 @@ impl Store for ModelStore {
         mut visit: Box<dyn FnMut(CredentialKey, SecretVersion) + Send>,
     ) -> Result<(), StoreError> {
         self.state()?.used_secrets().for_each(|(key, version)| visit(key, version));
+        Ok(())
+    }
+
+    async fn load_quota_uses(
+        &self,
+        mut visit: Box<dyn FnMut(CredentialKey, QuotaUse) + Send>,
+    ) -> Result<(), StoreError> {
+        self.state()?.quota_uses().for_each(|(key, uses)| visit(key, uses));
         Ok(())
     }
 
@@ -202,6 +210,14 @@ impl Store for ModelStore {
     async fn record_usage(&self, batch: UsageBatch) -> Result<(), StoreError> {
         self.queued()?.record(batch);
         Ok(())
+    }
+
+    async fn add_quota_uses(&self, uses: Vec<QuotaUse>) -> Result<Vec<QuotaUse>, StoreError> {
+        Ok(self.queued()?.add_quota_uses(&uses))
+    }
+
+    async fn sweep_quota_uses(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        Ok(self.queued()?.sweep_quota_uses(before, limit))
     }
 
     async fn find_usage(&self, token: TokenRef) -> Result<TokenUsage, StoreError> {

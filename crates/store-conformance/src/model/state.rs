@@ -8,6 +8,7 @@ use countersign_domain::audit::AuditRecord;
 use countersign_domain::change::{Change, FactChange, Guard, Mutation};
 use countersign_domain::fact::CredentialKey;
 use countersign_domain::id::{AccountId, Handle, MembershipId, OrganizationId, ServiceTokenId, TokenRef};
+use countersign_domain::limits::Window;
 use countersign_domain::organization::{Membership, Organization};
 use countersign_domain::service_token::{SecretVersion, ServiceToken};
 use countersign_domain::store::{MOST_CUTS, Revision, StoreError, Version};
@@ -31,6 +32,7 @@ pub(super) struct State {
     pub(super) uses: BTreeMap<(TokenRef, SecretVersion), Usage>,
     /// By token, start of the minute, and the word for the reason.
     pub(super) refusals: BTreeMap<(TokenRef, Timestamp, &'static str), Refusals>,
+    pub(super) quota_uses: BTreeMap<(TokenRef, Window), u64>,
     /// Oldest first.
     pub(super) audit: Vec<AuditRecord>,
 }
@@ -49,6 +51,7 @@ impl Default for State {
             root_handles: Vec::new(),
             uses: BTreeMap::new(),
             refusals: BTreeMap::new(),
+            quota_uses: BTreeMap::new(),
             audit: Vec::new(),
         }
     }

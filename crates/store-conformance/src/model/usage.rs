@@ -1,13 +1,14 @@
 //! The model's record of uses and refusals.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use countersign_domain::fact::CredentialKey;
 use countersign_domain::id::TokenRef;
 use countersign_domain::service_token::SecretVersion;
 use countersign_domain::store::TokenUsage;
 use countersign_domain::time::Timestamp;
-use countersign_domain::usage::{Refusals, Usage, UsageBatch};
+use countersign_domain::usage::{QuotaUse, Refusals, Usage, UsageBatch};
 
 use super::state::State;
 
@@ -54,13 +55,45 @@ impl State {
     }
 
     pub(super) fn used_secrets(&self) -> impl Iterator<Item = (CredentialKey, SecretVersion)> {
-        self.uses.keys().filter_map(|(token, version)| match token {
+        self.uses.keys().filter_map(|(token, version)| Some((self.key_of(*token)?, *version)))
+    }
+
+    /// By what doors know a token that is there.
+    fn key_of(&self, token: TokenRef) -> Option<CredentialKey> {
+        match token {
             TokenRef::Service(id) => {
-                let token = self.service_tokens.get(id)?;
-                Some((CredentialKey::Client(token.client_id), *version))
+                self.service_tokens.get(&id).map(|token| CredentialKey::Client(token.client_id))
             }
-            TokenRef::Access(handle) => Some((CredentialKey::Handle(*handle), *version)),
+            TokenRef::Access(handle) => {
+                self.access_tokens.contains_key(&handle).then_some(CredentialKey::Handle(handle))
+            }
+        }
+    }
+
+    pub(super) fn quota_uses(&self) -> impl Iterator<Item = (CredentialKey, QuotaUse)> {
+        self.quota_uses.iter().filter_map(|((token, window), used)| {
+            Some((self.key_of(*token)?, QuotaUse { token: *token, window: *window, used: *used }))
         })
+    }
+
+    pub(super) fn add_quota_uses(&mut self, uses: &[QuotaUse]) -> Vec<QuotaUse> {
+        for QuotaUse { token, window, used } in uses {
+            *self.quota_uses.entry((*token, *window)).or_default() += used;
+        }
+        let keys: BTreeSet<_> = uses.iter().map(|uses| (uses.token, uses.window)).collect();
+        let sum = |(token, window)| QuotaUse { token, window, used: self.quota_uses[&(token, window)] };
+        keys.into_iter().map(sum).collect()
+    }
+
+    pub(super) fn sweep_quota_uses(&mut self, before: Timestamp, limit: u32) -> u32 {
+        let mut old: Vec<_> =
+            self.quota_uses.keys().filter(|(_, window)| window.ends_at() < before).copied().collect();
+        old.sort_by_key(|(token, window)| (window.ends_at(), *token));
+        old.truncate(limit as usize);
+        for key in &old {
+            self.quota_uses.remove(key);
+        }
+        old.len() as u32
     }
 
     pub(super) fn forget_usage(&mut self, token: TokenRef) {

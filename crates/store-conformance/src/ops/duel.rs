@@ -9,6 +9,7 @@ use countersign_domain::change::{AccessTokenLimits, Change, FactChange, Guard, M
 use countersign_domain::email::Email;
 use countersign_domain::id::{AccountId, ChangeId, ClientId, Handle, ServiceTokenId, TokenRef};
 use countersign_domain::lifetime::{Lifetime, Ttl};
+use countersign_domain::limits::Limits;
 use countersign_domain::lineage::Lineage;
 use countersign_domain::name::Name;
 use countersign_domain::network::Networks;
@@ -283,7 +284,10 @@ impl Director {
                 let networks = must(Networks::list((3..count).map(network).collect()));
                 let organizations = (2..count).map(tenancy::organization_id).collect();
                 let organizations = must(Organizations::list(organizations));
-                token.restrictions = Restrictions::new(scopes, organizations, resources, networks);
+                let limits = [None, None, Some("5/s;burst=5"), Some("900/month"), Some("5/s;burst=9 80/day")];
+                let limits = limits.get(usize::from(count)).copied().flatten();
+                let limits = limits.map_or(Limits::NONE, |text| must(Limits::from_joined(text)));
+                token.restrictions = Restrictions::new(scopes, organizations, resources, networks, limits);
             }
         }
         token.updated_at = now;

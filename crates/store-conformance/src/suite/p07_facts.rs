@@ -7,6 +7,7 @@ use countersign_domain::change::FactChange;
 use countersign_domain::fact::Fact;
 use countersign_domain::id::{AccountId, OrganizationId};
 use countersign_domain::lifetime::Ttl;
+use countersign_domain::limits::Limits;
 use countersign_domain::lineage::Lineage;
 use countersign_domain::name::Name;
 use countersign_domain::network::Networks;
@@ -48,6 +49,7 @@ async fn everything(make: Make<'_>) {
         must(Organizations::list(vec![])),
         must(Resources::list(vec![])),
         must(Networks::list(vec![])),
+        Limits::NARROWEST,
     );
     must(world.issue_exactly(disabled.clone(), LIMIT).await);
     let mut expired = world.service_token(&world.root, "expired");
@@ -59,12 +61,15 @@ async fn everything(make: Make<'_>) {
         must(Organizations::list(vec![OrganizationId::from_bytes([7; 16]), OrganizationId::OF_NONE])),
         must(Resources::list(resources)),
         must(Networks::list(networks)),
+        Limits::NONE,
     );
     expired.expires_at = expired.created_at;
     must(world.issue_exactly(expired.clone(), LIMIT).await);
     let mut access = world.access_token(&account, Ttl::Seconds(1));
     let one = must(Resources::list(vec![must(Resource::parse("/c"))]));
-    access.restrictions = Restrictions::new(list(&["DEFAULT"]), Organizations::ALL, one, Networks::ALL);
+    let limits = must(Limits::from_joined("10/s;burst=20 1000/day"));
+    access.restrictions =
+        Restrictions::new(list(&["DEFAULT"]), Organizations::ALL, one, Networks::ALL, limits);
     access.name = Some(must(Name::parse("a name")));
     access.lineage = must(Lineage::of(&[world.root_token.handle, access.handle]).ok_or("too long"));
     must(world.issue_access_exactly(access.clone(), LIMIT).await);

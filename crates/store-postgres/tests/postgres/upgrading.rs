@@ -29,19 +29,22 @@ const TABLES: [&str; 9] = [
 impl Schema {
     /// What a release to come may do in its step, and says in the ledger.
     async fn take_step(&self, oldest: i32, sql: &str) {
-        let ledger = format!("INSERT INTO migrations VALUES (3, {oldest}, decode(repeat('00', 32), 'hex'))");
+        let ledger = format!("INSERT INTO migrations VALUES (4, {oldest}, decode(repeat('00', 32), 'hex'))");
         self.execute(&format!("SET search_path = {}; BEGIN; {sql}; {ledger}; COMMIT", self.name)).await;
     }
 
     /// As it was before the last step of this program.
     async fn go_back(&self) {
-        let undone = "ALTER TABLE uses RESET (fillfactor); DELETE FROM migrations WHERE number = 2";
+        let undone = "ALTER TABLE service_tokens DROP COLUMN limits; ALTER TABLE access_tokens DROP COLUMN limits; \
+                      DELETE FROM migrations WHERE number = 3";
         self.execute(&format!("SET search_path = {}; BEGIN; {undone}; COMMIT", self.name)).await;
     }
 
-    /// How full pages are made: what the last step says.
-    async fn fills(&self) -> String {
-        self.query_text("SELECT coalesce(array_to_string(reloptions, ' '), '') FROM pg_class WHERE oid = 'uses'::regclass").await
+    /// Of how many tables tokens have limits: what the last step says.
+    async fn limited(&self) -> String {
+        let columns = "SELECT count(*)::text FROM information_schema.columns \
+                       WHERE table_schema = current_schema() AND column_name = 'limits'";
+        self.query_text(columns).await
     }
 
     /// A step that only adds.
@@ -95,7 +98,7 @@ async fn a_node_works_beside_a_newer_one() {
     }
     // What the newer program has added it could not keep.
     let refused = block_in_place(|| PostgresArchive::open(schema.options().address)).err();
-    assert!(matches!(refused, Some(OpenError::Newer { found: 3, known: 2 })), "{refused:?}");
+    assert!(matches!(refused, Some(OpenError::Newer { found: 4, known: 3 })), "{refused:?}");
 }
 
 /// A database of the release before is brought to this one while a node runs that has prepared its statements already.
@@ -105,10 +108,10 @@ async fn the_previous_schema_is_brought_further_beside_a_node() {
     let world = World::new(&|sink| make_in(&schema, sink)).await;
     schema.go_back().await;
     let before = world.create_account(&world.root).await;
-    assert_eq!(schema.fills().await, "");
+    assert_eq!(schema.limited().await, "0");
 
     let newer = open(&schema, Arc::new(NullSink)).await;
-    assert_eq!(schema.fills().await, "fillfactor=50");
+    assert_eq!(schema.limited().await, "2");
     let after = world.create_account(&world.root).await;
     for account in [before, after] {
         let found = must(newer.find_account(account.id).await);
@@ -121,7 +124,7 @@ async fn the_previous_schema_is_brought_further_beside_a_node() {
 async fn a_node_does_not_work_with_what_was_contracted() {
     let schema = Schema::new().await;
     drop(open(&schema, Arc::new(NullSink)).await);
-    schema.take_step(3, "ALTER TABLE service_tokens DROP COLUMN name").await;
+    schema.take_step(4, "ALTER TABLE service_tokens DROP COLUMN name").await;
     let refused = PostgresStore::open(schema.options(), Arc::new(NullSink)).await.err();
-    assert!(matches!(refused, Some(OpenError::Newer { found: 3, known: 2 })), "{refused:?}");
+    assert!(matches!(refused, Some(OpenError::Newer { found: 4, known: 3 })), "{refused:?}");
 }

@@ -2,6 +2,7 @@
 
 use countersign_domain::id::OrganizationId;
 use countersign_domain::lifetime::{Lifetime, Ttl};
+use countersign_domain::limits::Limits;
 use countersign_domain::network::Networks;
 use countersign_domain::organization::Organizations;
 use countersign_domain::resource::{Resource, Resources};
@@ -47,6 +48,7 @@ pub(super) struct Values {
     scopes: Vec<Scopes>,
     resources: Vec<Resources>,
     networks: Vec<Networks>,
+    limits: Vec<Limits>,
     pub(super) lifetimes: Vec<Lifetime>,
     pub(super) ttls: Vec<Ttl>,
 }
@@ -86,6 +88,17 @@ impl Values {
             networks: [&["10.0.0.0/8"][..], &["10.0.0.1"], &["0.0.0.0/0"], &["192.0.2.0/24"]]
                 .map(networks)
                 .into(),
+            // So wide that nobody comes up against them here: others see to that.
+            limits: [
+                "100000/s;burst=1000000",
+                "90000/s;burst=900000",
+                "90000/s;burst=1000000 1000000000000/month",
+                "1000000000/day",
+            ]
+            .map(|text| Limits::from_joined(text).unwrap())
+            .into_iter()
+            .chain([Limits::NONE])
+            .collect(),
             lifetimes: ["1m", "1h", "9000h", "forever"].map(|text| Lifetime::parse(text).unwrap()).into(),
             ttls: [-1, -1, 0, 600, 3_600, 7_200].map(|number| Ttl::from_number(number).unwrap()).into(),
         }
@@ -116,6 +129,7 @@ impl Values {
             organizations: of_organizations,
             resources: chance.one_in(8).then(|| chance.pick(&self.resources).clone()),
             allowed_ips: chance.one_in(8).then(|| chance.pick(&self.networks).clone()),
+            limits: chance.one_in(8).then(|| *chance.pick(&self.limits)),
         }
     }
 }

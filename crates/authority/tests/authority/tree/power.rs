@@ -5,6 +5,7 @@ use countersign_domain::account::AccountChain;
 use countersign_domain::demand::{Circumstances, Demand, Presented, RequestLine};
 use countersign_domain::fact::Fact;
 use countersign_domain::id::{AccountId, OrganizationId};
+use countersign_domain::limits::{Limits, Period};
 use countersign_domain::scope::Scope;
 use countersign_domain::secret::Secret;
 use countersign_domain::time::Timestamp;
@@ -47,10 +48,35 @@ pub(super) struct Power {
     pub(super) scopes: u16,
     places: u8,
     organizations: u8,
+    uses: Uses,
+}
+
+/// How often it opens them: a second, at once, and in a month of 31 days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Uses([u64; 3]);
+
+impl Uses {
+    const FULL: Self = Self([u64::MAX; 3]);
+
+    fn of(limits: Limits) -> Self {
+        let rate = limits.rate.map_or([u64::MAX; 2], |rate| [rate.per_second().into(), rate.burst().into()]);
+        let quota = limits.quota.map_or(u64::MAX, |quota| match quota.per() {
+            Period::Day => quota.requests() * 31,
+            Period::Month => quota.requests(),
+        });
+        Self([rate[0], rate[1], quota])
+    }
+}
+
+impl Default for Uses {
+    fn default() -> Self {
+        Self::FULL
+    }
 }
 
 impl Power {
-    const FULL: Self = Self { scopes: (1 << SCOPES.len()) - 1, places: 0b11_1111, organizations: u8::MAX };
+    const FULL: Self =
+        Self { scopes: (1 << SCOPES.len()) - 1, places: 0b11_1111, organizations: u8::MAX, uses: Uses::FULL };
 
     /// As much as its account.
     pub(super) fn is_full(self) -> bool {
@@ -61,7 +87,8 @@ impl Power {
     pub(super) fn is_within(self, other: Self) -> bool {
         let has_more = self.scopes & !other.scopes != 0
             || self.places & !other.places != 0
-            || self.organizations & !other.organizations != 0;
+            || self.organizations & !other.organizations != 0
+            || self.uses.0.iter().zip(other.uses.0).any(|(own, other)| *own > other);
         self.places == 0 || !has_more
     }
 
@@ -114,7 +141,7 @@ impl Gauge {
             matches!(judge(&fact, &standing, &presented, demand, circumstances, now), Verdict::Granted(_))
         };
 
-        let mut power = Power::default();
+        let mut power = Power { uses: Uses::of(fact.restrictions.limits()), ..Power::default() };
         let mut somewhere = Circumstances::default();
         self.nothing.accounts[0] = account;
         let places = REQUESTS.iter().flat_map(|request| ADDRESSES.map(|address| (request, address)));

@@ -248,8 +248,8 @@ impl Run {
         let caller = match (outcome, is_live) {
             (Ok(_), false) => return Err(format!("{credential} has ended and asks")),
             (Ok((caller, _)), true) => caller,
-            (Err(reason), true) if reason.refusal() == Refusal::Unauthenticated => {
-                return Err(format!("{credential} is refused: {reason:?}"));
+            (Err(refused), true) if refused.reason.refusal() == Refusal::Unauthenticated => {
+                return Err(format!("{credential} is refused: {refused:?}"));
             }
             (Err(_), true) => return Ok(None),
             (Err(_), false) => match &known.caller {

@@ -86,7 +86,7 @@ pub(super) fn overview(token: &Token, now: Timestamp) -> String {
         true => "never".to_owned(),
         false => token.expires_at.with_distance(now),
     };
-    let [scopes, organizations, resources, allowed_ips] = token.restrictions.facts();
+    let [scopes, organizations, resources, allowed_ips, limits] = token.restrictions.facts();
     let facts = table::facts([
         ("id", Some(token.id.clone())),
         ("name", Some(token.name.clone())),
@@ -98,6 +98,7 @@ pub(super) fn overview(token: &Token, now: Timestamp) -> String {
         resources,
         organizations,
         allowed_ips,
+        limits,
         ("created", Some(token.created_at.with_distance(now))),
         ("updated", Some(token.updated_at.with_distance(now))),
         ("last seen", Some(seen(token.last_seen_at, now))),

@@ -67,7 +67,7 @@ fn answer(app: &App, message: Option<&CheckRequest>, peer: IpAddr) -> CheckRespo
             let removed = check.iter().flat_map(Check::headers_to_remove).collect();
             reply::granted(&granted, removed)
         }
-        Outcome::Denied(reason) => reply::denied(super::reply::denied(reason)),
+        Outcome::Denied(refused) => reply::denied(super::reply::denied(&refused)),
         Outcome::Unready => return reply::denied(super::reply::unready()),
     };
     app.metrics.observe_door(started.elapsed());
