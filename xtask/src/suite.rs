@@ -30,7 +30,7 @@ pub(crate) enum Stage {
     Deny,
     /// Lints.
     Clippy,
-    /// Cloudflare's official Python SDK, in a virtual environment.
+    /// Cloudflare's official Python SDK, Envoy and Traefik, in a virtual environment.
     Python,
     /// Cloudflare's official Node SDK.
     Node,

@@ -20,7 +20,7 @@ struct Need {
     purpose: &'static str,
 }
 
-const NEEDS: [Need; 12] = [
+const NEEDS: [Need; 14] = [
     Need { check: &["cc", "--version"], package: "gcc", purpose: "building SQLite and aws-lc" },
     Need { check: &["git", "--version"], package: "git", purpose: "applying the patches of tests/sabotage" },
     Need {
@@ -30,6 +30,12 @@ const NEEDS: [Need; 12] = [
     },
     Need { check: &["nginx", "-v"], package: "nginx", purpose: "the door behind auth_request" },
     Need { check: &["caddy", "version"], package: "caddy", purpose: "the door behind forward_auth" },
+    Need { check: &["haproxy", "-v"], package: "haproxy", purpose: "the door behind Lua" },
+    Need {
+        check: &["test", "-e", "/usr/lib/nginx/modules/ngx_http_headers_more_filter_module.so"],
+        package: "libnginx-mod-http-headers-more-filter",
+        purpose: "a line of docs/doors/nginx.md",
+    },
     Need {
         check: &["/usr/lib/postgresql/15/bin/postgres", "--version"],
         package: "postgresql-15",
@@ -60,8 +66,13 @@ const NEEDS: [Need; 12] = [
 ];
 
 /// Packages that may start a daemon when they are installed, and its program.
-const DAEMONS: [(&str, &str); 4] =
-    [("nginx", "nginx"), ("caddy", "caddy"), ("postgresql-15", "postgres"), ("pgbouncer", "pgbouncer")];
+const DAEMONS: [(&str, &str); 5] = [
+    ("nginx", "nginx"),
+    ("caddy", "caddy"),
+    ("haproxy", "haproxy"),
+    ("postgresql-15", "postgres"),
+    ("pgbouncer", "pgbouncer"),
+];
 
 /// Installs what is missing, as root from Debian's packages.
 ///

@@ -1,5 +1,5 @@
-//! The programs of others that the tests put beside ours: Cloudflare's official SDKs and Python's `requests` at pinned
-//! versions, nginx, Caddy.
+//! The programs of others that the tests put beside ours at pinned versions: Cloudflare's official SDKs, Python's
+//! `requests`, and the proxies that Debian does not have.
 
 use std::ffi::OsString;
 use std::fs;
@@ -29,7 +29,7 @@ impl Peers {
         }
     }
 
-    /// Installs the Python SDK and `requests`, unless the pinned ones are there.
+    /// Installs the Python SDK, `requests`, Envoy and Traefik, unless the pinned ones are there.
     pub(crate) fn install_python(&self) -> Result<()> {
         let requirements = self.pins.join("requirements.txt");
         install_once(&self.venv, &[&requirements], || {

@@ -67,44 +67,46 @@ fn a_flag_beats_the_environment_beats_the_file() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A value for each, in the order of the keys.
+const VARIABLES: [(&str, &str); KEYS.len()] = [
+    ("COUNTERSIGN_LISTEN", "[::1]:1"),
+    ("COUNTERSIGN_INTERNAL_LISTEN", "127.0.0.1:2"),
+    ("COUNTERSIGN_TLS_CERT", "/cert.pem"),
+    ("COUNTERSIGN_TLS_KEY", "/key.pem"),
+    ("COUNTERSIGN_TLS_CLIENT_CA", "/ca.pem"),
+    ("COUNTERSIGN_DATA", "2026"),
+    ("COUNTERSIGN_DATABASE_URL", "postgres://me:hunter2@db/tokens"),
+    ("COUNTERSIGN_PUBLIC_URL", "https://tokens.example.com/"),
+    ("COUNTERSIGN_TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.1"),
+    ("COUNTERSIGN_SHUTDOWN_DELAY", "1m30s"),
+    ("COUNTERSIGN_LIMITS_MAX_DURATION", "2160h"),
+    ("COUNTERSIGN_LIMITS_ALLOW_FOREVER", "false"),
+    ("COUNTERSIGN_LIMITS_SERVICE_TOKENS_PER_ACCOUNT", "3"),
+    ("COUNTERSIGN_LIMITS_ACCESS_TOKENS_PER_ACCOUNT", "4"),
+    ("COUNTERSIGN_LIMITS_LOGINS_PER_ACCOUNT", "11"),
+    ("COUNTERSIGN_LIMITS_CHILDREN_PER_ACCOUNT", "12"),
+    ("COUNTERSIGN_LIMITS_ORGANIZATIONS_PER_ACCOUNT", "13"),
+    ("COUNTERSIGN_LIMITS_MEMBERS_PER_ORGANIZATION", "14"),
+    ("COUNTERSIGN_LIMITS_CONNECTIONS", "5"),
+    ("COUNTERSIGN_SECRETS_PREFIX", "acme_"),
+    ("COUNTERSIGN_ACCESS_TOKENS_LISTING", "clear"),
+    ("COUNTERSIGN_LOGIN_TTL", "forever"),
+    ("COUNTERSIGN_LOGIN_PER_ACCOUNT", "15"),
+    ("COUNTERSIGN_LOGIN_PER_ADDRESS", "16"),
+    ("COUNTERSIGN_LOGIN_AT_ONCE", "17"),
+    ("COUNTERSIGN_LOGIN_OPEN_SIGN_UP", "true"),
+    ("COUNTERSIGN_STORE_QUEUE", "6"),
+    ("COUNTERSIGN_STORE_CONNECTIONS", "18"),
+    ("COUNTERSIGN_STORE_SERVE_STALE_FOR", "10m"),
+    ("COUNTERSIGN_AUDIT_RETENTION", "10d"),
+    ("COUNTERSIGN_LOG_FORMAT", "json"),
+    ("COUNTERSIGN_LOG_LEVEL", "debug"),
+];
+
 #[test]
 fn every_key_has_a_variable() -> anyhow::Result<()> {
-    let variables = [
-        ("COUNTERSIGN_LISTEN", "[::1]:1"),
-        ("COUNTERSIGN_INTERNAL_LISTEN", "127.0.0.1:2"),
-        ("COUNTERSIGN_TLS_CERT", "/cert.pem"),
-        ("COUNTERSIGN_TLS_KEY", "/key.pem"),
-        ("COUNTERSIGN_TLS_CLIENT_CA", "/ca.pem"),
-        ("COUNTERSIGN_DATA", "2026"),
-        ("COUNTERSIGN_DATABASE_URL", "postgres://me:hunter2@db/tokens"),
-        ("COUNTERSIGN_PUBLIC_URL", "https://tokens.example.com/"),
-        ("COUNTERSIGN_TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.1"),
-        ("COUNTERSIGN_SHUTDOWN_DELAY", "1m30s"),
-        ("COUNTERSIGN_LIMITS_MAX_DURATION", "2160h"),
-        ("COUNTERSIGN_LIMITS_ALLOW_FOREVER", "false"),
-        ("COUNTERSIGN_LIMITS_SERVICE_TOKENS_PER_ACCOUNT", "3"),
-        ("COUNTERSIGN_LIMITS_ACCESS_TOKENS_PER_ACCOUNT", "4"),
-        ("COUNTERSIGN_LIMITS_LOGINS_PER_ACCOUNT", "11"),
-        ("COUNTERSIGN_LIMITS_CHILDREN_PER_ACCOUNT", "12"),
-        ("COUNTERSIGN_LIMITS_ORGANIZATIONS_PER_ACCOUNT", "13"),
-        ("COUNTERSIGN_LIMITS_MEMBERS_PER_ORGANIZATION", "14"),
-        ("COUNTERSIGN_LIMITS_CONNECTIONS", "5"),
-        ("COUNTERSIGN_SECRETS_PREFIX", "acme_"),
-        ("COUNTERSIGN_ACCESS_TOKENS_LISTING", "clear"),
-        ("COUNTERSIGN_LOGIN_TTL", "forever"),
-        ("COUNTERSIGN_LOGIN_PER_ACCOUNT", "15"),
-        ("COUNTERSIGN_LOGIN_PER_ADDRESS", "16"),
-        ("COUNTERSIGN_LOGIN_AT_ONCE", "17"),
-        ("COUNTERSIGN_LOGIN_OPEN_SIGN_UP", "true"),
-        ("COUNTERSIGN_STORE_QUEUE", "6"),
-        ("COUNTERSIGN_STORE_CONNECTIONS", "18"),
-        ("COUNTERSIGN_STORE_SERVE_STALE_FOR", "10m"),
-        ("COUNTERSIGN_AUDIT_RETENTION", "10d"),
-        ("COUNTERSIGN_LOG_FORMAT", "json"),
-        ("COUNTERSIGN_LOG_LEVEL", "debug"),
-    ];
-    assert_eq!(variables.map(|(name, _)| name.to_owned()), KEYS.map(variable_of));
-    let effective = load(&ConfigArgs::default(), &of(&variables))?;
+    assert_eq!(VARIABLES.map(|(name, _)| name.to_owned()), KEYS.map(variable_of));
+    let effective = load(&ConfigArgs::default(), &of(&VARIABLES))?;
     let shown = show(&effective, &of(&[]));
     let expected = "\
 listen = \"[::1]:1\" # COUNTERSIGN_LISTEN
@@ -157,7 +159,7 @@ level = \"debug\" # COUNTERSIGN_LOG_LEVEL
     assert!(shown.starts_with(expected), "{shown}");
 
     // What is shown can be used as a file and means the same, but for the one secret.
-    let secret = variables.iter().filter(|(name, _)| name.ends_with("_URL")).copied().collect::<Vec<_>>();
+    let secret = VARIABLES.iter().filter(|(name, _)| name.ends_with("_URL")).copied().collect::<Vec<_>>();
     let again = with(&shown, &secret, ConfigArgs::default())?;
     assert_eq!(format!("{again:?}"), format!("{:?}", effective.config));
     Ok(())

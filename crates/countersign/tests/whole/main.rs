@@ -33,11 +33,19 @@ mod proxies;
 #[cfg(test)]
 mod race;
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
 mod restoring;
 #[cfg(test)]
 mod sdk;
 #[cfg(test)]
 mod serving;
+#[cfg(test)]
+mod smuggling;
+#[cfg(test)]
+mod spellings;
 #[cfg(test)]
 mod starting;
 #[cfg(test)]

@@ -1,83 +1,65 @@
-//! The recipes for proxies: `tests/peers/*/*.template`. What stands between their marks is what people copy, and the
-//! README shows it. Words such as `@DOOR@` stand for what differs from one place to another.
+//! The recipes of `docs/doors`, as people copy them: each stands in a fenced block below `<!-- recipe: NAME -->`. They name
+//! the addresses and the account of an example; the tests put their own in.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
-/// The values of the words of a recipe.
-pub(crate) type Values = BTreeMap<String, String>;
+/// Where a recipe finds Countersign.
+pub(crate) const EXAMPLE_DOOR: u16 = 8787;
+/// Where it listens.
+pub(crate) const EXAMPLE_LISTEN: u16 = 8080;
+/// Where it finds the app.
+pub(crate) const EXAMPLE_APP: u16 = 3000;
+/// Whose tokens it lets in.
+pub(crate) const EXAMPLE_ACCOUNT: &str = "01a20067236f7649817b20622efe3fc9";
+
+/// Where a file of the project is.
+pub(crate) fn path(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+}
 
 /// A file of the project.
-pub(crate) fn file(path: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
+pub(crate) fn file(name: &str) -> String {
+    let path = path(name);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// What people copy.
-pub(crate) fn recipe(template: &str) -> &str {
-    let (_, after) = template.split_once("# --- recipe: begin ---\n").expect("where the recipe begins");
-    after.split_once("# --- recipe: end ---").expect("where the recipe ends").0
+/// The recipe of this name on a page.
+pub(crate) fn recipe<'p>(page: &'p str, name: &str) -> &'p str {
+    let mark = format!("<!-- recipe: {name} -->\n```");
+    let (_, after) = page.split_once(&mark).unwrap_or_else(|| panic!("no recipe `{name}`"));
+    let (_, block) = after.split_once('\n').expect("a language");
+    let (block, _) = block.split_once("```").expect("the end of the block");
+    block
 }
 
-/// The template with a value for each of its words.
-pub(crate) fn fill(template: &str, values: &[(&str, &str)]) -> String {
-    let mut text = template.to_owned();
-    for (word, value) in values {
-        text = text.replace(&format!("@{word}@"), value);
-    }
-    assert_eq!(first_word(&text), None, "a word without a value");
-    text
+/// The recipe with these texts in place of others, each of which stands in it.
+pub(crate) fn fill(recipe: &str, values: &[(&str, &str)]) -> String {
+    values.iter().fold(recipe.to_owned(), |text, (example, value)| {
+        assert!(text.contains(example), "the recipe does not say `{example}`:\n{text}");
+        text.replace(example, value)
+    })
 }
 
-/// The content of the first fenced block of this language.
-pub(crate) fn fenced<'d>(document: &'d str, language: &str) -> Option<&'d str> {
-    let (_, after) = document.split_once(&format!("```{language}\n"))?;
-    after.split_once("```").map(|(block, _)| block)
-}
-
-/// Checks that `text` is the recipe with some value for each word, everywhere the same one, and notes the values.
-/// `Err`: the first line that is not.
-pub(crate) fn check_filled(recipe: &str, text: &str, values: &mut Values) -> Result<(), String> {
-    let mut lines = text.lines();
-    for wanted in recipe.lines() {
-        let found = lines.next().unwrap_or("(nothing more)");
-        if !fits(wanted, found, values) {
-            return Err(format!("wanted: {wanted}\n found: {found}\n  with: {values:?}"));
-        }
-    }
-    lines.next().map_or(Ok(()), |line| Err(format!("too much: {line}")))
-}
-
-fn fits(wanted: &str, found: &str, values: &mut Values) -> bool {
-    let Some((before, word, after)) = first_word(wanted) else { return wanted == found };
-    let Some(rest) = found.strip_prefix(before) else { return false };
-    let literal = first_word(after).map_or(after, |(literal, _, _)| literal);
-    let end = if literal.is_empty() { Some(rest.len()) } else { rest.find(literal) };
-    let Some((value, rest)) = end.map(|end| rest.split_at(end)) else { return false };
-    let known = values.entry(word.to_owned()).or_insert_with(|| value.to_owned());
-    !value.is_empty() && known == value && fits(after, rest, values)
-}
-
-/// The first `@WORD@`, and what stands before and after it.
-fn first_word(text: &str) -> Option<(&str, &str, &str)> {
-    text.match_indices('@').find_map(|(at, _)| {
-        let (word, after) = text[at + 1..].split_once('@')?;
-        let is_word = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase());
-        is_word.then_some((&text[..at], word, after))
+/// The recipe with another address of this machine in place of `127.0.0.1` and this port, written in one or in two pieces.
+pub(crate) fn at(recipe: &str, example: u16, address: SocketAddr) -> String {
+    assert!(address.ip().is_loopback() && address.is_ipv4(), "{address}");
+    let spellings = [format!("127.0.0.1:{example}"), format!("port_value: {example} ")];
+    let known: Vec<_> = spellings.iter().filter(|spelling| recipe.contains(*spelling)).collect();
+    assert!(!known.is_empty(), "the recipe does not say where, {example}:\n{recipe}");
+    known.into_iter().fold(recipe.to_owned(), |text, spelling| {
+        let ours = spelling.replace(&example.to_string(), &address.port().to_string());
+        text.replace(spelling, &ours)
     })
 }
 
 #[test]
-fn a_filled_recipe_is_known_and_every_other_text_is_not() {
-    let check = |recipe: &str, text: &str| check_filled(recipe, text, &mut Values::new());
-    let recipe = "@SITE@ {\n\tdoor @DOOR@?a=@A@&b=@B@\n\t@outgoing @DOOR@\n}\n";
-    let filled = fill(recipe, &[("SITE", "app.example"), ("DOOR", "[::1]:1"), ("A", "x"), ("B", "y")]);
-    assert_eq!(filled, "app.example {\n\tdoor [::1]:1?a=x&b=y\n\t@outgoing [::1]:1\n}\n");
-    assert_eq!(check(recipe, &filled), Ok(()));
-    for (from, to) in [("door", "Door"), ("@outgoing [::1]:1", "@outgoing [::1]:2"), ("}\n", ""), ("=y", "=")]
-    {
-        assert!(check(recipe, &filled.replace(from, to)).is_err(), "{from} -> {to}");
-    }
-    assert!(check(recipe, &format!("{filled}# more\n")).is_err());
+fn a_recipe_is_what_stands_below_its_mark() {
+    let page = "text\n```sh\nno\n```\n<!-- recipe: it -->\n```nginx\nlisten 127.0.0.1:8080; # x\n```\nmore\n";
+    assert_eq!(recipe(page, "it"), "listen 127.0.0.1:8080; # x\n");
+    assert_eq!(fill(recipe(page, "it"), &[("# x", "# y")]), "listen 127.0.0.1:8080; # y\n");
+    let address = SocketAddr::from(([127, 0, 0, 1], 7));
+    assert_eq!(at(recipe(page, "it"), 8080, address), "listen 127.0.0.1:7; # x\n");
+    assert_eq!(at("{ port_value: 8080 }", 8080, address), "{ port_value: 7 }");
 }

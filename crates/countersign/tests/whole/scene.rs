@@ -1,5 +1,6 @@
 //! A client, a proxy, an app behind it, and a Countersign that the proxy asks.
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use serde_json::{Value, json};
@@ -53,6 +54,11 @@ impl Client {
         answer
     }
 
+    /// What comes after an answer that is not the last, a 100.
+    pub(crate) fn rest(&mut self) -> io::Result<Answer> {
+        self.connection.answer(false)
+    }
+
     /// Asks with a token, and with more headers.
     pub(crate) fn show(&mut self, token: &Issued, more: &[Header<'_>]) -> Answer {
         self.ask("GET", &[&pair(&token.client_id, &token.secret), more].concat(), "")
@@ -90,7 +96,7 @@ impl Backstage {
     pub(crate) fn behind(self, kind: Kind, account: &str) -> Scene {
         let Self { manager, origin, server, data } = self;
         let (door, app) = (server.address(), origin.address());
-        let proxy = Proxy::start(kind, &Guarded { door, origin: app, scope: SCOPE, account });
+        let proxy = Proxy::start(kind, &Guarded { door, origin: app, account });
         let client = Client::of(proxy.address());
         Scene { client, manager, proxy, origin, server, _data: data }
     }

@@ -60,9 +60,8 @@ fn openid_client_introspects_and_revokes() {
 }
 
 /// What `cargo xtask` has installed and told us of.
-fn installed(variable: &str) -> PathBuf {
-    let install =
-        "`cargo xtask test --only setup,python,node` installs the SDKs, `cargo xtask test` runs this";
+pub(crate) fn installed(variable: &str) -> PathBuf {
+    let install = "`cargo xtask test --only setup,python,node` installs it, `cargo xtask test` runs this";
     let path = env::var_os(variable).unwrap_or_else(|| panic!("{variable} is not set: {install}"));
     let path = PathBuf::from(path);
     assert!(path.exists(), "{variable} is {}, which is not there: {install}", path.display());

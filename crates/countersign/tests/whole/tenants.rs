@@ -1,4 +1,4 @@
-//! Through the real nginx and the real Caddy, by the recipes that people copy: tokens of accounts and organizations, bound
+//! Through the real proxies, by the recipes that people copy: tokens of accounts and organizations, bound
 //! to requests and to addresses, do what they may and nothing more, whatever a client says of itself.
 
 use std::net::Ipv4Addr;
@@ -94,7 +94,7 @@ fn status(scene: &mut Scene, token: &str) -> u16 {
 
 #[test]
 fn scope_account_and_organization_are_demanded_together() {
-    for kind in Kind::BOTH {
+    for kind in Kind::ALL {
         let mut stage = Backstage::new();
         let tenants = Tenants::settle(&mut stage.manager);
         let acme = tenants.acme.clone();
@@ -138,7 +138,7 @@ fn scope_account_and_organization_are_demanded_together() {
 
 #[test]
 fn a_member_of_another_account_comes_in_where_the_account_above_both_is_named() {
-    for kind in Kind::BOTH {
+    for kind in Kind::ALL {
         let mut stage = Backstage::new();
         let tenants = Tenants::settle(&mut stage.manager);
         let (tenants, mut scene) = tenants.guarded(stage, kind, ACCOUNT);
@@ -154,7 +154,7 @@ fn a_member_of_another_account_comes_in_where_the_account_above_both_is_named() 
 /// The next request, every time.
 #[test]
 fn what_is_taken_away_is_gone_at_once() {
-    for kind in Kind::BOTH {
+    for kind in Kind::ALL {
         let mut stage = Backstage::new();
         let tenants = Tenants::settle(&mut stage.manager);
         let (tenants, mut scene) = tenants.guarded(stage, kind, ACCOUNT);
@@ -211,7 +211,7 @@ fn what_is_taken_away_is_gone_at_once() {
 #[test]
 fn a_token_bound_to_requests_does_no_other() {
     let bound = json!({ "resources": ["GET /app/**", "POST /app/orders/*"] });
-    for kind in Kind::BOTH {
+    for kind in Kind::VERBATIM {
         let mut scene = Scene::new(kind);
         let token = mint(&mut scene.manager, ACCOUNT, bound.clone());
         for (method, target, may) in [
@@ -276,7 +276,7 @@ fn a_forged_request_never_grants() {
     attempts.push(all(|name| name.replace('-', "_")).to_vec());
     let dropped = [("Connection".to_owned(), format!("close, {named}"))];
     attempts.push([&dropped[..], &all(str::to_owned)].concat());
-    for kind in Kind::BOTH {
+    for kind in Kind::ALL {
         let mut scene = Scene::new(kind);
         let token = mint(&mut scene.manager, ACCOUNT, json!({ "resources": ["GET /app/**"] }));
         let bearer = bearer(&token);
@@ -323,7 +323,7 @@ fn a_token_bound_to_addresses_is_good_nowhere_else_and_a_forged_address_never_gr
         attempts.push(vec![dropped, (name.to_owned(), here.clone())]);
     }
     attempts.push(vec![("Forwarded".to_owned(), format!("for={here}"))]);
-    for kind in Kind::BOTH {
+    for kind in Kind::ALL {
         let mut scene = Scene::new(kind);
         let token = mint(&mut scene.manager, ACCOUNT, json!({ "allowed_ips": [format!("{here}/32")] }));
         let bearer = bearer(&token);
@@ -348,7 +348,7 @@ fn a_token_bound_to_addresses_is_good_nowhere_else_and_a_forged_address_never_gr
 /// All restrictions at once, on a service token of a customer.
 #[test]
 fn a_service_token_keeps_every_restriction() {
-    for kind in Kind::BOTH {
+    for kind in Kind::ALL {
         let mut stage = Backstage::new();
         let tenants = Tenants::settle(&mut stage.manager);
         let acme = tenants.acme.clone();

@@ -238,6 +238,9 @@ async fn a_client_with_the_previous_secret_is_told_so() {
     assert_eq!(ok.headers.len(), 6);
 }
 
+/// What is demanded and sent, the reason that is counted, and gRPC's code.
+type Refused<'a> = (&'a str, Vec<(&'a str, &'a str)>, &'static str, i32);
+
 #[tokio::test]
 async fn refusals_are_those_of_the_http_door() {
     let envoy = Envoy::new().await;
@@ -246,7 +249,7 @@ async fn refusals_are_those_of_the_http_door() {
     let other = envoy.world.service_token(json!({"name": "other"})).await;
     let [id, secret] = pair;
     let foreign = format!("account={}", "0".repeat(32));
-    let cases: [(&str, Vec<(&str, &str)>, &str, i32); 12] = [
+    let cases: [Refused<'_>; 12] = [
         ("any", vec![], "malformed", 16),
         ("any", vec![id], "malformed", 16),
         ("any", vec![id, id, secret], "malformed", 16),
