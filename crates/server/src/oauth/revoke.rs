@@ -62,7 +62,9 @@ async fn answer(app: &App, request: Request) -> Result<Response, Failure> {
         // Who shows nothing but the token that is to end says no more than that.
         None => {}
         Some(client) if client.is_token(token) => {}
-        Some(client) => drop(client.authenticate(app, arrival.sighting())?),
+        Some(client) => {
+            client.authenticate(app, arrival.sighting())?;
+        }
     }
     let ended = match Presented::access(token) {
         Some(presented) => app.authority.revoke_shown_access_token(&presented, &arrival.origin).await,

@@ -24,7 +24,7 @@ async fn shapes(world: &World) -> Vec<Shape> {
     };
     let [id, secret, authorization] = ["cf-access-client-id", "cf-access-client-secret", "authorization"];
     let (own_id, own_secret) = ((id, service.client_id.clone()), (secret, service.secret.clone()));
-    let pair = vec![own_id.clone(), own_secret.clone()];
+    let pair = [own_id.clone(), own_secret.clone()];
     let with = |more: &[(&'static str, &str)]| {
         let more = more.iter().map(|(name, value)| (*name, (*value).to_owned()));
         pair.iter().cloned().chain(more).collect::<Vec<_>>()
