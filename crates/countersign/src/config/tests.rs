@@ -177,7 +177,7 @@ fn an_unknown_key_is_named_with_its_file() {
     let none = ConfigArgs::default;
     assert_eq!(
         error_of("lisen = \"127.0.0.1:1\"", &[], none()),
-        "unknown key `lisen` in FILE; known there: listen, internal_listen, data, database_url, public_url, trusted_proxies, \
+        "unknown key `lisen` in FILE; known there: listen, internal_listen, tls_cert, tls_key, tls_client_ca, data, database_url, public_url, trusted_proxies, \
          shutdown_delay, limits, secrets, access_tokens, login, store, audit, log"
     );
     assert_eq!(

@@ -36,6 +36,7 @@ impl Schema {
     /// As it was before the last step of this program.
     async fn go_back(&self) {
         let undone = "ALTER TABLE service_tokens DROP COLUMN limits; ALTER TABLE access_tokens DROP COLUMN limits; \
+                      DROP TABLE quota_uses; \
                       DELETE FROM migrations WHERE number = 3";
         self.execute(&format!("SET search_path = {}; BEGIN; {undone}; COMMIT", self.name)).await;
     }

@@ -36,7 +36,7 @@ pub(super) enum Column {
     Introspect,
 }
 
-/// Reasons that are a 401 (design 2.4); the others are a 403.
+/// Reasons that are a 401 (design 2.4); the others are a 403, but for the limit.
 const UNAUTHENTICATED: [&str; 8] = [
     "malformed",
     "unknown",
@@ -125,7 +125,7 @@ impl Column {
 
 /// What a door says to whoever asked.
 enum Said {
-    /// Yes or no, and of no in which of two ways.
+    /// Yes or no, and of no in which of three ways.
     Status(u16),
     /// Yes or no, and why.
     Reason(Option<String>),
@@ -144,6 +144,7 @@ impl Said {
                 let expected = match reason {
                     None => 200,
                     Some(reason) if UNAUTHENTICATED.contains(&reason) => 401,
+                    Some("rate_limited") => 429,
                     Some(_) => 403,
                 };
                 assert_eq!(*status, expected, "{cell}: {reason:?}");

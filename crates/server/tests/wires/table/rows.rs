@@ -86,6 +86,7 @@ impl Rows {
         all.extend(accounts(&world).await);
         all.extend(demands(&world).await);
         all.extend(restricted(&world).await);
+        all.extend(used_up(&world).await);
         // Whatever is to end by itself has ended.
         world.clock.advance(Duration::from_secs(30));
         let envoy = AuthorizationClient::new(connect(world.listen(Exposure::Everything).await).await);
@@ -331,5 +332,20 @@ async fn restricted(world: &World) -> Vec<Row> {
         from("another address", "198.51.100.7", Some("address_denied")),
         Row::new("no address that is stated", &local, "address_denied"),
         Row::new("no address at all", &nowhere, "address_denied").comes_from("192.0.2.7"),
+    ]
+}
+
+/// Whoever has used it up by one door has by all.
+async fn used_up(world: &World) -> Vec<Row> {
+    let once = json!({"limits": {"quota": {"requests": 1, "period": "month"}}});
+    let (machine, used) = service(world, once.clone()).await;
+    let person = world.access_token(once).await;
+    assert_eq!(world.door("/authz", &machine.headers()), StatusCode::OK);
+    let verified = world.post("/api/v1/verify").bearer(&world.root).json(&json!({"token": person})).await;
+    assert_eq!(verified.json()["valid"], json!(true), "{verified:?}");
+    vec![
+        Row::new("a machine that has used up its quota", &used, "rate_limited"),
+        Row::new("a person who has", &Shown::Token(person), "rate_limited"),
+        Row::new("who has, where it may not be", &used, "wrong_kind").wants("kind=access"),
     ]
 }
