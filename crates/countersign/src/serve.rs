@@ -90,15 +90,16 @@ async fn run(config: Config, root: RootSettings) -> anyhow::Result<()> {
     let most_listeners = 1 + usize::from(config.internal_listen.is_some());
     raise_file_limit(config.connections.saturating_mul(most_listeners));
 
+    let addresses = listeners.addresses()?;
     let settings = Settings {
         trusted_proxies: TrustedProxies::new(config.trusted_proxies.clone()),
         connections: config.connections,
-        public_url: config.public_url(),
+        public_url: config.public_url(addresses.public),
         doors_need_certificate: certificates.as_ref().is_some_and(Certificates::are_asked_for),
     };
     let app = App::new(Arc::clone(&authority), settings, gauges::of(store.clone(), config.queue));
     // Before the first answer: who sees that it is ready finds the root token where it belongs.
-    announce(&config, &outcome, listeners.addresses()?, &authority, started)?;
+    announce(&config, &outcome, addresses, &authority, started)?;
     let tls = certificates.as_ref().map(Certificates::tls);
     let mut server = Server::start(&app, &authority, listeners, tls);
     server.follow(hangups, certificates);

@@ -116,9 +116,9 @@ pub(crate) struct TlsFiles {
 }
 
 impl Config {
-    /// How clients reach the server, as far as anybody has said so.
-    pub(crate) fn public_url(&self) -> String {
-        self.public_url.clone().unwrap_or_else(|| format!("{}://{}", self.scheme(), self.listen))
+    /// How clients reach the server that listens there.
+    pub(crate) fn public_url(&self, address: SocketAddr) -> String {
+        self.public_url.clone().unwrap_or_else(|| format!("{}://{address}", self.scheme()))
     }
 
     /// What the public listener speaks.

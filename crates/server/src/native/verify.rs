@@ -174,6 +174,7 @@ fn check_caller(app: &App, caller: &Caller) -> Result<(), Failure> {
         return Err(Error::Denied(Denial::MissingScope(Permission::Verify.scope())).into());
     }
     // The body came after the caller was judged, and may have taken a while.
+    app.check_ready()?;
     if app.authority.is_current(caller) { Ok(()) } else { Err(Failure::Unauthenticated) }
 }
 
