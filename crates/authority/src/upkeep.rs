@@ -32,8 +32,10 @@ impl Authority {
     /// Writes uses and refusals that are due, and what was used of quotas. What the store does not take waits for the next
     /// call.
     pub async fn flush_usage(&self) -> Result<(), StoreError> {
-        self.flush_quotas(self.clock.now()).await?;
-        self.flush_due(self.clock.now()).await.map(|_| ())
+        // One must not wait for ever because the other is not taken.
+        let quotas = self.flush_quotas(self.clock.now()).await;
+        self.flush_due(self.clock.now()).await?;
+        quotas.map(|_| ())
     }
 
     /// Writes everything that waits; for shutdown.

@@ -26,12 +26,13 @@ pub(crate) const MOST_HEADERS: usize = 100;
 /// How long requests may take to finish after it was said that no more are taken.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
-/// Most requests of one connection at once, in HTTP/2: what RFC 9113, 6.5.2 recommends at least, and then some.
-const MOST_STREAMS: u32 = 256;
+/// Most requests of one connection at once, in HTTP/2: what RFC 9113, 6.5.2 recommends at least. Each may hold a body, of
+/// whoever has not been asked who it is yet.
+const MOST_STREAMS: u32 = 100;
 /// Most bytes of one answer that wait until the client takes them, in HTTP/2.
 const SEND_BUFFER: usize = 64 * 1024;
 /// Most bytes that a client may send ahead in HTTP/2: for one request, and for all of a connection. A body has at most
-/// 100 kB; a message to the gRPC door 256 KiB, and rarely a tenth of it.
+/// 100 kB, and so has a message to the gRPC door.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// How often a silent peer is asked whether it is there, and how long it has to answer, in HTTP/2.

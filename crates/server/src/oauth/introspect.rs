@@ -116,15 +116,15 @@ async fn answer(app: &App, request: Request) -> Result<Response, Failure> {
         request: Some(RequestLine { method: "POST", target: target.as_bytes() }),
     };
     let client = client::find(&parts.headers, &form)?.ok_or(Failure::InvalidClient)?;
-    let Asker { account, allowance } = client.authenticate(app, own)?;
-    let token = form.token()?;
-    let demand = demand(&parts)?;
+    // Before the client is judged: a question that is none is no use of its credential.
+    let (token, demand) = (form.token()?, demand(&parts)?);
     let sighting = Sighting {
         door: Door::Introspect,
         address: stated_address(&form)?,
         user_agent: b"",
         request: request_line(&form),
     };
+    let Asker { account, allowance } = client.authenticate(app, own)?;
     let decision = match presented(token) {
         Some(presented) => app.authority.verify_for(account, &presented, &demand, sighting),
         None => Decision::of_nobody(Reason::Malformed),

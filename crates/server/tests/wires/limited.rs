@@ -196,3 +196,20 @@ async fn who_introspects_is_limited() {
     assert_eq!((status, said(&headers)), (TOO_MANY, [policy, left, Some("50400")]));
     assert_eq!(body["error"], "rate_limited");
 }
+
+#[tokio::test]
+async fn a_question_that_is_none_takes_nothing() {
+    let world = World::new().await;
+    let asker = json!({"name": "rs", "scopes": ["countersign:verify"], "limits": once_a_day()});
+    let asker = world.service_token(asker).await;
+    let client = format!("client_id={}&client_secret={}", asker.client_id, asker.secret);
+    let token = world.access_token(json!({})).await;
+    for none in [client.clone(), format!("{client}&token={token}&address=here")] {
+        let (status, _, body) = introspect(&world, &[], &none).await;
+        assert_eq!((status, &body["error"]), (StatusCode::BAD_REQUEST, &json!("invalid_request")), "{none}");
+    }
+    let one = format!("{client}&token={token}");
+    let (status, _, body) = introspect(&world, &[], &one).await;
+    assert_eq!((status, &body["active"]), (StatusCode::OK, &json!(true)));
+    assert_eq!(introspect(&world, &[], &one).await.0, TOO_MANY);
+}

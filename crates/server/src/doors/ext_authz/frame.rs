@@ -8,7 +8,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Body;
 use prost::Message as _;
 
-use crate::json::BODY_DEADLINE;
+use crate::json::{BODY_DEADLINE, LARGEST_BODY};
 
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
@@ -18,7 +18,7 @@ const OK: HeaderValue = HeaderValue::from_static("0");
 /// Whether what follows is compressed, and its length in four bytes, the largest first.
 const PREFIX: usize = 5;
 /// Largest message. By default Envoy takes requests with heads of up to 60 KiB.
-const LARGEST: usize = 256 * 1024;
+const LARGEST: usize = LARGEST_BODY;
 
 /// Whether it is gRPC that a client speaks: others are answered in HTTP.
 pub(super) fn is_grpc<B>(request: &Request<B>) -> bool {
