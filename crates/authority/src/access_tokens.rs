@@ -11,7 +11,7 @@ use countersign_domain::caller::{Caller, Permission};
 use countersign_domain::change::{AccessTokenLimits, Guard, Mutation};
 use countersign_domain::demand::Presented;
 use countersign_domain::error::{Denial, Error, Field};
-use countersign_domain::fact::{Bearer, CredentialKey};
+use countersign_domain::fact::{CredentialKey, Fact};
 use countersign_domain::id::{AccountId, Handle, TokenRef};
 use countersign_domain::lifetime::Ttl;
 use countersign_domain::lineage::Lineage;
@@ -225,15 +225,20 @@ impl Authority {
 
     /// Ends a token in the name of whoever shows its whole text (RFC 7009): possession is enough, whatever the token is
     /// bound to, because who holds it elsewhere should not. `false`: it is no text of a token that there is.
+    ///
+    /// The store is asked, not the directory: of a token that another node has just issued this one may not know yet, and
+    /// whoever hears that it is revoked will not ask again.
     pub async fn revoke_shown_access_token(
         &self,
         presented: &Presented<'_>,
         origin: &Origin,
     ) -> Result<bool, Error> {
-        let found = self.directory.find(&presented.key());
-        let Some(known) = found.filter(|known| known.fact.is_shown_by(presented)) else { return Ok(false) };
-        let Bearer::Access(handle) = known.fact.bearer else { return Ok(false) };
-        let account = known.fact.account;
+        let CredentialKey::Handle(handle) = presented.key() else { return Ok(false) };
+        let found = self.store.find_access_token_anywhere(handle).await?;
+        let Some(token) = found.filter(|token| Fact::from(token).is_shown_by(presented)) else {
+            return Ok(false);
+        };
+        let account = token.account;
         let actor = Actor::Token { account, handle };
         let author = Author { guard: Guard::System, actor, account, origin };
         match self.end_access_token(author, handle, false).await {

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use countersign_server::Tls;
-use rustls::crypto::aws_lc_rs;
+use countersign_server::{Tls, TlsConfig};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tokio::signal::unix::Signal;
 use tokio::task::spawn_blocking;
@@ -78,31 +79,34 @@ pub(crate) async fn follow(mut hangups: Signal, certificates: Option<Certificate
 }
 
 /// TLS 1.2 and 1.3, with the provider of all our TLS.
-fn read(files: &TlsFiles) -> anyhow::Result<ServerConfig> {
+fn read(files: &TlsFiles) -> anyhow::Result<TlsConfig> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .context("rustls has no version of TLS in common with its provider")?;
-    let config = match &files.client_ca {
+    let clients = files.client_ca.as_deref().map(|path| believed(path, provider)).transpose()?;
+    let config = match &clients {
         None => config.with_no_client_auth(),
-        Some(path) => {
-            let roots = Arc::new(authorities(path)?);
-            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
-            // Managers come without one.
-            let verifier = verifier.allow_unauthenticated().build();
-            config.with_client_cert_verifier(verifier.map_err(|_| no_authority(path))?)
-        }
+        Some(clients) => config.with_client_cert_verifier(Arc::clone(clients)),
     };
     let (chain, key) = (certificates("tls_cert", &files.cert)?, private_key(&files.key)?);
     // The error of the library may say more of the key than anybody should read.
-    config.with_single_cert(chain, key).map_err(|_| {
+    let server = config.with_single_cert(chain, key).map_err(|_| {
         anyhow!(
             "the key in {} (`tls_key`) is not that of the first certificate in {} (`tls_cert`); name a certificate and \
              its own key",
             files.key.display(),
             files.cert.display()
         )
-    })
+    })?;
+    Ok(TlsConfig { server, clients })
+}
+
+/// Whom these authorities vouch for, and whoever shows nothing: managers do.
+fn believed(path: &Path, provider: Arc<CryptoProvider>) -> anyhow::Result<Arc<dyn ClientCertVerifier>> {
+    let roots = Arc::new(authorities(path)?);
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).allow_unauthenticated();
+    verifier.build().map_err(|_| no_authority(path))
 }
 
 fn authorities(path: &Path) -> anyhow::Result<RootCertStore> {

@@ -383,12 +383,18 @@ pub trait Store: Send + Sync + 'static {
     /// A page of service tokens (promises 8 and 12).
     async fn list_service_tokens(&self, query: ServiceTokenQuery) -> Result<Page<ServiceToken>, StoreError>;
 
+    /// The access token of this handle, whosever it is: for whoever has shown its text, or was found to be its owner.
+    async fn find_access_token_anywhere(&self, handle: Handle) -> Result<Option<AccessToken>, StoreError>;
+
     /// The access token of this handle in this account.
     async fn find_access_token(
         &self,
         account: AccountId,
         handle: Handle,
-    ) -> Result<Option<AccessToken>, StoreError>;
+    ) -> Result<Option<AccessToken>, StoreError> {
+        let found = self.find_access_token_anywhere(handle).await?;
+        Ok(found.filter(|token| token.account == account))
+    }
 
     /// A page of access tokens (promise 8).
     async fn list_access_tokens(&self, query: AccessTokenQuery) -> Result<Page<AccessToken>, StoreError>;

@@ -19,7 +19,8 @@ use crate::doors::{self, authz, ext_authz};
 use crate::oauth;
 use crate::observe::Peer;
 use crate::router::Service;
-use crate::upload::Upload;
+use crate::tls::Certificate;
+use crate::upload::Uploads;
 
 /// A door's answer is made of what is at hand; the router's of what axum boxed.
 type Answer = Either<Full<Bytes>, Body>;
@@ -29,22 +30,43 @@ pub(crate) struct Handler {
     app: Arc<App>,
     service: Service,
     peer: IpAddr,
-    /// Whether the doors answer it.
-    is_admitted: bool,
+    admission: Admission,
+    uploads: Uploads,
     activity: Arc<Activity>,
+}
+
+/// Whether the doors answer a client.
+enum Admission {
+    /// They answer everybody.
+    Granted,
+    /// It has shown no certificate, and they answer those alone who have.
+    Refused,
+    /// As long as what it has shown is good.
+    By(Certificate),
 }
 
 impl Handler {
     /// For a client at `peer`, of which nothing is known yet.
     pub(crate) fn new(app: Arc<App>, service: Service, peer: IpAddr) -> Self {
-        let is_admitted = !app.settings.doors_need_certificate;
-        Self { app, service, peer, is_admitted, activity: Arc::default() }
+        let admission =
+            if app.settings.doors_need_certificate { Admission::Refused } else { Admission::Granted };
+        Self { app, service, peer, admission, uploads: Uploads::new(), activity: Arc::default() }
     }
 
     /// For a client that has shown a certificate, or not.
-    pub(crate) fn with_certificate(mut self, has_shown: bool) -> Self {
-        self.is_admitted |= has_shown;
+    pub(crate) fn with_certificate(mut self, certificate: Option<Certificate>) -> Self {
+        if let (Admission::Refused, Some(certificate)) = (&self.admission, certificate) {
+            self.admission = Admission::By(certificate);
+        }
         self
+    }
+
+    fn is_admitted(&self) -> bool {
+        match &self.admission {
+            Admission::Granted => true,
+            Admission::Refused => false,
+            Admission::By(certificate) => certificate.is_good(),
+        }
     }
 
     /// What is told of the requests.
@@ -63,9 +85,9 @@ impl hyper::service::Service<Request<Incoming>> for Handler {
         if has_too_many_headers(&request) {
             return Answering::at_once(status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
         }
-        let request = Upload::of(request);
+        let request = self.uploads.add(request);
         let path = request.uri().path();
-        if !self.is_admitted
+        if !self.is_admitted()
             && let Some(answering) = self.refuse(path)
         {
             return answering;

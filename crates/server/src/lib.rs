@@ -50,7 +50,7 @@ pub use listener::{Exposure, serve};
 pub use metrics::{Distribution, Metrics, StoreGauges, StoreNumbers};
 pub use openapi::documents;
 pub use router::Service;
-pub use tls::Tls;
+pub use tls::{Tls, TlsConfig};
 
 /// What a deployment says about its HTTP side.
 #[derive(Debug, Clone)]

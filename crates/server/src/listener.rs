@@ -87,7 +87,7 @@ pub async fn serve(
 
 /// As [`converse`], after a handshake.
 async fn converse_securely(
-    tls: &Tls,
+    tls: &Arc<Tls>,
     protocols: &Protocols,
     stream: TcpStream,
     handler: Handler,
@@ -97,8 +97,8 @@ async fn converse_securely(
         accepted = tls.accept(stream) => accepted,
         _ = ending.changed() => None,
     };
-    let Some(Secured { stream, has_shown_certificate }) = accepted else { return };
-    let handler = handler.with_certificate(has_shown_certificate);
+    let Some(Secured { stream, certificate }) = accepted else { return };
+    let handler = handler.with_certificate(certificate);
     converse(protocols, TokioIo::new(stream), handler, ending).await;
 }
 

@@ -1,34 +1,82 @@
-//! Bodies that nobody reads to their end. A client that is still sending when its answer comes would find the connection
+//! Bodies on their way in.
+//!
+//! Of one connection a few are read at a time: in HTTP/2 somebody who has not said who he is could have a hundred of them
+//! held, each almost complete.
+//!
+//! Some are read to their end for nobody. A client that is still sending when its answer comes would find the connection
 //! broken before it finds the answer, and a proxy makes a 502 of that: so the rest is read and thrown away.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, header};
+use http::{HeaderMap, Request, Version, header};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::PollSemaphore;
 
+/// Most bodies of one connection that are read at a time. The others wait, and what a client sends ahead of them is bounded
+/// by the windows of HTTP/2.
+const MOST_AT_ONCE: usize = 16;
 /// Most that is read to be thrown away; whoever sends more is cut off.
 const MOST_DISCARDED: usize = 16 * 1024 * 1024;
 /// Longest time for it.
 const DISCARD_DEADLINE: Duration = Duration::from_secs(5);
 
-/// A body that is read on when nobody wants it any more.
+/// The bodies of one connection.
+pub(crate) struct Uploads(Arc<Semaphore>);
+
+/// A body that is read when it is its turn, and read on when nobody wants it any more.
 pub(crate) struct Upload {
     /// `None` once it is dropped.
     body: Option<Incoming>,
+    turn: Turn,
     /// Whether the client is sending it, and does not wait until it is wanted.
     is_coming: bool,
 }
 
-impl Upload {
-    /// A request with such a body.
-    pub(crate) fn of(request: Request<Incoming>) -> Request<Self> {
-        let is_coming = !request.body().is_end_stream() && !awaits_answer(request.headers());
-        request.map(|body| Self { body: Some(body), is_coming })
+/// Whether a body may be read.
+enum Turn {
+    /// There is no other: it is none, or one of HTTP/1.1.
+    Always,
+    /// When one of the others is done.
+    Awaited(PollSemaphore),
+    /// Until it is dropped.
+    Taken { _place: OwnedSemaphorePermit },
+}
+
+impl Uploads {
+    /// Of a new connection.
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(MOST_AT_ONCE)))
+    }
+
+    /// A request with its body among them.
+    pub(crate) fn add(&self, request: Request<Incoming>) -> Request<Upload> {
+        let is_over = request.body().is_end_stream();
+        let is_coming = !is_over && !awaits_answer(request.headers());
+        let turn = match request.version() {
+            Version::HTTP_2 if !is_over => Turn::Awaited(PollSemaphore::new(Arc::clone(&self.0))),
+            _ => Turn::Always,
+        };
+        request.map(|body| Upload { body: Some(body), turn, is_coming })
+    }
+}
+
+impl Turn {
+    /// Waits for it.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if let Self::Awaited(places) = self {
+            // `None` if it were closed, which nobody does.
+            if let Some(place) = ready!(places.poll_acquire(context)) {
+                *self = Self::Taken { _place: place };
+            }
+        }
+        Poll::Ready(())
     }
 }
 
@@ -47,6 +95,7 @@ impl Body for Upload {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         // To read is what tells it to.
         self.is_coming = true;
+        ready!(self.turn.poll(context));
         self.body.as_mut().map_or(Poll::Ready(None), |body| Pin::new(body).poll_frame(context))
     }
 

@@ -315,12 +315,8 @@ impl Store for NodeStore {
         self.read(self.database.tables().list_service_tokens(query)).await
     }
 
-    async fn find_access_token(
-        &self,
-        account: AccountId,
-        handle: Handle,
-    ) -> Result<Option<AccessToken>, StoreError> {
-        self.read(self.database.tables().find_access_token(account, handle)).await
+    async fn find_access_token_anywhere(&self, handle: Handle) -> Result<Option<AccessToken>, StoreError> {
+        self.read(self.database.tables().find_access_token_anywhere(handle)).await
     }
 
     async fn list_access_tokens(&self, query: AccessTokenQuery) -> Result<Page<AccessToken>, StoreError> {

@@ -243,7 +243,7 @@ statements! {
         "SELECT count(*) FROM access_tokens WHERE source = 'login' AND account = $1 AND expires_at > $2 \
          AND epoch >= (SELECT epoch FROM accounts WHERE id = $1)";
     FIND_ACCESS_TOKEN = concat!(
-        "SELECT ", access_token_columns!(), " FROM access_tokens WHERE handle = $1 AND account = $2"
+        "SELECT ", access_token_columns!(), " FROM access_tokens WHERE handle = $1"
     );
     LIST_ACCESS_TOKENS = concat!(
         "SELECT ", access_token_columns!(), " FROM access_tokens WHERE account = $1 AND expires_at > $2 \

@@ -286,13 +286,8 @@ impl Store for PostgresStore {
         Ok(lists::service_tokens(&one_moment(&mut client).await?, &query).await?)
     }
 
-    async fn find_access_token(
-        &self,
-        account: AccountId,
-        handle: Handle,
-    ) -> Result<Option<AccessToken>, StoreError> {
-        self.find(sql::FIND_ACCESS_TOKEN, &[&handle.as_str(), &uuid(account.as_bytes())], row::access_token)
-            .await
+    async fn find_access_token_anywhere(&self, handle: Handle) -> Result<Option<AccessToken>, StoreError> {
+        self.find(sql::FIND_ACCESS_TOKEN, &[&handle.as_str()], row::access_token).await
     }
 
     async fn list_access_tokens(&self, query: AccessTokenQuery) -> Result<Page<AccessToken>, StoreError> {

@@ -281,7 +281,7 @@ statements! {
     DELETE_ACCESS_TOKEN = "DELETE FROM access_tokens WHERE rowid = ?1";
     ACCESS_TOKEN_EXISTS = "SELECT 1 FROM access_tokens WHERE handle = ?1";
     FIND_ACCESS_TOKEN = concat!(
-        "SELECT ", access_token_columns!(), " FROM access_tokens WHERE handle = ?1 AND account = ?2"
+        "SELECT ", access_token_columns!(), " FROM access_tokens WHERE handle = ?1"
     );
     COUNT_EXPIRED_ACCESS_TOKENS =
         "SELECT count(*) FROM access_tokens INDEXED BY access_tokens_of_account_by_expiry \

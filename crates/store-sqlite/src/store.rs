@@ -278,15 +278,8 @@ impl Store for SqliteStore {
         self.readers.read(move |c| lists::service_tokens(c, &query)).await
     }
 
-    async fn find_access_token(
-        &self,
-        account: AccountId,
-        handle: Handle,
-    ) -> Result<Option<AccessToken>, StoreError> {
-        let read = move |c: &_| {
-            let key = params![handle_bytes(&handle), account.as_bytes()];
-            find(c, sql::FIND_ACCESS_TOKEN, key, row::access_token)
-        };
+    async fn find_access_token_anywhere(&self, handle: Handle) -> Result<Option<AccessToken>, StoreError> {
+        let read = move |c: &_| find(c, sql::FIND_ACCESS_TOKEN, [handle_bytes(&handle)], row::access_token);
         self.readers.read(read).await
     }
 

@@ -3,6 +3,7 @@
 use countersign_authority::AccessTokenRequest;
 use countersign_domain::access_token::AccessToken;
 use countersign_domain::caller::Caller;
+use countersign_domain::demand::Presented;
 use countersign_domain::error::{Error, Field};
 use countersign_domain::lifetime::Ttl;
 use countersign_domain::lineage::Lineage;
@@ -81,4 +82,21 @@ async fn there_is_an_end_to_minting_by_what_was_minted() {
     let root = world.root_caller();
     world.authority.revoke_access_token(world.asked(&root), minters[1].handle, false).await.unwrap();
     assert_eq!(world.mint(&last, HOUR).await.unwrap().0.lineage.handles().len(), Lineage::LONGEST);
+}
+
+/// Another node has issued it, and this one has not heard so yet.
+#[tokio::test]
+async fn possession_ends_a_token_of_which_nothing_is_known_yet() {
+    let world = World::new().await;
+    let other = world.beside().await;
+    let text = world.issue_access(3_600, None).await;
+    assert_eq!(other.caller(text.reveal()).unwrap_err(), Reason::Unknown);
+
+    let revoke = async || {
+        let presented = Presented::access(text.reveal()).unwrap();
+        other.authority.revoke_shown_access_token(&presented, &other.origin).await.unwrap()
+    };
+    assert!(revoke().await);
+    assert_eq!(world.caller(text.reveal()).unwrap_err(), Reason::Unknown);
+    assert!(!revoke().await, "there is none any more");
 }

@@ -187,6 +187,41 @@ fn doors_answer_those_alone_who_show_a_certificate() {
     assert!(server.stop().status.success());
 }
 
+/// A connection that is there already goes on, but not with what nobody vouches for any more.
+#[test]
+fn doors_look_again_when_the_authorities_are_replaced() {
+    let site = Site::new();
+    let [kept, removed] = [(); 2].map(|()| Authority::new());
+    let believe = |authorities: &[&Authority]| {
+        let text: String = authorities.iter().map(|authority| authority.certificate()).collect();
+        std::fs::write(site.path("proxies.pem"), text).expect("room on the disk");
+    };
+    believe(&[&kept, &removed]);
+    let server = site.launch().arg("--tls-client-ca").arg(&site.path("proxies.pem")).start_unasked();
+    let connect = |authority: &Authority| {
+        site.connect(&server, "http/1.1", Some(&authority.issue())).expect("a connection")
+    };
+    let (mut good, mut bad) = (connect(&kept), connect(&removed));
+    let ask = |connection: &mut Secure, path: &str, status: u16| {
+        let line = format!("GET {path}");
+        assert_status(&connection.send(&line, &bearer()).expect("it is open"), status);
+    };
+    ask(&mut good, "/authz", 200);
+    ask(&mut bad, "/authz", 200);
+
+    believe(&[&kept]);
+    server.hang_up("the files of TLS were read again", 1);
+    ask(&mut good, "/authz", 200);
+    for _ in 0..2 {
+        ask(&mut bad, "/authz", 403);
+        ask(&mut bad, "/api/v1/self", 200);
+    }
+    believe(&[&removed, &kept]);
+    server.hang_up("the files of TLS were read again", 2);
+    ask(&mut bad, "/authz", 200);
+    assert!(server.stop().status.success());
+}
+
 /// The internal listener speaks no TLS, so nobody can show anything there.
 fn assert_plain(internal: SocketAddr) {
     let status = |path: &str| {

@@ -184,13 +184,8 @@ impl Store for ModelStore {
         Ok(self.state()?.list_service_tokens(&query))
     }
 
-    async fn find_access_token(
-        &self,
-        account: AccountId,
-        handle: Handle,
-    ) -> Result<Option<AccessToken>, StoreError> {
-        let state = self.state()?;
-        Ok(state.access_tokens.get(&handle).filter(|token| token.account == account).cloned())
+    async fn find_access_token_anywhere(&self, handle: Handle) -> Result<Option<AccessToken>, StoreError> {
+        Ok(self.state()?.access_tokens.get(&handle).cloned())
     }
 
     async fn list_access_tokens(&self, query: AccessTokenQuery) -> Result<Page<AccessToken>, StoreError> {

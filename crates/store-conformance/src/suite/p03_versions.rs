@@ -53,6 +53,8 @@ async fn an_access_token(make: Make<'_>) {
     let other = world.create_account(&world.root).await;
     let token = world.issue_access(&world.root, Ttl::DEFAULT).await;
     assert_eq!(must(world.store.find_access_token(other.id, token.handle).await), None);
+    let anywhere = must(world.store.find_access_token_anywhere(token.handle).await);
+    assert_eq!(anywhere.as_ref(), Some(&token));
     let (handle, descendants) = (token.handle, false);
     let end = |account, expected| Mutation::RevokeAccessToken { account, handle, expected, descendants };
     assert_refused!(world.apply(end(other.id, token.version)).await, StoreError::NotFound);
