@@ -201,6 +201,7 @@ mod tests {
     use crate::credentials::{Credential, Seeded, Writer, mint_unknown};
     use crate::load::{Door, RightAnswer, VerifyPlan, WorkPlan};
     use crate::reference::hyper::serve_in_background;
+    use crate::wire::{check, http2};
     use std::io::{Read, Write};
     use std::net::TcpListener;
     use std::path::Path;
@@ -266,6 +267,53 @@ mod tests {
         let report = run(&verify_once(serve_in_background(all_but_one)?, &path, None))?;
         assert_eq!((report.lanes[0].refused, report.lanes[0].wrong), (101, 1));
         assert_eq!(report.lanes[0].first_wrong.as_deref(), Some("401 instead of 200: "));
+        Ok(())
+    }
+
+    /// Answers the first connection in HTTP/2: four calls are awaited each time, and answered in one write, in another
+    /// order; all but the first of them with what grants.
+    fn answer_calls_by_four() -> Result<SocketAddr> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?;
+        std::thread::spawn(move || -> std::io::Result<()> {
+            let (mut stream, _) = listener.accept()?;
+            stream.read_exact(&mut [0; b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len()])?;
+            let (mut inbox, mut calls, mut part) = (Vec::new(), Vec::new(), [0; 4096]);
+            loop {
+                let count = stream.read(&mut part)?;
+                if count == 0 {
+                    return Ok(());
+                }
+                inbox.extend_from_slice(&part[..count]);
+                while let Ok(Some((frame, end))) = http2::parse_frame(&inbox) {
+                    if let http2::Frame::Data { stream, ends: true, .. } = frame {
+                        calls.push(stream);
+                    }
+                    inbox.drain(..end);
+                }
+                if calls.len() < 4 {
+                    continue;
+                }
+                let message = |stream| if stream == 1 { check::UNKNOWN } else { check::GRANTED };
+                let answers =
+                    calls.drain(..).rev().map(|stream| http2::tests::answer(stream, message(stream)));
+                stream.write_all(&answers.flatten().collect::<Vec<u8>>())?;
+            }
+        });
+        Ok(address)
+    }
+
+    #[test]
+    fn several_calls_are_under_way_on_one_connection() -> Result<()> {
+        let directory = tempfile::tempdir()?;
+        let path = directory.path().join("tokens");
+        tokens(&path, 20)?;
+        let mut plan = verify_once(answer_calls_by_four()?, &path, None);
+        let door = Door::Check { streams: 4 };
+        let work = VerifyPlan { tokens: Some(path), live: 20, door, once: true, ..VerifyPlan::of_unknown(0) };
+        (plan.lanes[0].connections, plan.lanes[0].work) = (1, WorkPlan::Verify(work));
+        let lane = &run(&plan)?.lanes[0];
+        assert_eq!((lane.answers, lane.wrong, lane.unanswered), (20, 1, 0), "{lane:?}");
         Ok(())
     }
 

@@ -6,18 +6,18 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use mio::{Registry, Token};
 
-use super::LanePlan;
 use super::connection::{Connection, Received, Sent};
 use super::pace::Pace;
 use super::report::LaneReport;
 use super::tally::{Tally, Window};
 use super::work::{self, Work};
+use super::{LanePlan, Protocol};
 
 /// What became of a connection that could be read or written.
 pub(super) enum Turn {
     /// Nothing that matters.
     Waiting,
-    /// It was answered, at this time, and is free.
+    /// Something was answered, the last at this time, so it can send again.
     Answered(Instant),
     /// The server has closed it.
     Closed,
@@ -26,13 +26,16 @@ pub(super) enum Turn {
 /// The lane and everything it has under way.
 pub(super) struct Lane {
     name: String,
+    protocol: Protocol,
     work: Box<dyn Work>,
     pace: Pace,
     tally: Tally,
     /// `None` in the place of one that the server has closed.
     connections: Vec<Option<Connection>>,
-    /// Which connections have nothing under way.
+    /// Which connections can send: each as often as it may have requests under way and has not.
     free: Vec<usize>,
+    /// Which connections have been given something to send that has not left yet.
+    unsent: Vec<usize>,
     /// The work has nothing left to send.
     exhausted: bool,
 }
@@ -45,13 +48,17 @@ impl Lane {
         begin: Instant,
         window: Window,
     ) -> Result<Self> {
+        let protocol = plan.work.protocol();
+        anyhow::ensure!(protocol.at_once() > 0, "a connection without streams sends nothing");
         Ok(Self {
             name: plan.name.clone(),
+            protocol,
             work,
             pace: Pace::new(begin, plan.rate),
             tally: Tally::new(window)?,
             connections: Vec::with_capacity(plan.connections),
-            free: Vec::with_capacity(plan.connections),
+            free: Vec::with_capacity(plan.connections * protocol.at_once()),
+            unsent: Vec::new(),
             exhausted: false,
         })
     }
@@ -65,10 +72,13 @@ impl Lane {
         token: impl Fn(usize) -> Token,
     ) -> Result<()> {
         for place in 0..count {
-            let connection = Connection::connect(address, registry, token(place))
+            let connection = Connection::connect(address, self.protocol, registry, token(place))
                 .with_context(|| format!("cannot connect to {address}"))?;
             self.connections.push(Some(connection));
-            self.free.push(place);
+        }
+        // By turns, so that few requests are spread over all connections.
+        for _ in 0..self.protocol.at_once() {
+            self.free.extend(0..count);
         }
         Ok(())
     }
@@ -77,16 +87,27 @@ impl Lane {
     pub(super) fn send_due(&mut self, now: Instant) -> Result<()> {
         while let Some(&place) = self.free.last() {
             if self.exhausted {
-                return Ok(());
+                break;
             }
-            let Some(due) = self.pace.take(now) else { return Ok(()) };
+            let Some(due) = self.pace.take(now) else { break };
             let Some((ticket, request)) = self.work.next() else {
                 self.exhausted = true;
-                return Ok(());
+                break;
             };
             self.free.pop();
+            let Some(connection) = &mut self.connections[place] else { continue };
+            connection.send(request, Sent { ticket, due })?;
+            if connection.has_unsent() && self.unsent.last() != Some(&place) {
+                self.unsent.push(place);
+            }
+        }
+        self.flush()
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        while let Some(place) = self.unsent.pop() {
             if let Some(connection) = &mut self.connections[place] {
-                connection.send(request, Sent { ticket, due })?;
+                connection.flush()?;
             }
         }
         Ok(())
@@ -98,17 +119,19 @@ impl Lane {
         if writable {
             connection.flush()?;
         }
-        match connection.receive()? {
-            Received::Nothing => Ok(Turn::Waiting),
-            Received::Closed => Ok(Turn::Closed),
-            Received::Answer(sent, head) => {
-                let now = Instant::now();
-                let judged = self.work.judge(sent.ticket, head.status, connection.body(&head));
-                self.tally.answer(sent.due, now, head.status, judged);
-                self.free.push(place);
-                Ok(Turn::Answered(now))
-            }
-        }
+        let mut last = None;
+        let received = connection.receive(|sent, status, body| {
+            let now = Instant::now();
+            let judged = self.work.judge(sent.ticket, status, body);
+            self.tally.answer(sent.due, now, status, judged);
+            self.free.push(place);
+            last = Some(now);
+        })?;
+        Ok(match (received, last) {
+            (Received::Closed, _) => Turn::Closed,
+            (Received::All, Some(now)) => Turn::Answered(now),
+            (Received::All, None) => Turn::Waiting,
+        })
     }
 
     /// The server has gone from this connection.
@@ -119,7 +142,7 @@ impl Lane {
 
     /// Whether nothing is under way.
     pub(super) fn is_quiet(&self) -> bool {
-        self.free.len() == self.open()
+        self.free.len() == self.open() * self.protocol.at_once()
     }
 
     /// Whether it will never send again.
@@ -144,7 +167,7 @@ impl Lane {
 
     /// Ends the lane: what is still unanswered at `now`, sent or only due before `end`, counts as that slow.
     pub(super) fn finish(mut self, end: Instant, now: Instant, seconds: f64) -> Result<LaneReport> {
-        for sent in self.connections.iter().flatten().filter_map(Connection::under_way) {
+        for sent in self.connections.iter().flatten().flat_map(Connection::under_way) {
             self.tally.no_answer(sent.due, now);
         }
         if self.pace.is_fixed() && !self.exhausted {

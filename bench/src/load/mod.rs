@@ -1,13 +1,14 @@
 //! The load generator: one thread, one `epoll`, requests rendered to bytes before they are due.
 //!
 //! It must cost less per request than the server it drives, or it would measure itself. So it parses of an
-//! answer only what it needs, makes one read and one write a request, and keeps nothing but a histogram.
+//! answer only what it needs, makes at most one read and one write a request, and keeps nothing but a histogram.
 
 mod connection;
 mod engine;
 mod lane;
 mod pace;
 mod report;
+mod streams;
 mod tally;
 mod times;
 mod work;
@@ -48,7 +49,7 @@ pub(crate) struct Plan {
 pub(crate) struct LanePlan {
     /// What the report calls it.
     pub(crate) name: String,
-    /// How many connections; each has at most one request under way.
+    /// How many connections; each has at most one request under way, except at a door where it may have more.
     pub(crate) connections: usize,
     /// Requests a second, each timed from when it was due. Without it, a connection sends as soon as it is
     /// free.
@@ -108,6 +109,36 @@ pub(crate) enum WorkPlan {
     },
 }
 
+/// In which version of HTTP requests are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    /// HTTP/1.1: one request at a time.
+    Http1,
+    /// HTTP/2: so many at a time.
+    Http2 { streams: usize },
+}
+
+impl WorkPlan {
+    fn protocol(&self) -> Protocol {
+        match self {
+            Self::Verify(VerifyPlan { door: Door::Check { streams }, .. }) => {
+                Protocol::Http2 { streams: *streams }
+            }
+            _ => Protocol::Http1,
+        }
+    }
+}
+
+impl Protocol {
+    /// How many requests a connection has under way at most.
+    fn at_once(self) -> usize {
+        match self {
+            Self::Http1 => 1,
+            Self::Http2 { streams } => streams,
+        }
+    }
+}
+
 /// The answer that a list must get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -159,6 +190,11 @@ pub(crate) enum Door {
     Verify,
     /// `POST /oauth2/introspect`.
     Introspect,
+    /// gRPC `envoy.service.auth.v3.Authorization/Check`.
+    Check {
+        /// How many requests each connection has under way at most.
+        streams: usize,
+    },
 }
 
 /// Which access tokens are shown, and where.

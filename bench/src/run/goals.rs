@@ -21,6 +21,7 @@ pub(crate) enum Metric {
     VerifyApiCpu,
     IntrospectCpu,
     IntrospectCpuOfPeer,
+    CheckCpu,
     AuthorizedCpu,
     AuthorizedCpuToHyper,
     LoginCpu,
@@ -149,6 +150,7 @@ const TABLE: &[Row] = &[
         least(20.0),
         None,
     ),
+    (Metric::CheckCpu, "V6", "gRPC Check: CPU/req, x /authz beside it", Ratio, most(2.0), most(1.5)),
     (
         Metric::AuthorizedCpu,
         "A1",

@@ -1,6 +1,8 @@
 //! The little HTTP that a generator needs: requests as bytes, answers as a status and a body.
 
+pub(crate) mod check;
 pub(crate) mod client;
+pub(crate) mod http2;
 pub(crate) mod request;
 pub(crate) mod response;
 

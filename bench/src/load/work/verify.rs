@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use super::script::{Right, Script, Shown, shuffled};
 use crate::credentials::{self, Seeded};
 use crate::load::{Door, RightAnswer, VerifyPlan};
-use crate::wire::request;
+use crate::wire::{check, request};
 
 /// Reads the file, makes up the unknown ones, shuffles them together.
 pub(super) fn open(plan: &VerifyPlan) -> Result<Script> {
@@ -37,6 +37,7 @@ fn render(door: Door, client_id: &str, secret: &str) -> Vec<u8> {
         Door::Authz => request::verify(client_id, secret),
         Door::Verify => request::verify_by_request(client_id, secret),
         Door::Introspect => request::introspect(client_id, secret),
+        Door::Check { .. } => check::check(client_id, secret),
     }
 }
 
@@ -49,5 +50,7 @@ fn right(plan: &VerifyPlan, live: bool) -> Right {
         (_, Door::Verify, false) => Right::body(b"{\"valid\":false,"),
         (_, Door::Introspect, true) => Right::body(b"{\"active\":true,"),
         (_, Door::Introspect, false) => Right::body(b"{\"active\":false}"),
+        (_, Door::Check { .. }, true) => Right::body(check::GRANTED),
+        (_, Door::Check { .. }, false) => Right::body(check::UNKNOWN),
     }
 }

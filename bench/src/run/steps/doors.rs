@@ -12,6 +12,11 @@ use crate::run::scale::Scale;
 /// Tokens of the peer, whose memory forgets what is beyond a thousand things.
 const OF_THE_PEER: usize = 800;
 
+/// Connections of the gRPC door, and how many requests each has under way: 64 together, as at the other doors. An Envoy
+/// has a connection for each of its workers, and on it the checks of all requests that the worker has.
+const CHECK_CONNECTIONS: usize = 4;
+const CHECK_STREAMS: usize = 16;
+
 /// V6: the same tokens as in V1 at each door, just after `/authz` on the same server; and introspection once more just
 /// after the peer's, which knows few tokens.
 pub(crate) fn others(bench: &mut Bench) -> Result<()> {
@@ -21,10 +26,15 @@ pub(crate) fn others(bench: &mut Bench) -> Result<()> {
     let authz = bench.plan(&server, at(Door::Authz));
     let verify = bench.plan(&server, at(Door::Verify));
     let introspect = bench.plan(&server, at(Door::Introspect));
+    let check = at(Door::Check { streams: CHECK_STREAMS })
+        .into_iter()
+        .map(|lane| LanePlan { connections: CHECK_CONNECTIONS, ..lane });
+    let check = bench.plan(&server, check.collect());
     let beside = |label: &'static str| Job::load(label, &authz);
     let verified = bench.take_pair(beside("V6, /authz"), Job::load("V6, verify API", &verify))?;
     let introspected =
         bench.take_pair(beside("V6, /authz again"), Job::load("V6, introspection", &introspect))?;
+    let checked = bench.take_pair(beside("V6, /authz before Check"), Job::load("V6, gRPC Check", &check))?;
 
     let tokens = bench.scratch("oidc-tokens")?;
     let peer = bench.peer(&OIDC_PROVIDER, &tokens, OF_THE_PEER)?;
@@ -42,5 +52,6 @@ pub(crate) fn others(bench: &mut Bench) -> Result<()> {
     bench.ledger.add(Metric::VerifyApiCpu, verified.cpu());
     bench.ledger.add(Metric::IntrospectCpu, introspected.cpu());
     bench.ledger.add(Metric::IntrospectCpuOfPeer, 1.0 / beside_peer.cpu());
+    bench.ledger.add(Metric::CheckCpu, checked.cpu());
     Ok(())
 }
