@@ -378,7 +378,7 @@ mod tests {
         let token = r#""id":"7","client_id":"c.access","client_secret":"s""#;
         let body = format!(r#"{{"result":{{{token},"name":"{}"}}}}"#, "n".repeat(20_000));
         let head = format!("HTTP/1.1 201 Created\r\ncontent-length: {}\r\n\r\n", body.len());
-        let work = WorkPlan::Create { count: Some(1), answered: Some(answered.clone()) };
+        let work = WorkPlan::Create { count: Some(1), answered: Some(answered.clone()), limited: false };
         let lane = LanePlan { name: "create".into(), connections: 1, rate: None, work };
         let address = answer_in_parts(head + &body)?;
         let report = run(&Plan { lanes: vec![lane], ..verify_once(address, &answered, None) })?;

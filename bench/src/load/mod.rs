@@ -94,6 +94,9 @@ pub(crate) enum WorkPlan {
         count: Option<u64>,
         /// Where every token that was answered is written.
         answered: Option<PathBuf>,
+        /// With limits that are never reached.
+        #[serde(default)]
+        limited: bool,
     },
     /// Rotates service tokens drawn at random: 200 each.
     Rotate {

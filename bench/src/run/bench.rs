@@ -119,7 +119,13 @@ impl Bench {
     /// The directory with `count` tokens.
     pub(crate) fn seed(&mut self, count: usize) -> Result<Seed> {
         let dir = self.dir.join("seeds").join(count.to_string());
-        seed::open(self, &dir, count)
+        seed::open(self, &dir, count, false)
+    }
+
+    /// The directory with `count` tokens that all have limits, which are never reached.
+    pub(crate) fn limited_seed(&mut self, count: usize) -> Result<Seed> {
+        let dir = self.dir.join("seeds").join(format!("{count}-limited"));
+        seed::open(self, &dir, count, true)
     }
 
     /// The directory with a tree of accounts, their organizations and their access tokens.

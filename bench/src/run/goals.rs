@@ -22,6 +22,7 @@ pub(crate) enum Metric {
     IntrospectCpu,
     IntrospectCpuOfPeer,
     CheckCpu,
+    LimitedCpu,
     AuthorizedCpu,
     AuthorizedCpuToHyper,
     LoginCpu,
@@ -151,6 +152,7 @@ const TABLE: &[Row] = &[
         None,
     ),
     (Metric::CheckCpu, "V6", "gRPC Check: CPU/req, x /authz beside it", Ratio, most(2.0), most(1.5)),
+    (Metric::LimitedCpu, "V6", "/authz with limits: CPU/req, x without", Ratio, most(1.1), most(1.05)),
     (
         Metric::AuthorizedCpu,
         "A1",

@@ -34,24 +34,25 @@ pub(crate) struct Seed {
     pub(crate) count: usize,
 }
 
-/// The directory with `count` tokens: the one of an earlier run, or a new one.
-pub(crate) fn open(bench: &mut Bench, dir: &Path, count: usize) -> Result<Seed> {
+/// The directory with `count` tokens, if `limited` with limits that are never reached: the one of an earlier run, or a new
+/// one.
+pub(crate) fn open(bench: &mut Bench, dir: &Path, count: usize, limited: bool) -> Result<Seed> {
     let seed = Seed { data: dir.join("data"), tokens: dir.join("tokens"), count };
     if !seed.tokens.exists() {
-        make(bench, dir, &seed).with_context(|| format!("cannot make {count} tokens"))?;
+        make(bench, dir, &seed, limited).with_context(|| format!("cannot make {count} tokens"))?;
     }
     Ok(seed)
 }
 
 /// The file of tokens gets its name last: when it is there, everything is.
-fn make(bench: &mut Bench, dir: &Path, seed: &Seed) -> Result<()> {
+fn make(bench: &mut Bench, dir: &Path, seed: &Seed, limited: bool) -> Result<()> {
     if dir.exists() {
         fs::remove_dir_all(dir)?;
     }
     fs::create_dir_all(dir)?;
     let answered = dir.join("tokens.part");
     let server = bench.start(&seed.data)?;
-    create(bench, &server, seed.count, &answered)?;
+    create(bench, &server, seed.count, limited, &answered)?;
     server.stop()?;
     note_uses(&seed.data)?;
     Ok(fs::rename(answered, &seed.tokens)?)
@@ -66,14 +67,15 @@ fn note_uses(data: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Creates `count` tokens and writes them to a file.
+/// Creates `count` tokens, if `limited` with limits that are never reached, and writes them to a file.
 pub(crate) fn create(
     bench: &Bench,
     server: &super::countersign::Countersign,
     count: usize,
+    limited: bool,
     answered: &Path,
 ) -> Result<()> {
-    let work = WorkPlan::Create { count: Some(count as u64), answered: Some(answered.to_owned()) };
+    let work = WorkPlan::Create { count: Some(count as u64), answered: Some(answered.to_owned()), limited };
     let lane = LanePlan { name: "create".into(), connections: 64, rate: None, work };
     let plan = Plan {
         address: server.address,

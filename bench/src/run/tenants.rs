@@ -72,7 +72,7 @@ impl Tenants {
 /// The directory of an earlier run, or a new one.
 pub(crate) fn open(bench: &mut Bench, dir: &Path, size: TenantsSize) -> Result<Tenants> {
     anyhow::ensure!(size.access_tokens > LISTED && size.accounts > WITH_PASSWORD, "{size:?} is too small");
-    let seed = seed::open(bench, dir, size.service_tokens)?;
+    let seed = seed::open(bench, dir, size.service_tokens, false)?;
     let tenants = Tenants { access: dir.join("access-tokens"), seed, size };
     if !tenants.access.exists() {
         let part = dir.join("access-tokens.part");

@@ -84,6 +84,14 @@ pub(crate) fn create(name: &str) -> Vec<u8> {
     managed("POST", "", &format!(r#"{{"name":"{name}","duration":"8760h"}}"#))
 }
 
+/// Creates a service token of this name with every kind of limit, each so high that no load is refused: the highest rate
+/// with the burst that comes with it, and the highest quota.
+pub(crate) fn create_limited(name: &str) -> Vec<u8> {
+    let limits =
+        r#"{"rate":{"requests_per_second":100000},"quota":{"requests":1000000000000,"period":"month"}}"#;
+    managed("POST", "", &format!(r#"{{"name":"{name}","duration":"8760h","limits":{limits}}}"#))
+}
+
 /// Gives the service token of this id a new secret; the old one ends at once.
 pub(crate) fn rotate(id: &str) -> Vec<u8> {
     managed("POST", &format!("/{id}/rotate"), "{}")

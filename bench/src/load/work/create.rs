@@ -7,7 +7,6 @@ use serde::Deserialize;
 
 use super::{Ticket, Work, must_be};
 use crate::credentials::{Credential, Writer};
-use crate::wire::request;
 
 /// The name in the template, in whose place the names of the tokens are written.
 const NAME: &str = "bench-0000000000";
@@ -38,9 +37,10 @@ struct Issued<'a> {
 }
 
 impl Create {
-    /// Creates `count` tokens and writes those that were answered to the file, if one is named.
-    pub(super) fn open(count: u64, answered: Option<&Path>) -> Result<Self> {
-        let request = request::create(NAME);
+    /// Creates `count` tokens with the request that `of` makes of a name, and writes those that were answered to the file,
+    /// if one is named.
+    pub(super) fn open(of: fn(&str) -> Vec<u8>, count: u64, answered: Option<&Path>) -> Result<Self> {
+        let request = of(NAME);
         let start = memchr::memmem::find(&request, NAME.as_bytes());
         let start = start.ok_or_else(|| anyhow::anyhow!("the template has lost its name"))?;
         let answered = answered.map(Writer::create).transpose()?;

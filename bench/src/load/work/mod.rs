@@ -13,6 +13,7 @@ mod verify;
 use anyhow::Result;
 
 use super::WorkPlan;
+use crate::wire::request;
 
 /// Names a request to the work that made it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +43,9 @@ pub(super) fn open(plan: &WorkPlan) -> Result<Box<dyn Work>> {
         WorkPlan::ListAccess { account, queries, rows } => {
             Box::new(list_access::ListAccess::new(account, queries, *rows)?)
         }
-        WorkPlan::Create { count, answered } => {
-            Box::new(create::Create::open(count.unwrap_or(u64::MAX), answered.as_deref())?)
+        WorkPlan::Create { count, answered, limited } => {
+            let request = if *limited { request::create_limited } else { request::create };
+            Box::new(create::Create::open(request, count.unwrap_or(u64::MAX), answered.as_deref())?)
         }
         WorkPlan::Rotate { tokens } => Box::new(rotate::Rotate::open(tokens)?),
         WorkPlan::List { query, right } => Box::new(list::List::new(query, *right)),

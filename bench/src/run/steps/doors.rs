@@ -1,4 +1,5 @@
-//! V6: the other doors beside `/authz`, and npm's `oidc-provider` beside introspection.
+//! V6: the other doors beside `/authz`, `/authz` itself where limits are counted, and npm's `oidc-provider` beside
+//! introspection.
 
 use anyhow::Result;
 
@@ -8,6 +9,7 @@ use crate::run::goals::Metric;
 use crate::run::job::Job;
 use crate::run::peer::OIDC_PROVIDER;
 use crate::run::scale::Scale;
+use crate::run::seed::Seed;
 
 /// Tokens of the peer, whose memory forgets what is beyond a thousand things.
 const OF_THE_PEER: usize = 800;
@@ -17,8 +19,7 @@ const OF_THE_PEER: usize = 800;
 const CHECK_CONNECTIONS: usize = 4;
 const CHECK_STREAMS: usize = 16;
 
-/// V6: the same tokens as in V1 at each door, just after `/authz` on the same server; and introspection once more just
-/// after the peer's, which knows few tokens.
+/// V6: the same tokens as in V1 at each door, just after `/authz` on the same server.
 pub(crate) fn others(bench: &mut Bench) -> Result<()> {
     let seed = bench.seed(bench.scale.usual)?;
     let server = bench.start(&seed.data)?;
@@ -26,16 +27,29 @@ pub(crate) fn others(bench: &mut Bench) -> Result<()> {
     let authz = bench.plan(&server, at(Door::Authz));
     let verify = bench.plan(&server, at(Door::Verify));
     let introspect = bench.plan(&server, at(Door::Introspect));
-    let check = at(Door::Check { streams: CHECK_STREAMS })
-        .into_iter()
-        .map(|lane| LanePlan { connections: CHECK_CONNECTIONS, ..lane });
-    let check = bench.plan(&server, check.collect());
+    let check = bench.plan(&server, vec![check_lane(&seed)]);
     let beside = |label: &'static str| Job::load(label, &authz);
+
     let verified = bench.take_pair(beside("V6, /authz"), Job::load("V6, verify API", &verify))?;
+    bench.ledger.add(Metric::VerifyApiCpu, verified.cpu());
     let introspected =
         bench.take_pair(beside("V6, /authz again"), Job::load("V6, introspection", &introspect))?;
-    let checked = bench.take_pair(beside("V6, /authz before Check"), Job::load("V6, gRPC Check", &check))?;
+    bench.ledger.add(Metric::IntrospectCpu, introspected.cpu());
+    let checked = bench.take_pair(beside("V6, /authz before gRPC"), Job::load("V6, gRPC Check", &check))?;
+    bench.ledger.add(Metric::CheckCpu, checked.cpu());
+    peer(bench, &introspect)?;
+    limits(bench, &authz)?;
+    server.stop()
+}
 
+fn check_lane(seed: &Seed) -> LanePlan {
+    let door = Door::Check { streams: CHECK_STREAMS };
+    let lane = verify_lane(VerifyPlan { door, ..all_and_unknown(seed) }, None);
+    LanePlan { connections: CHECK_CONNECTIONS, ..lane }
+}
+
+/// Introspection once more, just after the peer's, which knows few tokens.
+fn peer(bench: &mut Bench, introspect: &Plan) -> Result<()> {
     let tokens = bench.scratch("oidc-tokens")?;
     let peer = bench.peer(&OIDC_PROVIDER, &tokens, OF_THE_PEER)?;
     let work = WorkPlan::IntrospectOidc { tokens, unknown: Scale::unknown_beside(OF_THE_PEER) };
@@ -43,15 +57,23 @@ pub(crate) fn others(bench: &mut Bench) -> Result<()> {
     let theirs = bench.plan_for(peer.address, peer.pid(), vec![lane]);
     // Its code is compiled while it runs.
     let theirs = Plan { warm_up_ms: theirs.warm_up_ms * 3, ..theirs };
-    let beside_peer = bench.take_pair(
+    let pair = bench.take_pair(
         Job::load("V6, introspection of oidc-provider", &theirs),
-        Job::load("V6, introspection beside it", &introspect),
+        Job::load("V6, introspection beside it", introspect),
     )?;
-    server.stop()?;
-
-    bench.ledger.add(Metric::VerifyApiCpu, verified.cpu());
-    bench.ledger.add(Metric::IntrospectCpu, introspected.cpu());
-    bench.ledger.add(Metric::IntrospectCpuOfPeer, 1.0 / beside_peer.cpu());
-    bench.ledger.add(Metric::CheckCpu, checked.cpu());
+    bench.ledger.add(Metric::IntrospectCpuOfPeer, 1.0 / pair.cpu());
     Ok(())
+}
+
+/// `/authz` with as many tokens that all have limits, on a server of their own, just after `/authz` without.
+fn limits(bench: &mut Bench, authz: &Plan) -> Result<()> {
+    let seed = bench.limited_seed(bench.scale.usual)?;
+    let server = bench.start(&seed.data)?;
+    let limited = bench.plan(&server, vec![verify_lane(all_and_unknown(&seed), None)]);
+    let pair = bench.take_pair(
+        Job::load("V6, /authz without limits", authz),
+        Job::load("V6, /authz with limits", &limited),
+    )?;
+    bench.ledger.add(Metric::LimitedCpu, pair.cpu());
+    server.stop()
 }

@@ -53,7 +53,7 @@ pub(crate) fn kill(bench: &mut Bench) -> Result<()> {
     let data = bench.scratch("kill")?;
     let answered = bench.scratch("answered")?;
     let server = bench.start(&data)?;
-    let work = WorkPlan::Create { count: None, answered: Some(answered.clone()) };
+    let work = WorkPlan::Create { count: None, answered: Some(answered.clone()), limited: false };
     let lane = LanePlan { name: "create".into(), connections: 64, rate: None, work };
     let plan =
         Plan { until_closed: true, warm_up_ms: 0, measured_ms: 600_000, ..bench.plan(&server, vec![lane]) };

@@ -33,10 +33,10 @@ pub(crate) fn with_writes(bench: &mut Bench) -> Result<()> {
     let data = bench.copy_of(&tokens)?;
     let spare = bench.scratch("spare")?;
     let server = bench.start(&data)?;
-    seed::create(bench, &server, SPARE, &spare)?;
+    seed::create(bench, &server, SPARE, false, &spare)?;
     let lanes = vec![
         verify_lane(all_and_unknown(&tokens), Some(rate)),
-        write_lane("create", WorkPlan::Create { count: None, answered: None }),
+        write_lane("create", WorkPlan::Create { count: None, answered: None, limited: false }),
         write_lane("rotate", WorkPlan::Rotate { tokens: spare }),
     ];
     let plan = bench.plan_warm(&server, lanes);
@@ -57,7 +57,7 @@ pub(crate) fn through_checkpoints(bench: &mut Bench) -> Result<()> {
     let server = bench.start(&data)?;
     let lanes = vec![
         verify_lane(all_and_unknown(&tokens), Some(rate)),
-        write_lane("create", WorkPlan::Create { count: None, answered: None }),
+        write_lane("create", WorkPlan::Create { count: None, answered: None, limited: false }),
     ];
     let measured_ms = bench.scale.checkpoints.as_millis() as u64;
     let plan = Plan { measured_ms, ..bench.plan_warm(&server, lanes) };

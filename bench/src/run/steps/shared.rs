@@ -18,7 +18,7 @@ pub(crate) fn create(bench: &mut Bench) -> Result<()> {
     let mut setting = bench.setting(&data);
     setting.environment = vec![("COUNTERSIGN_DATABASE_URL", address.url.clone())];
     let server = Countersign::start(&setting)?;
-    let work = WorkPlan::Create { count: None, answered: None };
+    let work = WorkPlan::Create { count: None, answered: None, limited: false };
     let lane = LanePlan { name: "create".into(), connections: 64, rate: None, work };
     let plan = Plan { database: Some(address.pid), ..bench.plan(&server, vec![lane]) };
     let pair = bench.take_pair(Job::pgbench("pgbench", address), Job::load("P2", &plan))?;

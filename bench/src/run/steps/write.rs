@@ -59,7 +59,7 @@ fn take_creates(
     reference: Job,
     label: &str,
 ) -> Result<Pair> {
-    let work = WorkPlan::Create { count: None, answered: None };
+    let work = WorkPlan::Create { count: None, answered: None, limited: false };
     let lane = LanePlan { name: "create".into(), connections, rate: None, work };
     let plan = bench.plan(server, vec![lane]);
     bench.take_pair(reference, Job::load(label, &plan))
