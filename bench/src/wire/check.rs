@@ -74,3 +74,23 @@ fn peer(address: &str, port: u32) -> Peer {
     };
     Peer { address: Some(Address { address: Some(AnyAddress::SocketAddress(socket)) }), ..Peer::default() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::http2::{Frame, message, parse_frame};
+
+    #[test]
+    fn a_check_shows_the_token_and_states_the_demand() {
+        let frames = check("id.access", "secret");
+        let (_, head) = parse_frame(&frames).unwrap().unwrap();
+        let Frame::Data { part, ends: true, .. } = parse_frame(&frames[head..]).unwrap().unwrap().0 else {
+            panic!("there is no message");
+        };
+        let attributes = CheckRequest::decode(message(part).unwrap()).unwrap().attributes.unwrap();
+        assert_eq!(attributes.context_extensions, [("demand".to_owned(), "any".to_owned())].into());
+        let headers = attributes.request.unwrap().http.unwrap().headers;
+        assert_eq!(headers["cf-access-client-id"], "id.access");
+        assert_eq!(headers["cf-access-client-secret"], "secret");
+    }
+}
