@@ -2,19 +2,21 @@
 //!
 //! HTTP/2 comes by prior knowledge on a plain connection, and by ALPN over TLS; there is no upgrade from HTTP/1.1.
 
-use std::future::{Future as _, poll_fn};
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Version;
 use hyper::rt::{Read, Write};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto;
 use tokio::sync::watch;
 
 use crate::handler::Handler;
+use crate::one_buffer::OneBuffer;
+use crate::streams::{Handover, Streams};
 
 /// Longest time for a request's head to arrive, from when the connection is free for it. Also how long an idle
 /// connection is kept: longer than the 60 s of nginx's pools, so that the proxy closes it and not we.
@@ -43,12 +45,9 @@ const PONG_DEADLINE: Duration = Duration::from_secs(20);
 const MOST_RESETS: usize = 20;
 const MOST_FAULTS: usize = 100;
 
-/// What connections speak.
-pub(crate) type Protocols = auto::Builder<TokioExecutor>;
-
 /// HTTP/1.1 and HTTP/2, with every bound. No upgrades: what is not needed cannot be held open.
-pub(crate) fn protocols() -> Protocols {
-    let mut protocols = Protocols::new(TokioExecutor::new());
+fn protocols(handover: Handover) -> auto::Builder<Handover> {
+    let mut protocols = auto::Builder::new(handover);
     protocols
         .http1()
         .timer(TokioTimer::new())
@@ -72,21 +71,19 @@ pub(crate) fn protocols() -> Protocols {
 
 /// Answers the requests of a connection until the client ends it, until nothing was asked for a while, or until
 /// `ending` says that no more are taken.
-pub(crate) async fn converse<I>(
-    protocols: &Protocols,
-    stream: I,
-    handler: Handler,
-    mut ending: watch::Receiver<()>,
-) where
+pub(crate) async fn converse<I>(stream: I, handler: Handler, mut ending: watch::Receiver<()>)
+where
     I: Read + Write + Unpin + 'static,
 {
     let activity = handler.activity();
-    let mut connection = pin!(protocols.serve_connection(stream, handler));
+    let handover = Handover::default();
+    let mut streams = Streams::of(handover.clone());
+    let protocols = protocols(handover);
+    let mut connection = pin!(protocols.serve_connection(OneBuffer(stream), handler));
     let mut end = pin!(ending.changed());
     let mut lapse = pin!(activity.lapse(HEAD_DEADLINE));
     let why = poll_fn(|context| {
-        // Errors here are the client's: it went away, or sent what is not HTTP and has had its 400.
-        if connection.as_mut().poll(context).is_ready() {
+        if go_on(connection.as_mut(), &mut streams, context).is_ready() {
             return Poll::Ready(End::Over);
         }
         if end.as_mut().poll(context).is_ready() {
@@ -105,9 +102,27 @@ pub(crate) async fn converse<I>(
         End::Lapsed => Some(GRACE),
     };
     connection.as_mut().graceful_shutdown();
+    let rest = poll_fn(|context| go_on(connection.as_mut(), &mut streams, context));
     match grace {
-        None => drop(connection.await),
-        Some(grace) => drop(tokio::time::timeout(grace, connection).await),
+        None => rest.await,
+        Some(grace) => drop(tokio::time::timeout(grace, rest).await),
+    }
+}
+
+/// Goes on with the connection and the requests on it, until it is closed.
+fn go_on<C, E>(mut connection: Pin<&mut C>, streams: &mut Streams, context: &mut Context<'_>) -> Poll<()>
+where
+    C: Future<Output = Result<(), E>>,
+{
+    loop {
+        // Errors here are the client's: it went away, or sent what is not HTTP and has had its 400.
+        if connection.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        // All that was asked together is answered before any of it is sent.
+        if !streams.advance(context) {
+            return Poll::Pending;
+        }
     }
 }
 

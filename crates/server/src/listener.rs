@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 use crate::App;
-use crate::connection::{GRACE, Protocols, converse, protocols};
+use crate::connection::{GRACE, converse};
 use crate::handler::Handler;
 use crate::router::Service;
 use crate::tls::{Secured, Tls};
@@ -42,7 +42,6 @@ pub async fn serve(
 ) -> io::Result<()> {
     let service = Service::new(&app, exposure);
     let places = Arc::new(Semaphore::new(app.settings.connections));
-    let protocols = Arc::new(protocols());
     let (end, ending) = watch::channel(());
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -63,15 +62,15 @@ pub async fn serve(
         };
         tune(&stream);
         let handler = Handler::new(Arc::clone(&app), service.clone(), peer.ip().to_canonical());
-        let (protocols, ending) = (Arc::clone(&protocols), ending.clone());
+        let ending = ending.clone();
         // Each of its own size: nothing of TLS is kept for a connection without.
         match tls.clone() {
             None => tokio::spawn(async move {
-                converse(&protocols, TokioIo::new(stream), handler, ending).await;
+                converse(TokioIo::new(stream), handler, ending).await;
                 drop(place);
             }),
             Some(tls) => tokio::spawn(async move {
-                converse_securely(&tls, &protocols, stream, handler, ending).await;
+                converse_securely(&tls, stream, handler, ending).await;
                 drop(place);
             }),
         };
@@ -88,7 +87,6 @@ pub async fn serve(
 /// As [`converse`], after a handshake.
 async fn converse_securely(
     tls: &Arc<Tls>,
-    protocols: &Protocols,
     stream: TcpStream,
     handler: Handler,
     mut ending: watch::Receiver<()>,
@@ -99,7 +97,7 @@ async fn converse_securely(
     };
     let Some(Secured { stream, certificate }) = accepted else { return };
     let handler = handler.with_certificate(certificate);
-    converse(protocols, TokioIo::new(stream), handler, ending).await;
+    converse(TokioIo::new(stream), handler, ending).await;
 }
 
 /// Sets what a connection needs of the system; a connection on which that fails is about to fail anyway.
