@@ -226,14 +226,21 @@ impl Authority {
     /// Ends a token in the name of whoever shows its whole text (RFC 7009): possession is enough, whatever the token is
     /// bound to, because who holds it elsewhere should not. `false`: it is no text of a token that there is.
     ///
-    /// The store is asked, not the directory: of a token that another node has just issued this one may not know yet, and
-    /// whoever hears that it is revoked will not ask again.
+    /// The store is asked, not the directory alone: of a token that another node has just issued this one may not know yet,
+    /// and whoever hears that it is revoked will not ask again. [`Error::Busy`] when too many ask about unknown ones.
     pub async fn revoke_shown_access_token(
         &self,
         presented: &Presented<'_>,
         origin: &Origin,
     ) -> Result<bool, Error> {
         let CredentialKey::Handle(handle) = presented.key() else { return Ok(false) };
+        let known = self.directory.find(&presented.key());
+        if known.as_ref().is_some_and(|known| !known.fact.is_shown_by(presented)) {
+            return Ok(false);
+        }
+        // Anybody can make up what is not known: however many do, the store is there for others.
+        let turn = known.is_none().then(|| self.lookups.try_acquire());
+        let _turn = turn.transpose().map_err(|_| Error::busy())?;
         let found = self.store.find_access_token_anywhere(handle).await?;
         let Some(token) = found.filter(|token| Fact::from(token).is_shown_by(presented)) else {
             return Ok(false);

@@ -1,7 +1,5 @@
 //! From a decision to a change: who asked, the audit entry, and another try when the row has changed meanwhile.
 
-use std::time::Duration;
-
 use countersign_domain::audit::{Action, Actor, AuditEntry, FieldChange, Origin, Subject};
 use countersign_domain::caller::Caller;
 use countersign_domain::change::{Change, Guard, Mutation};
@@ -123,7 +121,7 @@ impl Authority {
 
 /// The row kept changing while we decided: the client may ask again.
 pub(crate) fn contended() -> Error {
-    Error::Busy { retry_after: Duration::from_secs(1) }
+    Error::busy()
 }
 
 /// Which values of a service token changed, by their names in the native API. Never a digest.

@@ -65,6 +65,9 @@ pub enum Unready {
     Lapsed,
 }
 
+/// Most look-ups in the store for strangers at once: fewer than the readers that it has at least.
+const MOST_LOOKUPS: usize = 2;
+
 /// The use cases. Cheap to share behind an `Arc`; holds no lock across an await.
 pub struct Authority {
     /// Everything durable.
@@ -79,6 +82,8 @@ pub struct Authority {
     passwords: Passwords,
     /// How often somebody may try to log in.
     throttle: Throttle,
+    /// Held by who looks something up for a stranger.
+    lookups: Semaphore,
     /// Held by who removes what has just ended.
     sweeper: Semaphore,
     /// Where texts of access tokens are kept for those who may list them.
@@ -113,6 +118,7 @@ impl Authority {
             quotas: QuotaLog::default(),
             passwords,
             throttle,
+            lookups: Semaphore::new(MOST_LOOKUPS),
             sweeper: Semaphore::new(1),
             seal: None,
             lease: None,

@@ -2,7 +2,6 @@
 //! once.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use argon2::password_hash::phc::PasswordHash as Phc;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
@@ -64,9 +63,8 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let busy = || Error::Busy { retry_after: Duration::from_secs(1) };
-        let _seat = self.seats.try_acquire().map_err(|_| busy())?;
-        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| busy())?;
+        let _seat = self.seats.try_acquire().map_err(|_| Error::busy())?;
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Error::busy())?;
         // The turn goes with the work: a client that leaves does not make room for another one's before it is done.
         let work = move || {
             let result = work();

@@ -103,6 +103,13 @@ pub enum Error {
     Store(#[source] StoreError),
 }
 
+impl Error {
+    /// Too much is going on at once: it will not take long.
+    pub const fn busy() -> Self {
+        Self::Busy { retry_after: Duration::from_secs(1) }
+    }
+}
+
 /// Why a caller may not. For the log; outsiders are not told the difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denial {

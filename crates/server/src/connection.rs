@@ -4,7 +4,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -28,8 +28,7 @@ pub(crate) const MOST_HEADERS: usize = 100;
 /// How long requests may take to finish after it was said that no more are taken.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
-/// Most requests of one connection at once, in HTTP/2: what RFC 9113, 6.5.2 recommends at least. Each may hold a body, of
-/// whoever has not been asked who it is yet.
+/// Most requests of one connection at once, in HTTP/2: what RFC 9113, 6.5.2 recommends at least.
 const MOST_STREAMS: u32 = 100;
 /// Most bytes of one answer that wait until the client takes them, in HTTP/2.
 const SEND_BUFFER: usize = 64 * 1024;
@@ -51,6 +50,8 @@ fn protocols(handover: Handover) -> auto::Builder<Handover> {
     protocols
         .http1()
         .timer(TokioTimer::new())
+        // Long answers are not copied; see [`OneBuffer`] for HTTP/2.
+        .writev(true)
         .header_read_timeout(HEAD_DEADLINE)
         .max_buf_size(LARGEST_HEAD as usize)
         .max_headers(MOST_HEADERS);
@@ -76,16 +77,13 @@ where
     I: Read + Write + Unpin + 'static,
 {
     let activity = handler.activity();
-    let handover = Handover::default();
-    let mut streams = Streams::of(handover.clone());
-    let protocols = protocols(handover);
+    let mut streams = Streams::default();
+    let protocols = protocols(streams.handover());
     let mut connection = pin!(protocols.serve_connection(OneBuffer(stream), handler));
     let mut end = pin!(ending.changed());
     let mut lapse = pin!(activity.lapse(HEAD_DEADLINE));
     let why = poll_fn(|context| {
-        if go_on(connection.as_mut(), &mut streams, context).is_ready() {
-            return Poll::Ready(End::Over);
-        }
+        // First, for the requests of a busy connection may leave no turn for these.
         if end.as_mut().poll(context).is_ready() {
             return Poll::Ready(End::Stopped);
         }
@@ -93,7 +91,10 @@ where
         if !activity.is_first() && lapse.as_mut().poll(context).is_ready() {
             return Poll::Ready(End::Lapsed);
         }
-        Poll::Pending
+        if go_on(connection.as_mut(), &mut streams, context).is_ready() {
+            return Poll::Ready(End::Over);
+        }
+        if activity.is_retired() { Poll::Ready(End::Lapsed) } else { Poll::Pending }
     });
     let grace = match why.await {
         End::Over => return,
@@ -132,7 +133,7 @@ enum End {
     Over,
     /// The listener was told to end.
     Stopped,
-    /// Nothing was asked for a while.
+    /// Nothing was asked for a while, or it is not what it was.
     Lapsed,
 }
 
@@ -141,7 +142,12 @@ enum End {
 /// In HTTP/1.1 the deadline for a head is enough. In HTTP/2 a client that does nothing but answer pings would keep its
 /// place for ever, and so would one that does not even say what it speaks.
 #[derive(Debug, Default)]
-pub(crate) struct Activity(AtomicU64);
+pub(crate) struct Activity {
+    /// How many in HTTP/2, or that it speaks HTTP/1.1.
+    requests: AtomicU64,
+    /// Whether it shall end with what was asked so far.
+    is_retired: AtomicBool,
+}
 
 impl Activity {
     /// Instead of a number of requests: it speaks HTTP/1.1.
@@ -150,15 +156,24 @@ impl Activity {
     /// Takes note of a request.
     pub(crate) fn note(&self, version: Version) {
         if version == Version::HTTP_2 {
-            self.0.fetch_add(1, Ordering::Relaxed);
+            self.requests.fetch_add(1, Ordering::Relaxed);
         } else {
-            self.0.store(Self::HTTP1, Ordering::Relaxed);
+            self.requests.store(Self::HTTP1, Ordering::Relaxed);
         }
+    }
+
+    /// Says that the connection shall end when what was asked is answered.
+    pub(crate) fn retire(&self) {
+        self.is_retired.store(true, Ordering::Relaxed);
+    }
+
+    fn is_retired(&self) -> bool {
+        self.is_retired.load(Ordering::Relaxed)
     }
 
     /// Whether it is known to speak HTTP/1.1.
     fn is_first(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == Self::HTTP1
+        self.requests.load(Ordering::Relaxed) == Self::HTTP1
     }
 
     /// Returns when nothing was asked for at least `period`, and at most twice that.
@@ -166,7 +181,7 @@ impl Activity {
         let mut before = 0;
         loop {
             tokio::time::sleep(period).await;
-            match self.0.load(Ordering::Relaxed) {
+            match self.requests.load(Ordering::Relaxed) {
                 Self::HTTP1 => return std::future::pending().await,
                 now if now == before => return,
                 now => before = now,

@@ -20,7 +20,7 @@ use crate::oauth;
 use crate::observe::Peer;
 use crate::router::Service;
 use crate::tls::Certificate;
-use crate::upload::Uploads;
+use crate::upload::Upload;
 
 /// A door's answer is made of what is at hand; the router's of what axum boxed.
 type Answer = Either<Full<Bytes>, Body>;
@@ -31,7 +31,6 @@ pub(crate) struct Handler {
     service: Service,
     peer: IpAddr,
     admission: Admission,
-    uploads: Uploads,
     activity: Arc<Activity>,
 }
 
@@ -41,7 +40,7 @@ enum Admission {
     Granted,
     /// It has shown no certificate, and they answer those alone who have.
     Refused,
-    /// As long as what it has shown is good.
+    /// As long as those are believed who vouch for what it has shown.
     By(Certificate),
 }
 
@@ -50,7 +49,7 @@ impl Handler {
     pub(crate) fn new(app: Arc<App>, service: Service, peer: IpAddr) -> Self {
         let admission =
             if app.settings.doors_need_certificate { Admission::Refused } else { Admission::Granted };
-        Self { app, service, peer, admission, uploads: Uploads::new(), activity: Arc::default() }
+        Self { app, service, peer, admission, activity: Arc::default() }
     }
 
     /// For a client that has shown a certificate, or not.
@@ -65,7 +64,14 @@ impl Handler {
         match &self.admission {
             Admission::Granted => true,
             Admission::Refused => false,
-            Admission::By(certificate) => certificate.is_good(),
+            Admission::By(certificate) => {
+                let is_good = certificate.is_good();
+                if !is_good {
+                    // It may have a better one by now, and shows that on a new connection alone.
+                    self.activity.retire();
+                }
+                is_good
+            }
         }
     }
 
@@ -85,7 +91,7 @@ impl hyper::service::Service<Request<Incoming>> for Handler {
         if has_too_many_headers(&request) {
             return Answering::at_once(status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
         }
-        let request = self.uploads.add(request);
+        let request = Upload::of(request, &self.app.unfinished);
         let path = request.uri().path();
         if !self.is_admitted()
             && let Some(answering) = self.refuse(path)

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use bytes::Bytes;
+use http_body_util::LengthLimitError;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use crate::upload::UploadError;
 use crate::wire::abridged;
 
 /// Largest body (design 5, invariant 9).
@@ -26,6 +28,8 @@ pub(crate) enum BodyFault {
     Unreadable,
     /// It did not arrive within [`BODY_DEADLINE`].
     Late,
+    /// Too much is being sent at once: a fault of ours.
+    Busy,
     /// Not JSON, not UTF-8, or followed by something.
     Malformed(String),
     /// Nested deeper than [`DEEPEST`].
@@ -44,11 +48,21 @@ pub(crate) enum BodyFault {
 /// Reads a body up to the bound.
 pub(crate) async fn read(body: Body) -> Result<Bytes, BodyFault> {
     let read = tokio::time::timeout(BODY_DEADLINE, to_bytes(body, LARGEST_BODY));
-    read.await.map_err(|_elapsed| BodyFault::Late)?.map_err(|error| {
-        let is_too_large = std::error::Error::source(&error)
-            .is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
-        if is_too_large { BodyFault::TooLarge } else { BodyFault::Unreadable }
-    })
+    read.await.map_err(|_elapsed| BodyFault::Late)?.map_err(|error| why_not(&error))
+}
+
+fn why_not(error: &axum::Error) -> BodyFault {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<LengthLimitError>() {
+            return BodyFault::TooLarge;
+        }
+        if let Some(UploadError::Busy) = error.downcast_ref() {
+            return BodyFault::Busy;
+        }
+        cause = error.source();
+    }
+    BodyFault::Unreadable
 }
 
 impl BodyFault {
@@ -268,6 +282,16 @@ mod tests {
 
     fn field(pointer: &str, reason: &str) -> BodyFault {
         BodyFault::Field { pointer: pointer.into(), reason: reason.into() }
+    }
+
+    #[tokio::test]
+    async fn too_much_at_once_is_told_from_what_is_broken() {
+        let too_much = || futures_util::stream::iter([Err::<Bytes, _>(UploadError::Busy)]);
+        assert_eq!(read(Body::from_stream(too_much())).await, Err(BodyFault::Busy));
+        let broken = futures_util::stream::iter([Err::<Bytes, _>(std::io::Error::other("reset"))]);
+        assert_eq!(read(Body::from_stream(broken)).await, Err(BodyFault::Unreadable));
+        let large = Body::from(vec![b' '; LARGEST_BODY + 1]);
+        assert_eq!(read(large).await, Err(BodyFault::TooLarge));
     }
 
     #[test]

@@ -80,6 +80,8 @@ pub struct App {
     pub(crate) request_ids: request_id::RequestIds,
     /// What accounts are, for their own tokens.
     pub(crate) own_accounts: loopback::Kept,
+    /// How much has come of bodies that are not whole yet.
+    pub(crate) unfinished: Arc<upload::Unfinished>,
     /// What `/readyz` says of the store.
     pub(crate) health: health::Health,
     /// Whether the process is about to end.
@@ -99,6 +101,7 @@ impl App {
             refusal_lines: sampler::Sampler::default(),
             no_certificate_lines: sampler::Lines::default(),
             own_accounts: loopback::Kept::default(),
+            unfinished: Arc::default(),
             health: health::Health::default(),
             draining: AtomicBool::new(false),
         })

@@ -1,82 +1,83 @@
 //! Bodies on their way in.
 //!
-//! Of one connection a few are read at a time: in HTTP/2 somebody who has not said who he is could have a hundred of them
-//! held, each almost complete.
+//! What has come of them is counted until they are whole, of all connections together: whoever sends them has not been asked
+//! yet who it is, and in HTTP/2 a connection carries a hundred.
 //!
 //! Some are read to their end for nobody. A client that is still sending when its answer comes would find the connection
 //! broken before it finds the answer, and a proxy makes a 502 of that: so the rest is read and thrown away.
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Version, header};
+use http::{HeaderMap, Request, header};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::sync::PollSemaphore;
 
-/// Most bodies of one connection that are read at a time. The others wait, and what a client sends ahead of them is bounded
-/// by the windows of HTTP/2.
-const MOST_AT_ONCE: usize = 16;
+/// Most bytes of unfinished bodies; what would be more is refused for now (503). Of honest clients' bodies most come at
+/// once, so it is room for hundreds of thousands.
+const MOST_UNFINISHED: usize = 256 * 1024 * 1024;
 /// Most that is read to be thrown away; whoever sends more is cut off.
 const MOST_DISCARDED: usize = 16 * 1024 * 1024;
 /// Longest time for it.
 const DISCARD_DEADLINE: Duration = Duration::from_secs(5);
 
-/// The bodies of one connection.
-pub(crate) struct Uploads(Arc<Semaphore>);
+/// What is held of unfinished bodies.
+#[derive(Debug, Default)]
+pub(crate) struct Unfinished(AtomicUsize);
 
-/// A body that is read when it is its turn, and read on when nobody wants it any more.
+/// What one of them has of it.
+struct Share {
+    unfinished: Arc<Unfinished>,
+    bytes: usize,
+}
+
+/// Why no more of a body comes.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UploadError {
+    /// The client went away or broke the framing.
+    #[error("the body broke off")]
+    Broken(#[source] hyper::Error),
+    /// Too much is being sent at once.
+    #[error("too much is being sent at once")]
+    Busy,
+}
+
+/// A body that is read on when nobody wants it any more.
 pub(crate) struct Upload {
     /// `None` once it is dropped.
     body: Option<Incoming>,
-    turn: Turn,
+    /// `None` where nothing can come.
+    share: Option<Share>,
     /// Whether the client is sending it, and does not wait until it is wanted.
     is_coming: bool,
 }
 
-/// Whether a body may be read.
-enum Turn {
-    /// There is no other: it is none, or one of HTTP/1.1.
-    Always,
-    /// When one of the others is done.
-    Awaited(PollSemaphore),
-    /// Until it is dropped.
-    Taken { _place: OwnedSemaphorePermit },
-}
-
-impl Uploads {
-    /// Of a new connection.
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(MOST_AT_ONCE)))
-    }
-
-    /// A request with its body among them.
-    pub(crate) fn add(&self, request: Request<Incoming>) -> Request<Upload> {
+impl Upload {
+    /// A request with such a body.
+    pub(crate) fn of(request: Request<Incoming>, unfinished: &Arc<Unfinished>) -> Request<Self> {
         let is_over = request.body().is_end_stream();
         let is_coming = !is_over && !awaits_answer(request.headers());
-        let turn = match request.version() {
-            Version::HTTP_2 if !is_over => Turn::Awaited(PollSemaphore::new(Arc::clone(&self.0))),
-            _ => Turn::Always,
-        };
-        request.map(|body| Upload { body: Some(body), turn, is_coming })
+        let share = (!is_over).then(|| Share { unfinished: Arc::clone(unfinished), bytes: 0 });
+        request.map(|body| Self { body: Some(body), share, is_coming })
     }
 }
 
-impl Turn {
-    /// Waits for it.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if let Self::Awaited(places) = self {
-            // `None` if it were closed, which nobody does.
-            if let Some(place) = ready!(places.poll_acquire(context)) {
-                *self = Self::Taken { _place: place };
-            }
-        }
-        Poll::Ready(())
+impl Share {
+    /// Whether there is room for so many more.
+    fn take(&mut self, bytes: usize) -> bool {
+        self.bytes += bytes;
+        self.unfinished.0.fetch_add(bytes, Ordering::Relaxed) + bytes <= MOST_UNFINISHED
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.unfinished.0.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -87,16 +88,22 @@ fn awaits_answer(headers: &HeaderMap) -> bool {
 
 impl Body for Upload {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = UploadError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         // To read is what tells it to.
         self.is_coming = true;
-        ready!(self.turn.poll(context));
-        self.body.as_mut().map_or(Poll::Ready(None), |body| Pin::new(body).poll_frame(context))
+        let Some(body) = self.body.as_mut() else { return Poll::Ready(None) };
+        let frame = match ready!(Pin::new(body).poll_frame(context)) {
+            Some(Ok(frame)) => frame,
+            end => return Poll::Ready(end.map(|end| end.map_err(UploadError::Broken))),
+        };
+        let bytes = frame.data_ref().map_or(0, Bytes::len);
+        let has_room = self.share.as_mut().is_none_or(|share| share.take(bytes));
+        Poll::Ready(Some(if has_room { Ok(frame) } else { Err(UploadError::Busy) }))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -123,4 +130,22 @@ async fn discard(rest: Incoming) {
     let to_the_end = async { while let Some(Ok(_)) = rest.frame().await {} };
     // Past the deadline it is cut off, as past the bound.
     let _ = tokio::time::timeout(DISCARD_DEADLINE, to_the_end).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_room_again_when_a_body_is_whole_or_given_up() {
+        let unfinished = Arc::new(Unfinished::default());
+        let share = || Share { unfinished: Arc::clone(&unfinished), bytes: 0 };
+        let (mut one, mut other) = (share(), share());
+        assert!(one.take(MOST_UNFINISHED - 1) && one.take(1));
+        assert!(!other.take(1));
+        drop(one);
+        assert!(other.take(1));
+        drop(other);
+        assert_eq!(unfinished.0.load(Ordering::Relaxed), 0);
+    }
 }

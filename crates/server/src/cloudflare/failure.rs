@@ -73,6 +73,7 @@ impl From<BodyFault> for Failure {
     fn from(fault: BodyFault) -> Self {
         match fault {
             BodyFault::Field { pointer, reason } => Self::Invalid { pointer, reason },
+            BodyFault::Busy => Self::Fault(Error::busy()),
             other => Self::Body(other),
         }
     }
@@ -181,7 +182,7 @@ fn body_fault(fault: BodyFault) -> (StatusCode, ErrorItem) {
                 format!("access.api.error.invalid_request: the body is larger than {LARGEST_BODY} bytes");
             (StatusCode::PAYLOAD_TOO_LARGE, ErrorItem::new(12130, message))
         }
-        BodyFault::Unreadable => bad(6007, "The request body could not be read".into()),
+        BodyFault::Unreadable | BodyFault::Busy => bad(6007, "The request body could not be read".into()),
         BodyFault::Late => {
             let message = "access.api.error.request_timeout: the request was not complete in time";
             (StatusCode::REQUEST_TIMEOUT, ErrorItem::new(10001, message))

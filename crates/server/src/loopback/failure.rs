@@ -78,6 +78,15 @@ impl Failure {
     }
 }
 
+impl From<BodyFault> for Failure {
+    fn from(fault: BodyFault) -> Self {
+        match fault {
+            BodyFault::Busy => Self::Fault(Error::busy()),
+            other => Self::Body(other),
+        }
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
@@ -243,7 +252,7 @@ fn body_fault(fault: BodyFault) -> Response {
             let (status, message) = (StatusCode::PAYLOAD_TOO_LARGE, "request entity too large");
             refused(ErrorObject::new(status, "PayloadTooLargeError", message))
         }
-        BodyFault::Unreadable => bad("BadRequestError", "request aborted".into()),
+        BodyFault::Unreadable | BodyFault::Busy => bad("BadRequestError", "request aborted".into()),
         BodyFault::Late => {
             let status = StatusCode::REQUEST_TIMEOUT;
             refused(ErrorObject::new(status, "RequestTimeoutError", "Request Timeout"))

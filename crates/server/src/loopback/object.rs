@@ -23,7 +23,7 @@ enum Form {
 /// list or an object.
 pub(super) async fn read_object(request: Request) -> Result<Map<String, Value>, Failure> {
     let (parts, body) = request.into_parts();
-    let bytes = json::read(body).await.map_err(Failure::Body)?;
+    let bytes = json::read(body).await?;
     if bytes.is_empty() {
         return Ok(Map::new());
     }

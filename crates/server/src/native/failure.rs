@@ -54,6 +54,7 @@ impl From<BodyFault> for Failure {
     fn from(fault: BodyFault) -> Self {
         match fault {
             BodyFault::Field { pointer, reason } => Self::invalid(pointer.trim_start_matches('/'), reason),
+            BodyFault::Busy => Self::Fault(Error::busy()),
             other => Self::Body(other),
         }
     }
@@ -140,7 +141,7 @@ fn body_fault(fault: BodyFault) -> ProblemBody {
             let detail = format!("the body is larger than {LARGEST_BODY} bytes");
             ProblemBody::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
         }
-        BodyFault::Unreadable => bad("the body could not be read".into()),
+        BodyFault::Unreadable | BodyFault::Busy => bad("the body could not be read".into()),
         BodyFault::Late => {
             ProblemBody::new(StatusCode::REQUEST_TIMEOUT, "the request was not complete in time")
         }

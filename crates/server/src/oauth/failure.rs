@@ -128,6 +128,7 @@ fn body_fault(fault: &BodyFault) -> Response {
         }
         BodyFault::Late => (StatusCode::REQUEST_TIMEOUT, "the request was not complete in time".into()),
         BodyFault::Unreadable
+        | BodyFault::Busy
         | BodyFault::Malformed(_)
         | BodyFault::TooDeep
         | BodyFault::NotAnObject

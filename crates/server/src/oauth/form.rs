@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 
 use super::failure::Failure;
-use crate::json;
+use crate::json::{self, BodyFault};
 
 /// Most parameters; none of ours needs so many.
 const MOST: usize = 32;
@@ -20,7 +20,10 @@ pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Failu
     if !is_form(headers) {
         return Err(Failure::invalid("the body must be of type application/x-www-form-urlencoded"));
     }
-    json::read(body).await.map_err(Failure::Body)
+    json::read(body).await.map_err(|fault| match fault {
+        BodyFault::Busy => Failure::Unready,
+        other => Failure::Body(other),
+    })
 }
 
 fn is_form(headers: &HeaderMap) -> bool {

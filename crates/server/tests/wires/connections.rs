@@ -1,23 +1,13 @@
 //! HTTP/2 by prior knowledge beside HTTP/1.1, at one and the same address.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
-use std::time::Duration;
 
-use bytes::Bytes;
 use countersign_server::Exposure;
-use futures_util::{StreamExt as _, stream};
 use http::{Method, Request, Response, StatusCode, Version};
-use http_body_util::{BodyExt as _, Full, StreamBody};
-use hyper::body::Frame;
+use http_body_util::{BodyExt as _, Full};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
 use tower::{Service as _, ServiceExt as _};
@@ -145,50 +135,4 @@ async fn the_internal_listener_has_the_doors_alone() {
         let response = send(&mut channel, Request::get(path).body(Vec::new()).unwrap()).await;
         assert_eq!(response.status(), status, "{path}");
     }
-}
-
-/// Of the bodies that a stranger leaves unfinished some are held, and nobody waits for them but other bodies of the same
-/// connection.
-#[tokio::test]
-async fn a_few_bodies_of_a_connection_are_read_at_a_time() {
-    const MOST: usize = 16;
-    let world = World::new().await;
-    let address = world.listen(Exposure::Everything).await;
-    let (mut channel, mut other) = (connect(address).await, connect(address).await);
-    let introspection = |body: Body| {
-        let request = Request::post("/oauth2/introspect");
-        request.header("content-type", "application/x-www-form-urlencoded").body(body).unwrap()
-    };
-    let whole = || introspection(Body::new(Full::from("token=none")));
-    let begun = Arc::new(AtomicUsize::new(0));
-    let mut unfinished: Vec<_> = (0..MOST)
-        .map(|_| {
-            let (begun, mut channel) = (begun.clone(), channel.clone());
-            let frames = stream::iter([Ok::<_, Infallible>(Frame::data(Bytes::from("token=")))]);
-            let never = stream::poll_fn(move |_| {
-                begun.fetch_add(1, Ordering::Relaxed);
-                Poll::Pending
-            });
-            let request = introspection(Body::new(StreamBody::new(frames.chain(never))));
-            tokio::spawn(async move { channel.ready().await.unwrap().call(request).await.map(drop) })
-        })
-        .collect();
-    while begun.load(Ordering::Relaxed) < MOST {
-        tokio::task::yield_now().await;
-    }
-    let health = || Request::get("/healthz").body(Vec::new()).unwrap();
-    assert_eq!(send(&mut channel, health()).await.status(), StatusCode::OK, "it has no body");
-
-    let next = channel.ready().await.unwrap().call(whole());
-    let mut next = pin!(next);
-    assert!(timeout(Duration::from_millis(300), &mut next).await.is_err(), "it is not its turn");
-    assert_eq!(send(&mut channel, health()).await.status(), StatusCode::OK);
-    let elsewhere = other.ready().await.unwrap().call(whole()).await.unwrap();
-    assert_eq!(elsewhere.status(), StatusCode::UNAUTHORIZED);
-
-    unfinished.remove(0).abort();
-    // Sooner than any of the others is given up.
-    let answer = timeout(Duration::from_secs(15), next).await.expect("its turn").unwrap();
-    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
-    assert!(unfinished.iter().all(|request| !request.is_finished()));
 }

@@ -9,6 +9,7 @@ use hyper::body::Body;
 use prost::Message as _;
 
 use crate::json::{BODY_DEADLINE, LARGEST_BODY};
+use crate::upload::UploadError;
 
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
@@ -27,15 +28,27 @@ pub(super) fn is_grpc<B>(request: &Request<B>) -> bool {
         && types.is_some_and(|value| value.as_bytes().starts_with(GRPC.as_bytes()))
 }
 
-/// The message of a request; `None` when it is too large, comes too late, or is none.
-pub(super) async fn read<B>(body: B) -> Option<CheckRequest>
+/// Why there is no message.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// It is too large, comes too late, or is none.
+    NoMessage,
+    /// Too much is being sent at once.
+    Busy,
+}
+
+/// The message of a request.
+pub(super) async fn read<B>(body: B) -> Result<CheckRequest, Unread>
 where
-    B: Body<Data = Bytes>,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: Body<Data = Bytes, Error = UploadError>,
 {
     let whole = Limited::new(body, PREFIX + LARGEST).collect();
-    let whole = tokio::time::timeout(BODY_DEADLINE, whole).await.ok()?.ok()?;
-    parse(&whole.to_bytes())
+    let Ok(whole) = tokio::time::timeout(BODY_DEADLINE, whole).await else { return Err(Unread::NoMessage) };
+    match whole {
+        Ok(whole) => parse(&whole.to_bytes()).ok_or(Unread::NoMessage),
+        Err(error) if matches!(error.downcast_ref(), Some(UploadError::Busy)) => Err(Unread::Busy),
+        Err(_) => Err(Unread::NoMessage),
+    }
 }
 
 fn parse(whole: &[u8]) -> Option<CheckRequest> {
@@ -67,6 +80,12 @@ pub(super) fn write(message: &CheckResponse) -> Response<AnyBody> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn too_much_at_once_is_no_bad_message() {
+        let failing = || futures_util::stream::iter([Err(UploadError::Busy)]);
+        assert_eq!(read(http_body_util::StreamBody::new(failing())).await, Err(Unread::Busy));
+    }
 
     #[test]
     fn one_whole_message_is_read() {

@@ -27,6 +27,8 @@ use hyper::body::Body;
 use super::signals::Signals;
 use super::{DoorResponse, Knock, Outcome, decide};
 use crate::App;
+use crate::upload::UploadError;
+use frame::Unread;
 use request::Check;
 
 /// Whether a path is this door's.
@@ -37,15 +39,18 @@ pub(crate) fn is_check(path: &str) -> bool {
 /// Answers one request.
 pub(crate) async fn check<B>(app: Arc<App>, request: Request<B>, peer: IpAddr) -> Response<AnyBody>
 where
-    B: Body<Data = Bytes>,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: Body<Data = Bytes, Error = UploadError>,
 {
     if !frame::is_grpc(&request) {
         let mut response = Response::new(AnyBody::empty());
         *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return response;
     }
-    let message = frame::read(request.into_body()).await;
+    let message = match frame::read(request.into_body()).await {
+        Ok(message) => Some(message),
+        Err(Unread::NoMessage) => None,
+        Err(Unread::Busy) => return denied(super::reply::unready()),
+    };
     frame::write(&answer(&app, message.as_ref(), peer))
 }
 
