@@ -229,14 +229,19 @@ fn derived_handle(text: &str) -> Handle {
         *limb = bytes.iter().fold(0, |value, byte| value << 8 | u32::from(*byte));
     }
     let mut digits = [b'0'; 43];
-    for digit in digits.iter_mut().rev() {
+    // Some digits at once: every request with such a text does this.
+    for group in digits.rchunks_mut(5) {
+        const DIVISOR: u64 = 62_u64.pow(5);
         let mut remainder = 0u64;
         for limb in &mut limbs {
             let value = remainder << 32 | u64::from(*limb);
-            *limb = (value / 62) as u32;
-            remainder = value % 62;
+            *limb = (value / DIVISOR) as u32;
+            remainder = value % DIVISOR;
         }
-        *digit = BASE62[remainder as usize];
+        for digit in group.iter_mut().rev() {
+            *digit = BASE62[(remainder % 62) as usize];
+            remainder /= 62;
+        }
     }
     let mut handle = [0; Handle::LEN];
     handle.copy_from_slice(&digits[..Handle::LEN]);

@@ -1,11 +1,14 @@
 //! Bodies: read whole within a bound, checked for shape, then parsed into types with errors that name the field.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use bytes::Bytes;
 use http_body_util::LengthLimitError;
+use serde::Deserialize;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
@@ -148,6 +151,11 @@ fn escaped(key: &str) -> String {
     abridged(key).replace('~', "~0").replace('/', "~1")
 }
 
+/// A key, as it stands in the text if nothing in it is escaped.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Key<'t>(#[serde(borrow)] Cow<'t, str>);
+
 /// A value that is looked at and thrown away.
 struct Shape<'p> {
     /// `None` at the top.
@@ -227,10 +235,10 @@ impl<'de> Visitor<'de> for Shape<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Top, A::Error> {
         self.check_depth()?;
-        let mut seen = std::collections::HashSet::new();
-        while let Some(key) = entries.next_key::<String>()? {
+        let mut seen = BTreeSet::new();
+        while let Some(Key(key)) = entries.next_key()? {
             let place = self.below(Part::Key(&key));
-            if seen.contains(&key) {
+            if seen.contains(&*key) {
                 let pointer = place.pointer();
                 return Err(self.refuse(BodyFault::Field { pointer, reason: "is given twice".into() }));
             }

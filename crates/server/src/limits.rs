@@ -1,7 +1,6 @@
 //! Limits as the wires state them, and what is left of them as answers say it
 //! (draft-ietf-httpapi-ratelimit-headers: `RateLimit-Policy` and `RateLimit`).
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use countersign_authority::{Allowance, Exceeded};
@@ -181,26 +180,35 @@ impl LeftBody {
 pub(crate) fn say_left(headers: &mut HeaderMap, allowance: &Allowance) {
     let (mut policy, mut left) = (String::with_capacity(96), String::with_capacity(64));
     if let Some((rate, remaining)) = allowance.rate {
-        let _ = write!(policy, "\"rate\";q={};w=1", rate.per_second());
+        append(&mut policy, "\"rate\";q=", rate.per_second());
+        policy.push_str(";w=1");
         if rate.burst() != rate.per_second() {
-            let _ = write!(policy, ";countersign-burst={}", rate.burst());
+            append(&mut policy, ";countersign-burst=", rate.burst());
         }
-        let _ = write!(left, "\"rate\";r={remaining};t=1");
+        append(&mut left, "\"rate\";r=", remaining);
+        left.push_str(";t=1");
     }
     if let Some(quota) = allowance.quota {
         if !policy.is_empty() {
             policy.push_str(", ");
             left.push_str(", ");
         }
-        let (requests, window) = (quota.quota.requests(), quota.window.length().as_secs());
-        let _ = write!(policy, "\"quota\";q={requests};w={window}");
-        let _ = write!(left, "\"quota\";r={};t={}", quota.remaining, seconds(quota.resets_in));
+        append(&mut policy, "\"quota\";q=", quota.quota.requests());
+        append(&mut policy, ";w=", quota.window.length().as_secs());
+        append(&mut left, "\"quota\";r=", quota.remaining);
+        append(&mut left, ";t=", seconds(quota.resets_in));
     }
     for (name, text) in [(&POLICY, policy), (&LEFT, left)] {
         if let Ok(value) = HeaderValue::try_from(text) {
             headers.insert(name, value);
         }
     }
+}
+
+/// Without `format!`, because answers that say this are many.
+fn append(text: &mut String, name: &str, number: impl itoa::Integer) {
+    text.push_str(name);
+    text.push_str(itoa::Buffer::new().format(number));
 }
 
 /// Says in headers that nothing is left, and when to come again.
