@@ -83,7 +83,8 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8], empty_is_object: bool) ->
     };
     let text = std::str::from_utf8(bytes).map_err(|_| BodyFault::Malformed("not UTF-8".into()))?;
     check_shape(text)?;
-    typed(&mut serde_json::Deserializer::from_str(text))
+    // To know the path to what is wrong has its price, and most are right.
+    serde_json::from_str(text).or_else(|_| typed(&mut serde_json::Deserializer::from_str(text)))
 }
 
 /// An object that was read already, as a type that names its properties.

@@ -132,19 +132,31 @@ impl Arrival {
 }
 
 /// The middleware.
-pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    // Only route templates: a path may hold a secret, because clients do put them there.
+    let route = route.as_ref().map_or("unmatched", |route| route.as_str());
+    observed(&app, route, request, |request| next.run(request)).await
+}
+
+/// The answer that is made by `answer`, with everything around it.
+pub(crate) async fn observed<F: Future<Output = Response>>(
+    app: &App,
+    route: &str,
+    mut request: Request,
+    answer: impl FnOnce(Request) -> F,
+) -> Response {
     let started = Instant::now();
     let request_id = app.request_ids.next();
     let wire = Wire::of(request.uri().path());
     let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let origin = Origin { address: client(&app, &request), request_id: Some(request_id.as_str().into()) };
+    let origin = Origin { address: client(app, &request), request_id: Some(request_id.as_str().into()) };
     let user_agent = request.headers().get(header::USER_AGENT).cloned();
     let arrival = Arrival::new(origin, user_agent, request.extensions_mut().remove());
     request.extensions_mut().insert(arrival.clone());
-    let mut visit = Visit { app: &app, arrival, is_answered: false };
+    let mut visit = Visit { app, arrival, is_answered: false };
 
-    let handled = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let handled = AssertUnwindSafe(answer(request)).catch_unwind();
     let mut response = match tokio::time::timeout(DEADLINE, handled).await {
         Ok(Ok(response)) => answer_fault(wire, &request_id, response),
         Ok(Err(_panic)) => {
@@ -158,9 +170,7 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
     };
     visit.end(&response);
     visit.arrival.say_limits(response.headers_mut());
-    // Only route templates: a path may hold a secret, because clients do put them there.
-    let route = route.as_ref().map_or("unmatched", |route| route.as_str());
-    finish(&app, &request_id, route, &method, started, &mut response);
+    finish(app, &request_id, route, &method, started, &mut response);
     response
 }
 

@@ -47,6 +47,9 @@ impl Service {
             if oauth::is_introspection(request.uri().path()) {
                 return oauth::introspect(&self.app, request).await;
             }
+            if native::is_verification(&request) {
+                return native::verify_at_once(&self.app, AsItCame::keep(request)).await;
+            }
             if let Some(response) = loopback::at_once(&self.app, &request) {
                 return response;
             }

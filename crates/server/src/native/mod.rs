@@ -24,6 +24,7 @@ use crate::App;
 
 pub(crate) use openapi::openapi;
 pub(crate) use problem::refuse;
+pub(crate) use verify::{is_verification, verify_at_once};
 
 /// All routes of this wire, and those of no wire.
 pub(crate) fn routes() -> Router<Arc<App>> {
