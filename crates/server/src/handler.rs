@@ -93,10 +93,8 @@ impl hyper::service::Service<Request<Incoming>> for Handler {
         }
         let request = Upload::of(request, &self.app.unfinished);
         let path = request.uri().path();
-        if !self.is_admitted()
-            && let Some(answering) = self.refuse(path)
-        {
-            return answering;
+        if is_guarded(path) && !self.is_admitted() {
+            return self.refuse(path);
         }
         if authz::is_door(path) {
             return Answering::at_once(authz::answer(&self.app, &request, self.peer));
@@ -114,15 +112,19 @@ impl hyper::service::Service<Request<Incoming>> for Handler {
 
 impl Handler {
     /// The answer to whoever asks a door and is not admitted.
-    fn refuse(&self, path: &str) -> Option<Answering> {
-        let refusal = || doors::refuse_without_certificate(&self.app, self.peer);
+    fn refuse(&self, path: &str) -> Answering {
+        let refusal = doors::refuse_without_certificate(&self.app, self.peer);
         if ext_authz::is_check(path) {
-            let response = ext_authz::denied(refusal());
-            return Some(Answering::AtOnce(ready(Ok(response.map(Either::Right)))));
+            let response = ext_authz::denied(refusal);
+            return Answering::AtOnce(ready(Ok(response.map(Either::Right))));
         }
-        let is_door = authz::is_door(path) || oauth::is_introspection(path);
-        is_door.then(|| Answering::at_once(refusal()))
+        Answering::at_once(refusal)
     }
+}
+
+/// Whether a path is that of a door which may ask for certificates.
+fn is_guarded(path: &str) -> bool {
+    authz::is_door(path) || ext_authz::is_check(path) || oauth::is_introspection(path)
 }
 
 /// In HTTP/1.1 the reader of heads looks after that.

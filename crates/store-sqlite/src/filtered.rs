@@ -48,8 +48,8 @@ fn of_handles(
 ) -> Result<Page<AccessToken>, Failure> {
     let mut tokens = Vec::new();
     for handle in handles {
-        let key = params![handle_bytes(handle), query.account.as_bytes()];
-        tokens.extend(find(connection, sql::FIND_ACCESS_TOKEN, key, row::access_token)?);
+        let found = find(connection, sql::FIND_ACCESS_TOKEN, [handle_bytes(handle)], row::access_token)?;
+        tokens.extend(found.filter(|token| token.account == query.account));
     }
     tokens.sort_unstable_by_key(|token| (token.created_at, token.handle));
     let mut walk = Walk::begin(query);
