@@ -152,6 +152,8 @@ mod tests {
         let last = format!("{MOST_LOOKED_AT:022}");
         let by_id = query(Condition::Text(TextProperty::Handle, TextTest::Equals(last)));
         assert_eq!(access_tokens(&connection, &by_id).unwrap().total, 1, "narrowed by id");
+        let of_another = AccessTokenQuery { account: AccountId::from_bytes([9; 16]), ..by_id };
+        assert_eq!(access_tokens(&connection, &of_another).unwrap().total, 0, "it is somebody else's");
     }
 
     /// A condition that costs much for each token is given up before many are looked at, however they are found.
