@@ -4,7 +4,7 @@
 //! that there is, at one [interval](RateLimit::interval_nanos) each. The quota is a number and the day or month for which it
 //! counts, in one word, so that they never disagree. A use takes from both or from neither.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use countersign_domain::limits::{Limits, Period, Quota, RateLimit, Window};
@@ -18,8 +18,8 @@ pub(crate) struct Meter {
     busy_until: AtomicU64,
     /// Of which day or month, and how many: see [`Count`].
     count: AtomicU64,
-    /// Whether it is noted that the store is to be told.
-    is_noted: AtomicBool,
+    /// How urgently it is noted that the store is to be told; 0: it is not.
+    noted: AtomicU8,
     /// What the store has said last, packed as `count`: of what was used, this it knows.
     known: AtomicU64,
 }
@@ -44,6 +44,16 @@ pub struct QuotaLeft {
     pub remaining: u64,
     /// When the next begins.
     pub resets_in: Duration,
+}
+
+/// How urgent it is that others hear what was used of a quota.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Urgency {
+    /// So little of what is left that it can wait for its turn.
+    Low = 1,
+    /// A hundredth of what is left, or more: what they do not know they may let in once more.
+    High,
 }
 
 /// Why a credential was refused that was used too often.
@@ -136,15 +146,23 @@ impl Meter {
         busy_until
     }
 
-    /// Whether the store is to be told and nobody has noted so yet. Whoever is told this notes it.
-    pub(crate) fn needs_telling(&self) -> bool {
-        !self.is_noted.load(Ordering::Relaxed) && !self.is_noted.swap(true, Ordering::AcqRel)
+    /// How urgently the store is to be told that `remaining` are left, if nobody has noted so yet. Whoever gets this notes it.
+    pub(crate) fn needs_telling(&self, remaining: u64) -> Option<Urgency> {
+        let [count, known] =
+            [&self.count, &self.known].map(|word| Count::unpack(word.load(Ordering::Relaxed)));
+        let known = if known.window == count.window { known.used } else { 0 };
+        let untold = count.used.saturating_sub(known);
+        let urgency = if untold >= remaining / 100 { Urgency::High } else { Urgency::Low };
+        let is_news = |noted: u8| noted < urgency as u8;
+        let is_first = is_news(self.noted.load(Ordering::Relaxed))
+            && is_news(self.noted.fetch_max(urgency as u8, Ordering::AcqRel));
+        is_first.then_some(urgency)
     }
 
     /// What was used since the store was told last. One caller at a time.
     pub(crate) fn begin_telling(&self) -> Option<(Window, u64)> {
         // First, so that a use which is not seen below is noted again.
-        self.is_noted.store(false, Ordering::Release);
+        self.noted.store(0, Ordering::Release);
         let count = Count::unpack(self.count.load(Ordering::Acquire));
         let known = Count::unpack(self.known.load(Ordering::Relaxed));
         let known = if known.window == count.window { known.used } else { 0 };

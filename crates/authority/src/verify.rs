@@ -214,8 +214,8 @@ impl Authority {
     /// Takes a use of a token whose uses are limited.
     fn take(&self, known: &Arc<Known>, now: Timestamp) -> Result<Option<Allowance>, Exceeded> {
         let allowance = known.take(now)?;
-        if allowance.is_some_and(|allowance| allowance.quota.is_some()) {
-            self.quotas.note(known);
+        if let Some(quota) = allowance.and_then(|allowance| allowance.quota) {
+            self.quotas.note(known, quota.remaining);
         }
         Ok(allowance)
     }

@@ -265,3 +265,29 @@ async fn what_the_store_did_not_take_is_told_again() {
     let world = world.restarted().await;
     assert_eq!(world.let_in(&token, &secret, 9), 5);
 }
+
+/// Where there are more than are told of at once, those whose use could let others in too often go first; who becomes one of
+/// them while it waits is told of once.
+#[tokio::test]
+async fn who_comes_near_to_its_quota_is_told_of_first() {
+    let world = World::new().await;
+    for _ in 0..40 {
+        let (token, secret) = world.limited("10000/day").await;
+        assert_eq!(world.let_in(&token, &secret, 1), 1);
+    }
+    let (near, secret_of_near) = world.limited("10/day").await;
+    assert_eq!(world.let_in(&near, &secret_of_near, 3), 3);
+    let (becomes_near, secret) = world.limited("1000/day").await;
+    assert_eq!(world.let_in(&becomes_near, &secret, 100), 100);
+    world.tell().await;
+    let world = world.restarted().await;
+    assert_eq!(world.let_in(&near, &secret_of_near, 20), 7);
+    assert_eq!(world.let_in(&becomes_near, &secret, 1_100), 900);
+
+    let world = World::new().await;
+    let (becomes_near, secret) = world.limited("1000/day").await;
+    assert_eq!(world.let_in(&becomes_near, &secret, 100), 100);
+    world.authority.flush_all_usage().await.unwrap();
+    let world = world.restarted().await;
+    assert_eq!(world.let_in(&becomes_near, &secret, 1_100), 900);
+}
