@@ -1,6 +1,6 @@
 //! The server under test, as shipped: default settings, a directory, an address.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -50,6 +50,7 @@ impl Countersign {
         command
             .env("COUNTERSIGN_ROOT_ACCOUNT_ID", ROOT_ACCOUNT)
             .env("COUNTERSIGN_ROOT_TOKEN", ROOT_TOKEN)
+            .env("COUNTERSIGN_KEY_FILE", key_file(setting.data)?)
             .envs(setting.environment.iter().cloned())
             .stdout(log.try_clone()?)
             .stderr(log);
@@ -100,6 +101,15 @@ impl Countersign {
         let lines: Vec<&str> = text.lines().rev().take(5).collect();
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")
     }
+}
+
+/// The key that all nodes have, beside the directory of data.
+fn key_file(data: &Path) -> Result<PathBuf> {
+    let file = data.with_extension("key");
+    if !file.exists() {
+        fs::write(&file, "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n")?;
+    }
+    Ok(file)
 }
 
 /// Default settings, whatever the caller's environment sets.

@@ -18,6 +18,7 @@ mod quotas;
 mod root;
 mod seal;
 mod service_tokens;
+mod signing;
 mod throttle;
 mod upkeep;
 mod usage;
@@ -32,8 +33,10 @@ use countersign_domain::error::{Denial, Error};
 use countersign_domain::id::AccountId;
 use countersign_domain::lease::{Freshness, Lease};
 use countersign_domain::lifetime::Lifetime;
+use countersign_domain::signed::SignedToken;
 use countersign_domain::store::{Revision, SharedStore, StoreError};
 use countersign_domain::time::{Clock, Timestamp, Uptime};
+use countersign_domain::verdict::Reason;
 use tokio::sync::Semaphore;
 
 pub use access_tokens::{AccessTokenList, AccessTokenRequest};
@@ -49,6 +52,11 @@ use quotas::QuotaLog;
 pub use root::{RootError, RootOutcome, RootSettings};
 pub use seal::{KEY, Seal};
 pub use service_tokens::{List, Listed, ServiceTokenView};
+use signing::Signing;
+pub use signing::{
+    Algorithm, Certificate, Exchange, ExchangeRefusal, Exchanged, Jwk, KeySchedule, MOST_RESOURCES, Material,
+    Revocation, RevocationReason, Revocations, SigningSettings, TEND_KEYS_EVERY, is_resource, looks_signed,
+};
 use throttle::Throttle;
 pub use upkeep::{FLUSH_EVERY, SWEEP_EVERY};
 pub use usage::{UsageLog, UsageStats};
@@ -87,7 +95,9 @@ pub struct Authority {
     /// Held by who removes what has just ended.
     sweeper: Semaphore,
     /// Where texts of access tokens are kept for those who may list them.
-    seal: Option<Seal>,
+    seal: Option<Arc<Seal>>,
+    /// With what short-lived tokens are signed.
+    signing: Option<Box<Signing>>,
     /// Where others change the same store: until when all that they did is known.
     lease: Option<(Arc<Lease>, Arc<dyn Uptime>)>,
     /// The time.
@@ -121,6 +131,7 @@ impl Authority {
             lookups: Semaphore::new(MOST_LOOKUPS),
             sweeper: Semaphore::new(1),
             seal: None,
+            signing: None,
             lease: None,
             clock,
             entropy,
@@ -130,8 +141,25 @@ impl Authority {
 
     /// From now on the texts of new access tokens are kept, sealed, for those who may list them.
     #[must_use]
-    pub fn listing_texts(self, seal: Seal) -> Self {
+    pub fn listing_texts(self, seal: Arc<Seal>) -> Self {
         Self { seal: Some(seal), ..self }
+    }
+
+    /// From now on service tokens can be exchanged for signed ones. [`Authority::tend_keys`] has to be called.
+    #[must_use]
+    pub fn signing_with(self, settings: SigningSettings, seal: Arc<Seal>) -> Self {
+        Self { signing: Some(Box::new(Signing::new(settings, seal))), ..self }
+    }
+
+    /// Whether a text begins as a signed token of ours does.
+    pub fn is_signed_here(&self, text: &str) -> bool {
+        self.signing.as_ref().is_some_and(|signing| signing.has_signed(text))
+    }
+
+    /// What a signed token says, if its signature is good.
+    pub fn read_signed(&self, text: &str) -> Result<Arc<SignedToken>, Reason> {
+        let signing = self.signing.as_ref().ok_or(Reason::Unknown)?;
+        signing.read(text, self.clock.now())
     }
 
     /// From now on nothing is granted without a good lease: others change the same store. Whoever follows them renews it.

@@ -35,27 +35,44 @@ impl Seal {
         text: &Secret,
         entropy: &dyn Entropy,
     ) -> Result<Sealed, Error> {
-        let mut nonce = [0; NONCE_LEN];
-        entropy.fill(&mut nonce);
-        let mut sealed = nonce.to_vec();
-        let mut body = Zeroizing::new(text.reveal().as_bytes().to_vec());
-        self.0
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad(token), &mut *body)
-            .map_err(|_| Error::Store(StoreError::Unavailable("a token cannot be sealed".into())))?;
-        sealed.extend_from_slice(&body);
-        Ok(Sealed::from_bytes(&sealed))
+        self.seal_bytes(&aad(token), text.reveal().as_bytes(), entropy)
     }
 
     /// The text of a token. `None` when it was sealed under another key, or for another token.
     pub(crate) fn open(&self, token: &AccessToken) -> Option<Secret> {
-        let (nonce, body) = token.sealed.as_ref()?.as_bytes().split_first_chunk::<NONCE_LEN>()?;
+        let text = self.open_bytes(&aad(token), token.sealed.as_ref()?)?;
+        std::str::from_utf8(&text).ok().map(|text| Secret::from_operator(text.to_owned()))
+    }
+
+    /// Bytes, bound to what they are for.
+    pub(crate) fn seal_bytes(
+        &self,
+        purpose: &[u8],
+        bytes: &[u8],
+        entropy: &dyn Entropy,
+    ) -> Result<Sealed, Error> {
+        let mut nonce = [0; NONCE_LEN];
+        entropy.fill(&mut nonce);
+        let mut sealed = nonce.to_vec();
+        let mut body = Zeroizing::new(bytes.to_vec());
+        self.0
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(purpose), &mut *body)
+            .map_err(|_| Error::Store(StoreError::Unavailable("a secret cannot be sealed".into())))?;
+        sealed.extend_from_slice(&body);
+        Ok(Sealed::from_bytes(&sealed))
+    }
+
+    /// Bytes that were sealed for this. `None` when it was under another key, or for something else.
+    pub(crate) fn open_bytes(&self, purpose: &[u8], sealed: &Sealed) -> Option<Zeroizing<Vec<u8>>> {
+        let (nonce, body) = sealed.as_bytes().split_first_chunk::<NONCE_LEN>()?;
         let mut body = Zeroizing::new(body.to_vec());
         let nonce = Nonce::assume_unique_for_key(*nonce);
-        let text = self.0.open_in_place(nonce, aad(token), &mut body).ok()?;
-        std::str::from_utf8(text).ok().map(|text| Secret::from_operator(text.to_owned()))
+        let length = self.0.open_in_place(nonce, Aad::from(purpose), &mut body).ok()?.len();
+        body.truncate(length);
+        Some(body)
     }
 }
 
-fn aad(token: &AccessToken) -> Aad<Vec<u8>> {
-    Aad::from([token.handle.as_str().as_bytes(), token.account.as_bytes()].concat())
+fn aad(token: &AccessToken) -> Vec<u8> {
+    [token.handle.as_str().as_bytes(), token.account.as_bytes()].concat()
 }

@@ -1,5 +1,6 @@
 //! Verification: microseconds, no disk, no network, no await.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -8,6 +9,8 @@ use countersign_domain::demand::{Circumstances, Demand, Presented, RequestLine};
 use countersign_domain::error::Denial;
 use countersign_domain::fact::{Bearer, CredentialKey, Kind};
 use countersign_domain::id::{AccountId, TokenRef};
+use countersign_domain::scope::Scopes;
+use countersign_domain::signed::SignedToken;
 use countersign_domain::time::Timestamp;
 use countersign_domain::usage::Door;
 use countersign_domain::verdict::{Grant, Reason, Standing, Verdict, check_live, judge};
@@ -38,6 +41,24 @@ pub struct Granted {
     pub grant: Grant,
     /// What is left now, when its uses are limited.
     pub allowance: Option<Allowance>,
+    /// What was shown, when it was not a secret.
+    pub signed: Option<Arc<SignedToken>>,
+}
+
+impl Granted {
+    /// What it may be used for now: a signed token for no more than was left to it, nor than the service token still may.
+    pub fn scopes(&self) -> Cow<'_, Scopes> {
+        let scopes = &self.known.fact.restrictions.scopes;
+        match &self.signed {
+            Some(token) => Cow::Owned(token.scopes.and(scopes)),
+            None => Cow::Borrowed(scopes),
+        }
+    }
+
+    /// When it ends, if nothing happens before.
+    pub fn expires_at(&self) -> Timestamp {
+        self.signed.as_ref().map_or(self.known.fact.expires_at, |token| token.expires_at)
+    }
 }
 
 /// A credential that was turned away.
@@ -135,7 +156,10 @@ impl Authority {
     pub fn recognise(&self, presented: &Presented<'_>, sighting: Sighting<'_>) -> Option<Granted> {
         let found = self.directory.look_for(&presented.key())?;
         match self.judge(&found, presented, &of_an_access_token(), sighting, self.clock.now()) {
-            Verdict::Granted(grant) => Some(Granted { known: found.known, grant, allowance: None }),
+            Verdict::Granted(grant) => {
+                let signed = presented.signed().cloned();
+                Some(Granted { known: found.known, grant, allowance: None, signed })
+            }
             Verdict::Denied(_) => None,
         }
     }
@@ -201,7 +225,10 @@ impl Authority {
     ) -> Decision {
         let (reason, exceeded) = match self.judge(&found, presented, demand, sighting, now) {
             Verdict::Granted(grant) => match self.take(&found.known, now) {
-                Ok(allowance) => return Decision::Granted(Granted { known: found.known, grant, allowance }),
+                Ok(allowance) => {
+                    let signed = presented.signed().cloned();
+                    return Decision::Granted(Granted { known: found.known, grant, allowance, signed });
+                }
                 Err(exceeded) => (Reason::RateLimited, Some(exceeded)),
             },
             Verdict::Denied(reason) => (reason, None),

@@ -1,4 +1,5 @@
-//! The key under which the texts of access tokens are kept, where they are.
+//! The key under which secrets are kept that have to be recovered: keys that sign, and texts of access tokens where those are
+//! listed.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -26,8 +27,8 @@ pub(crate) fn load(data: Option<&Path>, entropy: &dyn Entropy, lookup: Lookup<'_
     let path = match (find_text(lookup, KEY_FILE)?.map(PathBuf::from), data) {
         (Some(named), _) => named,
         (None, None) => bail!(
-            "{KEY_FILE} is not set: with `access_tokens.listing = \"clear\"` and a database, name a file with the same 32 \
-             bytes in base64 on every node"
+            "{KEY_FILE} is not set: with `database_url`, name a file with 32 bytes in base64, the same on every node, under \
+             which the keys that sign tokens are kept (`openssl rand -base64 32` makes one)"
         ),
         (None, Some(data)) => {
             let path = data.join("seal.key");

@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
-use countersign_authority::{Authority, FLUSH_EVERY, RootOutcome, RootSettings, SWEEP_EVERY};
+use countersign_authority::{
+    Authority, FLUSH_EVERY, RootOutcome, RootSettings, SWEEP_EVERY, TEND_KEYS_EVERY,
+};
 use countersign_domain::error::causes;
 use countersign_domain::secret::Secret;
 use countersign_server::{App, Exposure, Settings, Tls, TrustedProxies};
@@ -53,7 +55,7 @@ pub(crate) fn reset_root(args: &ConfigArgs) -> anyhow::Result<()> {
     }
     telemetry::start(&config.log)?;
     let outcome = runtime()?.block_on(async {
-        let (authority, store) = open(&config).await?;
+        let (authority, store) = open(&config, None).await?;
         let outcome = authority.reset_root_token().await;
         store.close().await;
         anyhow::Ok(outcome?)
@@ -80,7 +82,8 @@ async fn run(config: Config, root: RootSettings) -> anyhow::Result<()> {
     let started = Instant::now();
     let certificates = config.tls.as_ref().map(Certificates::load).transpose()?;
     let listeners = Listeners::bind(&config).await?;
-    let (authority, store) = open(&config).await?;
+    let addresses = listeners.addresses()?;
+    let (authority, store) = open(&config, Some(&config.public_url(addresses.public))).await?;
     let keep = |token: &Secret| root::keep(token, &config.data).map_err(Into::into);
     let outcome = authority.ensure_root_kept(root, keep).await?;
     if outcome.kept_in_vain {
@@ -90,7 +93,6 @@ async fn run(config: Config, root: RootSettings) -> anyhow::Result<()> {
     let most_listeners = 1 + usize::from(config.internal_listen.is_some());
     raise_file_limit(config.connections.saturating_mul(most_listeners));
 
-    let addresses = listeners.addresses()?;
     let settings = Settings {
         trusted_proxies: TrustedProxies::new(config.trusted_proxies.clone()),
         connections: config.connections,
@@ -237,6 +239,11 @@ fn start_chores(app: &Arc<App>, authority: &Arc<Authority>, stopped: &Stopped) -
     chores.spawn(repeat("sweep", SWEEP_EVERY, stopped.clone(), move || {
         let authority = Arc::clone(&sweeping);
         async move { authority.sweep().await.map(|_| ()) }
+    }));
+    let tending = Arc::clone(authority);
+    chores.spawn(repeat("tend keys", TEND_KEYS_EVERY, stopped.clone(), move || {
+        let authority = Arc::clone(&tending);
+        async move { authority.tend_keys().await }
     }));
     let counting = Arc::clone(app);
     chores.spawn(repeat("count tokens", CENSUS_EVERY, stopped.clone(), move || {

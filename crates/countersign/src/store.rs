@@ -3,8 +3,8 @@
 use std::str::FromStr as _;
 use std::sync::Arc;
 
-use anyhow::{Context as _, anyhow};
-use countersign_authority::{Authority, Directory};
+use anyhow::{Context as _, anyhow, bail};
+use countersign_authority::{Authority, Directory, SigningSettings};
 use countersign_domain::stats::WriterStats;
 use countersign_domain::store::SharedStore;
 use countersign_domain::time::{Clock, Uptime};
@@ -81,8 +81,16 @@ impl OpenStore {
     }
 }
 
-/// Opens the store and learns what is in it.
-pub(crate) async fn open(config: &Config) -> anyhow::Result<(Arc<Authority>, OpenStore)> {
+/// Opens the store and learns what is in it. Tokens are signed in the name of `issuer`; without one, none are.
+pub(crate) async fn open(
+    config: &Config,
+    issuer: Option<&str>,
+) -> anyhow::Result<(Arc<Authority>, OpenStore)> {
+    let needs_seal = config.lists_texts || issuer.is_some();
+    let load_seal = |data| seal::load(data, &OsEntropy, &environment::of_process).map(Arc::new);
+    // Before the database is touched; the key of an embedded store is made in its directory, once that is this process's own.
+    let is_shared = config.database_url.is_some();
+    let shared_seal = (needs_seal && is_shared).then(|| load_seal(None)).transpose()?;
     let directory = Arc::new(Directory::default());
     let store = OpenStore::open(config, Arc::clone(&directory)).await?;
     let policy = config.policy.clone();
@@ -91,10 +99,32 @@ pub(crate) async fn open(config: &Config) -> anyhow::Result<(Arc<Authority>, Ope
         let uptime: Arc<dyn Uptime> = Arc::new(BootTime);
         authority = authority.leased(shared.lease(), uptime);
     }
-    if config.lists_texts {
-        let own_key = store.is_embedded().then_some(config.data.as_path());
-        authority = authority.listing_texts(seal::load(own_key, &OsEntropy, &environment::of_process)?);
+    let own_seal = (needs_seal && !is_shared).then(|| load_seal(Some(config.data.as_path()))).transpose()?;
+    if let Some(seal) = shared_seal.or(own_seal) {
+        if config.lists_texts {
+            authority = authority.listing_texts(Arc::clone(&seal));
+        }
+        if let Some(issuer) = issuer {
+            authority = authority.signing_with(signing(config, issuer), seal);
+        }
     }
     authority.load().await.context("cannot read the tokens of the store")?;
+    if !authority.load_keys().await.context("cannot read the signing keys of the store")? {
+        bail!(
+            "the signing keys in the database are kept under another key than that of COUNTERSIGN_KEY_FILE: name the file \
+             that the other nodes have"
+        );
+    }
     Ok((Arc::new(authority), store))
+}
+
+fn signing(config: &Config, issuer: &str) -> SigningSettings {
+    let resources = &config.jwt.resources;
+    SigningSettings {
+        issuer: issuer.into(),
+        algorithm: config.jwt.algorithm,
+        lifetime: config.jwt.lifetime,
+        resources: (!resources.is_empty()).then(|| resources.clone()),
+        is_alone: config.database_url.is_none(),
+    }
 }

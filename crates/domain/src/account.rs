@@ -205,7 +205,8 @@ impl AccountChain {
         (facts[0].is_some() && expected.is_none()).then_some(Self { facts })
     }
 
-    fn iter(&self) -> impl Iterator<Item = &AccountFact> {
+    /// The account, and those above it in their order, the root last.
+    pub fn iter(&self) -> impl Iterator<Item = &AccountFact> {
         self.facts.iter().flatten()
     }
 

@@ -11,6 +11,7 @@ use crate::fact_digest::{FactDigest, FactHasher};
 use crate::id::{AccountId, Handle};
 use crate::organization::{Membership, Organization};
 use crate::service_token::ServiceToken;
+use crate::signing_key::KeyGeneration;
 use crate::store::{Cause, Revision, StoreError};
 use crate::usage::{Refusals, Usage};
 
@@ -39,6 +40,8 @@ pub enum Record {
     Use(Usage),
     /// Refusals within a minute.
     Refusals(Refusals),
+    /// Keys that sign.
+    KeyGeneration(KeyGeneration),
     /// The last record, with the place of the last change: a stream without it was cut short.
     End(Revision),
 }
@@ -69,11 +72,13 @@ pub enum Table {
     Uses,
     /// Refusals.
     Refusals,
+    /// Keys that sign.
+    KeyGenerations,
 }
 
 impl Table {
     /// Every table, in the order in which records come.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Accounts,
         Self::Organizations,
         Self::Memberships,
@@ -85,6 +90,7 @@ impl Table {
         Self::Audit,
         Self::Uses,
         Self::Refusals,
+        Self::KeyGenerations,
     ];
 
     /// Its name.
@@ -101,6 +107,7 @@ impl Table {
             Self::Audit => "audit",
             Self::Uses => "uses",
             Self::Refusals => "refusals",
+            Self::KeyGenerations => "key_generations",
         }
     }
 }
@@ -120,6 +127,7 @@ impl Record {
             Self::Audit(_) => Table::Audit,
             Self::Use(_) => Table::Uses,
             Self::Refusals(_) => Table::Refusals,
+            Self::KeyGeneration(_) => Table::KeyGenerations,
             Self::End(_) => return None,
         })
     }
@@ -145,6 +153,7 @@ impl Record {
             | Self::Audit(_)
             | Self::Use(_)
             | Self::Refusals(_)
+            | Self::KeyGeneration(_)
             | Self::End(_) => return None,
         })
     }

@@ -88,13 +88,19 @@ pub enum Action {
     RevokeAllAccessTokens,
     /// The root token was set; the one before it ended.
     SetRootToken,
+    /// The next keys that sign were made.
+    RotateKeys,
+    /// The interval in which keys take turns was set.
+    ScheduleKeys,
+    /// Keys that nobody needed any more were removed.
+    RemoveKeys,
     /// The store became what it was at an earlier time.
     RestoreStore,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 36] = [
         Self::CreateAccount,
         Self::UpdateAccount,
         Self::ChangePassword,
@@ -127,6 +133,9 @@ impl Action {
         Self::RevokeDescendants,
         Self::RevokeAllAccessTokens,
         Self::SetRootToken,
+        Self::RotateKeys,
+        Self::ScheduleKeys,
+        Self::RemoveKeys,
         Self::RestoreStore,
     ];
 
@@ -165,6 +174,9 @@ impl Action {
             Self::RevokeDescendants => "access_token.revoke_descendants",
             Self::RevokeAllAccessTokens => "access_token.revoke_all",
             Self::SetRootToken => "root_token.set",
+            Self::RotateKeys => "signing_keys.rotate",
+            Self::ScheduleKeys => "signing_keys.schedule",
+            Self::RemoveKeys => "signing_keys.remove",
             Self::RestoreStore => "store.restore",
         }
     }

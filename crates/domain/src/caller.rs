@@ -25,6 +25,10 @@ pub enum Permission {
     Verify,
     /// Read the audit and usage.
     ReadAudit,
+    /// See when the keys that sign take turns.
+    ReadKeys,
+    /// Set when they do, and have the next ones made.
+    WriteKeys,
 }
 
 impl Permission {
@@ -39,6 +43,8 @@ impl Permission {
             Self::WriteAccounts => "countersign:accounts:write",
             Self::Verify => "countersign:verify",
             Self::ReadAudit => "countersign:audit:read",
+            Self::ReadKeys => "countersign:keys:read",
+            Self::WriteKeys => "countersign:keys:write",
         }
     }
 
@@ -48,9 +54,11 @@ impl Permission {
             Self::ReadServiceTokens => Some(Self::WriteServiceTokens),
             Self::ReadAccessTokens => Some(Self::WriteAccessTokens),
             Self::ReadAccounts => Some(Self::WriteAccounts),
+            Self::ReadKeys => Some(Self::WriteKeys),
             Self::WriteServiceTokens
             | Self::WriteAccessTokens
             | Self::WriteAccounts
+            | Self::WriteKeys
             | Self::Verify
             | Self::ReadAudit => None,
         }

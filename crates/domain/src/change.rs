@@ -7,6 +7,7 @@ use crate::fact::{CredentialKey, Fact};
 use crate::id::{AccountId, ClientId, Handle, MembershipId, OrganizationId, ServiceTokenId};
 use crate::organization::{Membership, MembershipFact, Organization, OrganizationFact};
 use crate::service_token::ServiceToken;
+use crate::signing_key::KeyGeneration;
 use crate::store::Version;
 
 /// One mutation, its audit entry and the condition under which it holds. A store makes all of it durable in one
@@ -170,6 +171,24 @@ pub enum Mutation {
         /// The one set before it, when it still lives, and the version of its row.
         retire: Option<(Handle, Version)>,
     },
+    /// The next keys that sign. One of this number must not be there (`Duplicate`).
+    AddKeyGeneration(Box<KeyGeneration>),
+    /// Another interval until the keys after these sign.
+    ReplaceKeyInterval {
+        /// The generation.
+        number: u32,
+        /// The version it was decided on.
+        expected: Version,
+        /// The interval.
+        days: u16,
+    },
+    /// The end of keys that nobody needs any more.
+    RemoveKeyGeneration {
+        /// The generation.
+        number: u32,
+        /// The version it was decided on.
+        expected: Version,
+    },
 }
 
 /// What a change means for the doors.
@@ -253,7 +272,10 @@ impl Mutation {
             | Self::ReplaceOrganization { .. }
             | Self::CreateMembership { .. }
             | Self::ReplaceMembership { .. }
-            | Self::DeleteMembership { .. } => false,
+            | Self::DeleteMembership { .. }
+            | Self::AddKeyGeneration(_)
+            | Self::ReplaceKeyInterval { .. }
+            | Self::RemoveKeyGeneration { .. } => false,
             Self::CreateAccount { .. }
             | Self::ReplaceAccount { .. }
             | Self::RevokeAccessToken { .. }
@@ -298,6 +320,10 @@ impl Mutation {
                 let retired = retire.map(|(handle, version)| gone(CredentialKey::Handle(handle), version));
                 retired.into_iter().chain([FactChange::Credential(token.into())]).collect()
             }
+            // Every node looks for keys by itself, long before they sign.
+            Self::AddKeyGeneration(_)
+            | Self::ReplaceKeyInterval { .. }
+            | Self::RemoveKeyGeneration { .. } => vec![],
         }
     }
 }

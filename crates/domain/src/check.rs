@@ -23,6 +23,8 @@ pub enum Check {
     Enabled,
     /// It has not expired.
     Expiry,
+    /// A signed token is for the door.
+    Audience,
     /// It is of a demanded kind.
     Kind,
     /// It is a demanded account's, or of one below.
@@ -41,7 +43,7 @@ pub enum Check {
 
 impl Check {
     /// Every check, in the order of a door.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Demand,
         Self::Request,
         Self::Form,
@@ -51,6 +53,7 @@ impl Check {
         Self::Account,
         Self::Enabled,
         Self::Expiry,
+        Self::Audience,
         Self::Kind,
         Self::Owner,
         Self::Organization,
@@ -72,6 +75,7 @@ impl Check {
             Reason::AccountDisabled => Self::Account,
             Reason::Disabled => Self::Enabled,
             Reason::Expired => Self::Expiry,
+            Reason::WrongAudience => Self::Audience,
             Reason::WrongKind => Self::Kind,
             Reason::WrongAccount => Self::Owner,
             Reason::WrongOrganization => Self::Organization,
@@ -94,6 +98,7 @@ impl Check {
             Self::Account => "account",
             Self::Enabled => "enabled",
             Self::Expiry => "expiry",
+            Self::Audience => "audience",
             Self::Kind => "kind",
             Self::Owner => "owner",
             Self::Organization => "organization",

@@ -1,12 +1,14 @@
 //! What comes to a door: a credential as it was presented, and what the door wants of it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::fact::{CredentialKey, Kind};
 use crate::id::{AccountId, ClientId, Handle, OrganizationId};
 use crate::resource::ResourcePath;
 use crate::scope::Scope;
 use crate::secret::{PresentedSecret, parse_access_text, parse_service_secret};
+use crate::signed::SignedToken;
 
 /// A well-formed credential as it came, borrowed from the request.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +27,8 @@ pub enum Presented<'a> {
         /// The whole text.
         text: PresentedSecret<'a>,
     },
+    /// A token whose signature is good.
+    Signed(&'a Arc<SignedToken>),
 }
 
 impl<'a> Presented<'a> {
@@ -40,17 +44,28 @@ impl<'a> Presented<'a> {
     }
 
     /// Under what to look for the fact.
-    pub const fn key(&self) -> CredentialKey {
+    pub fn key(&self) -> CredentialKey {
         match self {
             Self::Service { client_id, .. } => CredentialKey::Client(*client_id),
             Self::Access { handle, .. } => CredentialKey::Handle(*handle),
+            Self::Signed(token) => CredentialKey::Client(token.client_id),
         }
     }
 
-    pub(crate) const fn secret(&self) -> PresentedSecret<'a> {
+    /// The secret in it; a signed token has none.
+    pub(crate) const fn secret(&self) -> Option<PresentedSecret<'a>> {
         match self {
-            Self::Service { secret, .. } => *secret,
-            Self::Access { text, .. } => *text,
+            Self::Service { secret, .. } => Some(*secret),
+            Self::Access { text, .. } => Some(*text),
+            Self::Signed(_) => None,
+        }
+    }
+
+    /// The signed token, if it is one.
+    pub const fn signed(&self) -> Option<&'a Arc<SignedToken>> {
+        match self {
+            Self::Signed(token) => Some(token),
+            Self::Service { .. } | Self::Access { .. } => None,
         }
     }
 }
@@ -92,4 +107,6 @@ pub struct Demand {
     pub organizations: Vec<OrganizationId>,
     /// For each entry: the credential is of this kind.
     pub kinds: Vec<Kind>,
+    /// For each entry: a signed token is for it. Whoever knows a secret is bound to none.
+    pub audiences: Vec<Box<str>>,
 }

@@ -48,6 +48,8 @@ pub enum Field {
     Organization,
     /// What is demanded of the access tokens of a list, and their order.
     Filter,
+    /// After how many days the next keys sign.
+    KeyInterval,
 }
 
 /// Why an operation was not done. Nothing has changed when one of these is answered, but for

@@ -115,7 +115,7 @@ impl Fact {
 
     /// Whether its current secret is the one that is shown, compared in constant time.
     pub fn is_shown_by(&self, presented: &Presented<'_>) -> bool {
-        presented.secret().digest() == self.digest
+        presented.secret().is_some_and(|secret| secret.digest() == self.digest)
     }
 
     /// How the store and the audit name its bearer.

@@ -40,6 +40,8 @@ pub mod scope;
 pub mod search;
 pub mod secret;
 pub mod service_token;
+pub mod signed;
+pub mod signing_key;
 pub mod stats;
 pub mod store;
 pub mod time;

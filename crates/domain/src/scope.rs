@@ -118,6 +118,22 @@ impl Scopes {
         self.is_full() || self.0.iter().flat_map(|list| list.iter()).any(|scope| scope.covers(wanted))
     }
 
+    /// What both allow.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let (Some(mine), Some(theirs)) = (self.narrow(), other.narrow()) else {
+            return if self.is_full() { other.clone() } else { self.clone() };
+        };
+        let of_mine = mine.iter().filter(|scope| other.cover(scope.as_str()));
+        let of_theirs = theirs.iter().filter(|scope| !mine.contains(scope) && self.cover(scope.as_str()));
+        Self(Some(of_mine.chain(of_theirs).cloned().collect()))
+    }
+
+    /// The list, unless it says that everything is allowed.
+    fn narrow(&self) -> Option<&[Scope]> {
+        self.stated().filter(|_| !self.is_full())
+    }
+
     /// Whether nothing in `self` goes beyond `other`.
     pub fn within(&self, other: &Self) -> bool {
         if other.is_full() {
@@ -187,6 +203,19 @@ mod tests {
     }
 
     proptest! {
+        /// What two lists allow together is what each of them allows.
+        #[test]
+        fn and_means_both(
+            mine in proptest::collection::vec(any_scope(), 0..4),
+            theirs in proptest::collection::vec(any_scope(), 0..4),
+            wanted in any_scope(),
+        ) {
+            let (mine, theirs) = (Scopes::list(mine).unwrap_or_default(), Scopes::list(theirs).unwrap_or_default());
+            let both = mine.and(&theirs);
+            prop_assert_eq!(both.cover(wanted.as_str()), mine.cover(wanted.as_str()) && theirs.cover(wanted.as_str()));
+            prop_assert!(both.within(&mine) && both.within(&theirs));
+        }
+
         /// What is within a list never does more than the list: the ground of "nothing hands out more than it has".
         #[test]
         fn within_means_no_more(

@@ -16,6 +16,7 @@ use crate::fact::CredentialKey;
 use crate::id::{AccountId, Handle, MembershipId, OrganizationId, ServiceTokenId, TokenRef};
 use crate::organization::{Membership, Organization};
 use crate::service_token::{SecretVersion, ServiceToken};
+use crate::signing_key::KeyGeneration;
 use crate::time::Timestamp;
 use crate::usage::{QuotaUse, Refusals, Usage, UsageBatch};
 
@@ -307,6 +308,8 @@ pub struct RootToken {
 ///     descendants; nothing else. Everything is published as gone. Until then lists and counts may still have it.
 /// 18. What is used of a quota adds up for each token and each day or month by itself, whoever says it and in whatever
 ///     order; `load_quota_uses` names what was used by tokens that are there, and no other.
+/// 19. `load_key_generations` gives all keys as they were added, in the order of their numbers. A number that is there is
+///     `Duplicate`; one that is replaced or removed must be there (`NotFound`) with the expected version (`Stale`).
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Applies a change (promises 1 to 6).
@@ -411,6 +414,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Forgets what was used in days and months that ended before `before`; at most `limit`. Gives how many.
     async fn sweep_quota_uses(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError>;
+
+    /// The keys that sign (promise 19).
+    async fn load_key_generations(&self) -> Result<Vec<KeyGeneration>, StoreError>;
 
     /// What was recorded about one token.
     async fn find_usage(&self, token: TokenRef) -> Result<TokenUsage, StoreError>;

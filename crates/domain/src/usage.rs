@@ -23,11 +23,14 @@ pub enum Door {
     Introspect,
     /// Countersign's own API.
     Api,
+    /// Where a secret is exchanged for a signed token (RFC 6749, 4.4).
+    Token,
 }
 
 impl Door {
     /// Every door.
-    pub const ALL: [Self; 5] = [Self::Authz, Self::ExtAuthz, Self::Verify, Self::Introspect, Self::Api];
+    pub const ALL: [Self; 6] =
+        [Self::Authz, Self::ExtAuthz, Self::Verify, Self::Introspect, Self::Api, Self::Token];
 
     /// The word for it, in the store, the API and metrics.
     pub const fn as_str(self) -> &'static str {
@@ -37,6 +40,7 @@ impl Door {
             Self::Verify => "verify",
             Self::Introspect => "introspect",
             Self::Api => "api",
+            Self::Token => "token",
         }
     }
 

@@ -3,9 +3,11 @@
 use crate::account::AccountChain;
 use crate::demand::{Circumstances, Demand, Presented};
 use crate::fact::{Fact, PreviousFact};
-use crate::id::OrganizationId;
+use crate::id::{OrganizationId, TokenRef};
 use crate::scope::Scope;
 use crate::service_token::SecretVersion;
+use crate::signed::SignedToken;
+use crate::signing_key::CLOCK_SKEW;
 use crate::time::Timestamp;
 
 /// What a door answers. A refusal is a value, never an error.
@@ -57,7 +59,7 @@ pub enum Reason {
     Unknown,
     /// The credential exists, the secret is another.
     WrongSecret,
-    /// Past its expiry.
+    /// Past its expiry; of a signed token, also before its time.
     Expired,
     /// Disabled.
     Disabled,
@@ -67,6 +69,8 @@ pub enum Reason {
     AccountDisabled,
     /// Two credentials at once.
     AmbiguousCredential,
+    /// A signed token that is for others.
+    WrongAudience,
     /// Lacks a demanded scope.
     InsufficientScope,
     /// Not of a demanded organization.
@@ -89,7 +93,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Malformed,
         Self::Unknown,
         Self::WrongSecret,
@@ -98,6 +102,7 @@ impl Reason {
         Self::RotatedOut,
         Self::AccountDisabled,
         Self::AmbiguousCredential,
+        Self::WrongAudience,
         Self::InsufficientScope,
         Self::WrongOrganization,
         Self::WrongAccount,
@@ -120,6 +125,7 @@ impl Reason {
             Self::RotatedOut => "rotated_out",
             Self::AccountDisabled => "account_disabled",
             Self::AmbiguousCredential => "ambiguous_credential",
+            Self::WrongAudience => "wrong_audience",
             Self::InsufficientScope => "insufficient_scope",
             Self::WrongOrganization => "wrong_organization",
             Self::WrongAccount => "wrong_account",
@@ -142,7 +148,8 @@ impl Reason {
             | Self::Disabled
             | Self::RotatedOut
             | Self::AccountDisabled
-            | Self::AmbiguousCredential => Refusal::Unauthenticated,
+            | Self::AmbiguousCredential
+            | Self::WrongAudience => Refusal::Unauthenticated,
             Self::InsufficientScope
             | Self::WrongOrganization
             | Self::WrongAccount
@@ -178,7 +185,10 @@ pub fn judge(
 ) -> Verdict {
     let decide = || {
         let (grant, chain) = authenticate(fact, standing, presented, now)?;
-        meet_demand(fact, chain, standing.organizations, demand)?;
+        if let Some(token) = presented.signed() {
+            check_signed(token, demand, now)?;
+        }
+        meet_demand(fact, chain, standing.organizations, presented, demand)?;
         keep_restrictions(fact, request)?;
         Ok(grant)
     };
@@ -192,14 +202,51 @@ fn authenticate<'c>(
     presented: &Presented<'_>,
     now: Timestamp,
 ) -> Result<(Grant, &'c AccountChain), Reason> {
-    let shown = presented.secret().digest();
-    let grant = if shown == fact.digest {
-        Grant { secret_version: fact.secret_version, outgoing: None }
-    } else {
-        let previous = fact.previous.as_deref().filter(|previous| previous.digest == shown);
-        grant_previous(fact, previous.ok_or(Reason::WrongSecret)?, now)?
+    let grant = match presented.signed() {
+        Some(token) => grant_signed(fact, token, now)?,
+        None => grant_secret(fact, presented, now)?,
     };
     Ok((grant, check_live(fact, standing, now)?))
+}
+
+fn grant_secret(fact: &Fact, presented: &Presented<'_>, now: Timestamp) -> Result<Grant, Reason> {
+    let shown = presented.secret().ok_or(Reason::WrongSecret)?.digest();
+    if shown == fact.digest {
+        return Ok(Grant { secret_version: fact.secret_version, outgoing: None });
+    }
+    let previous = fact.previous.as_deref().filter(|previous| previous.digest == shown);
+    grant_previous(fact, previous.ok_or(Reason::WrongSecret)?, now)
+}
+
+/// A signed token is worth as much as the secret that it was exchanged for, and ends with it.
+fn grant_signed(fact: &Fact, token: &SignedToken, now: Timestamp) -> Result<Grant, Reason> {
+    if token.account != fact.account || TokenRef::Service(token.service_token) != fact.token() {
+        return Err(Reason::Unknown);
+    }
+    if token.secret_version == fact.secret_version {
+        return Ok(Grant { secret_version: fact.secret_version, outgoing: None });
+    }
+    let previous =
+        fact.previous.as_deref().filter(|previous| previous.secret_version == token.secret_version);
+    match previous {
+        Some(previous) => grant_previous(fact, previous, now),
+        None if token.secret_version < fact.secret_version => Err(Reason::RotatedOut),
+        // Of a secret that another node knows already.
+        None => Err(Reason::WrongSecret),
+    }
+}
+
+/// Whether it is the time of a signed token, and whether it is for who demands something of it.
+fn check_signed(token: &SignedToken, demand: &Demand, now: Timestamp) -> Result<(), Reason> {
+    if token.expires_at <= now || token.issued_at > now.after(CLOCK_SKEW) {
+        return Err(Reason::Expired);
+    }
+    let is_for = |audience: &Box<str>| token.audiences.contains(audience);
+    let is_for_all = match demand.audiences.is_empty() {
+        true => token.is_for_issuer,
+        false => demand.audiences.iter().all(is_for),
+    };
+    if is_for_all { Ok(()) } else { Err(Reason::WrongAudience) }
 }
 
 /// Whether the credential would be accepted from one who knows its secret; gives its account and those above.
@@ -244,6 +291,7 @@ fn meet_demand(
     fact: &Fact,
     chain: &AccountChain,
     organizations: &[OrganizationId],
+    presented: &Presented<'_>,
     demand: &Demand,
 ) -> Result<(), Reason> {
     if demand.kinds.iter().any(|kind| *kind != fact.kind()) {
@@ -258,7 +306,11 @@ fn meet_demand(
     if !demand.organizations.iter().all(acts_in) {
         return Err(Reason::WrongOrganization);
     }
-    let holds = |any_of: &Vec<Scope>| any_of.iter().any(|scope| scope_holds(fact, chain, demand, scope));
+    // What was left out when a token was exchanged is not there, whatever the service token has.
+    let is_left = |scope: &Scope| presented.signed().is_none_or(|token| token.scopes.cover(scope.as_str()));
+    let holds = |any_of: &Vec<Scope>| {
+        any_of.iter().any(|scope| scope_holds(fact, chain, demand, scope) && is_left(scope))
+    };
     if demand.scopes.iter().all(holds) { Ok(()) } else { Err(Reason::InsufficientScope) }
 }
 

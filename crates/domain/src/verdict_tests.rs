@@ -1,5 +1,7 @@
 //! Tests of [`super::judge`].
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -31,11 +33,27 @@ fn presented(secret: &str) -> Presented<'_> {
 }
 
 fn digest(secret: &str) -> crate::secret::Digest {
-    presented(secret).secret().digest()
+    presented(secret).secret().unwrap().digest()
 }
 
 fn account(number: u8) -> AccountId {
     AccountId::from_bytes([number; 16])
+}
+
+/// What was got for the current secret of [`fact`].
+fn signed() -> SignedToken {
+    SignedToken {
+        service_token: ServiceTokenId::from_bytes([7; 16]),
+        client_id: CLIENT.parse().unwrap(),
+        account: account(2),
+        secret_version: 2,
+        scopes: Scopes::FULL,
+        audiences: vec!["ours".into()],
+        is_for_issuer: false,
+        id: "a".into(),
+        issued_at: at(0),
+        expires_at: at(10_000),
+    }
 }
 
 /// A token of account 2, which stands below the root, account 1.
@@ -348,10 +366,23 @@ fn the_sunset_of_a_secret_is_not_after_its_token() {
 #[test]
 fn the_first_check_that_does_not_hold_is_the_reason() {
     use Check::{
-        Account, Address, Enabled, Expiry, Kind, Organization, Overlap, Owner, Resource, Scope, Secret,
+        Account, Address, Audience, Enabled, Expiry, Kind, Organization, Overlap, Owner, Resource, Scope,
+        Secret,
     };
-    let order =
-        [Secret, Overlap, Account, Enabled, Expiry, Kind, Owner, Organization, Scope, Resource, Address];
+    let order = [
+        Secret,
+        Overlap,
+        Account,
+        Enabled,
+        Expiry,
+        Audience,
+        Kind,
+        Owner,
+        Organization,
+        Scope,
+        Resource,
+        Address,
+    ];
     let judged = 4..Check::ALL.len() - 1;
     assert_eq!(order[..], Check::ALL[judged], "between what comes before judging and the limit after it");
     let resources = Resources::list(vec![crate::resource::Resource::parse("GET /a").unwrap()]).unwrap();
@@ -363,7 +394,11 @@ fn the_first_check_that_does_not_hold_is_the_reason() {
         networks,
         Limits::NONE,
     );
-    for (right, check) in order.into_iter().enumerate() {
+    let cases = [false, true]
+        .into_iter()
+        .flat_map(|signed| order.into_iter().enumerate().map(move |at| (signed, at)));
+    // Whoever knows a secret is bound to no audience.
+    for (is_signed, (right, check)) in cases.filter(|(signed, (_, check))| *signed || *check != Audience) {
         let is_wrong = |check: Check| order[right..].contains(&check);
         let fact = Fact { enabled: !is_wrong(Enabled), restrictions: bound.clone(), ..fact() };
         let secret = match (is_wrong(Secret), is_wrong(Overlap)) {
@@ -371,7 +406,17 @@ fn the_first_check_that_does_not_hold_is_the_reason() {
             (false, true) => OLD_SECRET,
             (false, false) => SECRET,
         };
+        let token = Arc::new(SignedToken {
+            secret_version: match secret {
+                OTHER_SECRET => 3,
+                OLD_SECRET => 1,
+                _ => 2,
+            },
+            ..signed()
+        });
+        let shown = if is_signed { Presented::Signed(&token) } else { presented(secret) };
         let demand = Demand {
+            audiences: vec![if is_wrong(Audience) { "other".into() } else { "ours".into() }],
             kinds: vec![if is_wrong(Kind) { crate::fact::Kind::Access } else { crate::fact::Kind::Service }],
             accounts: vec![account(if is_wrong(Owner) { 9 } else { 2 })],
             organizations: is_wrong(Organization)
@@ -389,10 +434,39 @@ fn the_first_check_that_does_not_hold_is_the_reason() {
         };
         let now = if is_wrong(Overlap) || is_wrong(Expiry) { 1_000 } else { 0 };
         let chain = chain([!is_wrong(Account), true]);
-        let verdict = judge(&fact, &on(Some(&chain)), &presented(secret), &demand, &request, at(now));
+        let verdict = judge(&fact, &on(Some(&chain)), &shown, &demand, &request, at(now));
         let Verdict::Denied(reason) = verdict else { panic!("{check:?}: {verdict:?}") };
         assert_eq!(Check::failed_by(reason), check, "{reason:?}");
         let held = Check::ALL.map(|other| other.held(Some(reason)));
         assert_eq!(held.iter().filter(|held| **held == Some(true)).count(), 4 + right);
     }
+}
+
+/// What is not the same token's, or not of its time, is refused whatever its signature says.
+#[test]
+fn a_signed_token_is_of_one_token_and_of_its_time() {
+    let chain = chain([true, true]);
+    let demand = Demand { audiences: vec!["ours".into()], ..Demand::default() };
+    let decide = |token: SignedToken, now: i64| {
+        let fact = Fact { expires_at: at(i64::MAX), ..fact() };
+        let token = Arc::new(token);
+        let presented = Presented::Signed(&token);
+        match judge(&fact, &on(Some(&chain)), &presented, &demand, &Circumstances::default(), at(now)) {
+            Verdict::Granted(grant) => Ok(grant),
+            Verdict::Denied(reason) => Err(reason),
+        }
+    };
+    assert_eq!(decide(signed(), 0), Ok(Grant { secret_version: 2, outgoing: None }));
+    let old = SignedToken { secret_version: 1, ..signed() };
+    assert!(decide(old.clone(), 499).is_ok_and(|grant| grant.outgoing.is_some()));
+    assert_eq!(decide(old, 500), Err(Reason::RotatedOut));
+    assert_eq!(decide(SignedToken { secret_version: 0, ..signed() }, 0), Err(Reason::RotatedOut));
+    assert_eq!(decide(SignedToken { account: account(1), ..signed() }, 0), Err(Reason::Unknown));
+    let other = ServiceTokenId::from_bytes([8; 16]);
+    assert_eq!(decide(SignedToken { service_token: other, ..signed() }, 0), Err(Reason::Unknown));
+    assert!(decide(signed(), 9_999).is_ok());
+    assert_eq!(decide(signed(), 10_000), Err(Reason::Expired));
+    let early = SignedToken { issued_at: at(1_000).after(CLOCK_SKEW), ..signed() };
+    assert_eq!(decide(early.clone(), 999), Err(Reason::Expired), "before its time");
+    assert!(decide(early, 1_000).is_ok());
 }

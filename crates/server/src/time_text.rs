@@ -18,6 +18,11 @@ pub(crate) fn parse_rfc3339(text: &str) -> Option<Timestamp> {
     Some(Timestamp::from_micros(time.as_microsecond()))
 }
 
+/// As [`parse_rfc3339`], in a query: a `+` is a blank there, and a blank before an offset can only have been one.
+pub(crate) fn parse_rfc3339_in_query(text: &str) -> Option<Timestamp> {
+    parse_rfc3339(text).or_else(|| parse_rfc3339(&text.replace(' ', "+")))
+}
+
 /// Reads what JavaScript's `Date` reads of ISO 8601: RFC 3339, a date alone, a month, a year. A time without an offset
 /// is in UTC.
 pub(crate) fn parse_date(text: &str) -> Option<Timestamp> {

@@ -17,6 +17,7 @@ use countersign_domain::lease::Lease;
 use countersign_domain::organization::{Membership, Organization};
 use countersign_domain::publisher::Publisher;
 use countersign_domain::service_token::{SecretVersion, ServiceToken};
+use countersign_domain::signing_key::KeyGeneration;
 use countersign_domain::store::{
     AccessTokenQuery, AccountQuery, AuditPage, AuditQuery, ChangeSink, MembershipQuery, OrganizationQuery,
     Page, Revision, RootToken, ServiceTokenQuery, Store, StoreError, SweptEnded, TokenUsage,
@@ -338,6 +339,10 @@ impl Store for NodeStore {
 
     async fn sweep_quota_uses(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
         self.read(self.database.tables().sweep_quota_uses(before, limit)).await
+    }
+
+    async fn load_key_generations(&self) -> Result<Vec<KeyGeneration>, StoreError> {
+        self.read(self.database.tables().load_key_generations()).await
     }
 
     async fn find_usage(&self, token: TokenRef) -> Result<TokenUsage, StoreError> {

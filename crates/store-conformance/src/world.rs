@@ -388,6 +388,7 @@ pub fn revocation(token: &ServiceToken) -> Mutation {
 /// An audit entry that fits a mutation.
 pub fn audit_entry(id: ChangeId, at: Timestamp, mutation: &Mutation) -> AuditEntry {
     let service = |id: ServiceTokenId| Subject::Token(TokenRef::Service(id));
+    let of_nobody = |action| (action, AccountId::OF_NONE, Subject::Account(AccountId::OF_NONE));
     let (action, account, subject) = match mutation {
         Mutation::CreateAccount { account, .. } => {
             (Action::CreateAccount, account.parent.unwrap_or(account.id), Subject::Account(account.id))
@@ -402,10 +403,7 @@ pub fn audit_entry(id: ChangeId, at: Timestamp, mutation: &Mutation) -> AuditEnt
         Mutation::CreateMembership { membership, .. } | Mutation::ReplaceMembership { membership, .. } => {
             (Action::InviteMember, membership.account, Subject::Account(membership.account))
         }
-        Mutation::DeleteMembership { .. } => {
-            let nobody = AccountId::OF_NONE;
-            (Action::DeleteMembership, nobody, Subject::Account(nobody))
-        }
+        Mutation::DeleteMembership { .. } => of_nobody(Action::DeleteMembership),
         Mutation::IssueServiceToken { token, .. } => {
             (Action::IssueServiceToken, token.account, service(token.id))
         }
@@ -424,6 +422,9 @@ pub fn audit_entry(id: ChangeId, at: Timestamp, mutation: &Mutation) -> AuditEnt
         Mutation::SetRootToken { token, .. } => {
             (Action::SetRootToken, token.account, Subject::Token(TokenRef::Access(token.handle)))
         }
+        Mutation::AddKeyGeneration(_) => of_nobody(Action::RotateKeys),
+        Mutation::ReplaceKeyInterval { .. } => of_nobody(Action::ScheduleKeys),
+        Mutation::RemoveKeyGeneration { .. } => of_nobody(Action::RemoveKeys),
     };
     let origin = Origin { address: Some([192, 0, 2, 1].into()), request_id: Some("a-request".into()) };
     AuditEntry { id, at, actor: Actor::System, action, account, subject, origin, changes: Vec::new() }

@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::issued::Issued;
 use crate::session::Tx;
 use crate::tally::Tally;
-use crate::{access_tokens, accounts, organizations, service_tokens, sql};
+use crate::{access_tokens, accounts, keys, organizations, service_tokens, sql};
 
 /// PostgreSQL's integers are signed. Versions and counts stay far below the end.
 pub(crate) fn signed(number: u64) -> i64 {
@@ -82,5 +82,10 @@ pub(crate) async fn mutate<'b>(
         Mutation::SetRootToken { token, retire } => {
             access_tokens::set_root(tx, token, *retire, tally, issued).await
         }
+        Mutation::AddKeyGeneration(added) => keys::add(tx, added).await,
+        Mutation::ReplaceKeyInterval { number, expected, days } => {
+            keys::schedule(tx, *number, *expected, *days).await
+        }
+        Mutation::RemoveKeyGeneration { number, expected } => keys::remove(tx, *number, *expected).await,
     }
 }

@@ -48,7 +48,10 @@ impl<'b> Issued<'b> {
             | Mutation::ReplaceOrganization { .. }
             | Mutation::CreateMembership { .. }
             | Mutation::ReplaceMembership { .. }
-            | Mutation::DeleteMembership { .. } => false,
+            | Mutation::DeleteMembership { .. }
+            | Mutation::AddKeyGeneration(_)
+            | Mutation::ReplaceKeyInterval { .. }
+            | Mutation::RemoveKeyGeneration { .. } => false,
         }
     }
 

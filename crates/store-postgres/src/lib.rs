@@ -22,6 +22,7 @@ mod filtered;
 mod follower;
 mod guard;
 mod issued;
+mod keys;
 mod lists;
 mod load;
 mod many;

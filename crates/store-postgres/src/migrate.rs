@@ -26,6 +26,7 @@ const ALL: &[Migration] = &[
     Migration { number: 1, oldest: 1, sql: include_str!("../migrations/0001_everything.sql") },
     Migration { number: 2, oldest: 1, sql: include_str!("../migrations/0002_uses_in_place.sql") },
     Migration { number: 3, oldest: 1, sql: include_str!("../migrations/0003_limits.sql") },
+    Migration { number: 4, oldest: 1, sql: include_str!("../migrations/0004_keys.sql") },
 ];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (

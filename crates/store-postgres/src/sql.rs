@@ -430,6 +430,17 @@ statements! {
         concat!("SELECT ", access_token_columns!(), " FROM access_tokens WHERE handle = ANY($1)");
     PROBE = "SELECT pg_is_in_recovery()";
 
+    INSERT_KEY_GENERATION =
+        "INSERT INTO key_generations (number, ed25519_public, ed25519_private, p256_public, p256_private, rsa_public, \
+         rsa_private, rsa_certificate, created_at, signs_from, interval_days, version) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING";
+    LOAD_KEY_GENERATIONS =
+        "SELECT number, ed25519_public, ed25519_private, p256_public, p256_private, rsa_public, rsa_private, \
+         rsa_certificate, created_at, signs_from, interval_days, version FROM key_generations ORDER BY number";
+    TAKE_KEY_GENERATION = "SELECT version FROM key_generations WHERE number = $1 FOR UPDATE";
+    UPDATE_KEY_INTERVAL = "UPDATE key_generations SET interval_days = $2, version = version + 1 WHERE number = $1";
+    DELETE_KEY_GENERATION = "DELETE FROM key_generations WHERE number = $1";
+
     /// How many rows each table has.
     COUNT_ROWS =
         "SELECT 'accounts', count(*) FROM accounts \
@@ -442,7 +453,8 @@ statements! {
          UNION ALL SELECT 'epoch_sweeps', count(*) FROM epoch_sweeps \
          UNION ALL SELECT 'audit', count(*) FROM audit \
          UNION ALL SELECT 'uses', count(*) FROM uses \
-         UNION ALL SELECT 'refusals', count(*) FROM refusals";
+         UNION ALL SELECT 'refusals', count(*) FROM refusals \
+         UNION ALL SELECT 'key_generations', count(*) FROM key_generations";
     /// Level by level: an account comes after the one it stands below.
     EXPORT_ACCOUNTS = concat!(
         "WITH RECURSIVE tree (account, level) AS ( \
@@ -467,7 +479,7 @@ statements! {
     /// Who writes waits; who reads does not.
     TAKE_EVERYTHING =
         "LOCK TABLE accounts, account_counts, organizations, memberships, service_tokens, access_tokens, root_tokens, \
-         epoch_sweeps, cuts, cut_walk, audit, uses, refusals, feed IN EXCLUSIVE MODE";
+         epoch_sweeps, cuts, cut_walk, audit, uses, refusals, key_generations, feed IN EXCLUSIVE MODE";
     /// What is counted apart, from what is there.
     COUNT_OF_ACCOUNTS =
         "INSERT INTO account_counts (account, service_tokens, access_tokens, children, memberships) \

@@ -15,6 +15,7 @@ use countersign_domain::lease::Lease;
 use countersign_domain::organization::{Membership, Organization};
 use countersign_domain::publisher::Publisher;
 use countersign_domain::service_token::{SecretVersion, ServiceToken};
+use countersign_domain::signing_key::KeyGeneration;
 use countersign_domain::stats::WriterStats;
 use countersign_domain::store::{
     AccessTokenQuery, AccountQuery, AuditPage, AuditQuery, ChangeSink, MembershipQuery, OrganizationQuery,
@@ -37,9 +38,9 @@ use crate::failure::{Failure, unavailable};
 use crate::follower::{Follower, one_moment};
 use crate::options::{OpenError, PostgresOptions};
 use crate::row::{self, Cells};
-use crate::session::{Values, find};
+use crate::session::{Values, find, list};
 use crate::writer::{Lane, Write};
-use crate::{audit, ended, lists, load, migrate, pool, pooler, sql, usage};
+use crate::{audit, ended, keys, lists, load, migrate, pool, pooler, sql, usage};
 
 /// Connections for following and telling, which requests cannot take away.
 const OWN_CONNECTIONS: usize = 3;
@@ -325,6 +326,11 @@ impl Store for PostgresStore {
         let done = usage::sweep_quota_uses(&tx, before, limit).await?;
         self.lane.finish(tx, Vec::new()).await?;
         Ok(done)
+    }
+
+    async fn load_key_generations(&self) -> Result<Vec<KeyGeneration>, StoreError> {
+        let client = self.client().await?;
+        Ok(list(&client, sql::LOAD_KEY_GENERATIONS, &[], keys::read).await?)
     }
 
     async fn find_usage(&self, token: TokenRef) -> Result<TokenUsage, StoreError> {

@@ -13,6 +13,7 @@ use rusqlite::{Connection, Params, Row, params};
 use crate::accounts::{self, find_chain};
 use crate::audit;
 use crate::failure::{Failure, is_duplicate};
+use crate::keys;
 use crate::organizations;
 use crate::pages::Key;
 use crate::row::Cells;
@@ -173,6 +174,13 @@ fn mutate(connection: &Connection, mutation: &Mutation, tally: &mut Tally) -> Re
             delete_access_token(connection, &row, handle).map(|shift| vec![shift])
         }
         Mutation::SetRootToken { token, retire } => set_root_token(connection, token, *retire, tally),
+        Mutation::AddKeyGeneration(added) => keys::add(connection, added).map(|()| Vec::new()),
+        Mutation::ReplaceKeyInterval { number, expected, days } => {
+            keys::schedule(connection, *number, *expected, *days).map(|()| Vec::new())
+        }
+        Mutation::RemoveKeyGeneration { number, expected } => {
+            keys::remove(connection, *number, *expected).map(|()| Vec::new())
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod effort;
 mod ended;
 mod failure;
 mod filtered;
+mod keys;
 mod lists;
 mod load;
 mod migrate;

@@ -19,6 +19,7 @@ pub(crate) const ALL: &[Migration] = &[
     Migration { number: 5, sql: include_str!("../migrations/0005_sealed.sql") },
     Migration { number: 6, sql: include_str!("../migrations/0006_agreed_memberships.sql") },
     Migration { number: 7, sql: include_str!("../migrations/0007_limits.sql") },
+    Migration { number: 8, sql: include_str!("../migrations/0008_keys.sql") },
 ];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (

@@ -13,6 +13,7 @@ const SCANS: &[&str] = &[
     sql::LOAD_ACCESS_TOKENS,
     sql::LOAD_USED_SECRETS,
     sql::LOAD_QUOTA_USES,
+    sql::LOAD_KEY_GENERATIONS,
     sql::LOAD_ORGANIZATIONS,
     sql::LOAD_MEMBERSHIPS,
     sql::LOAD_CUTS,

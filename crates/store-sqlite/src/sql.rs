@@ -376,6 +376,17 @@ statements! {
          (SELECT token, period, first_day FROM quota_uses WHERE ends_at < ?1 \
           ORDER BY ends_at, token, period, first_day LIMIT ?2)";
 
+    INSERT_KEY_GENERATION =
+        "INSERT INTO key_generations (number, ed25519_public, ed25519_private, p256_public, p256_private, rsa_public, \
+         rsa_private, rsa_certificate, created_at, signs_from, interval_days, version) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+    LOAD_KEY_GENERATIONS =
+        "SELECT number, ed25519_public, ed25519_private, p256_public, p256_private, rsa_public, rsa_private, \
+         rsa_certificate, created_at, signs_from, interval_days, version FROM key_generations ORDER BY number";
+    FIND_KEY_VERSION = "SELECT version FROM key_generations WHERE number = ?1";
+    UPDATE_KEY_INTERVAL = "UPDATE key_generations SET interval_days = ?2, version = version + 1 WHERE number = ?1";
+    DELETE_KEY_GENERATION = "DELETE FROM key_generations WHERE number = ?1";
+
     /// How many rows each table has.
     COUNT_ROWS =
         "SELECT 'accounts', count(*) FROM accounts \
@@ -388,7 +399,8 @@ statements! {
          UNION ALL SELECT 'epoch_sweeps', count(*) FROM epoch_sweeps \
          UNION ALL SELECT 'audit', count(*) FROM audit \
          UNION ALL SELECT 'uses', count(*) FROM uses \
-         UNION ALL SELECT 'refusals', count(*) FROM refusals";
+         UNION ALL SELECT 'refusals', count(*) FROM refusals \
+         UNION ALL SELECT 'key_generations', count(*) FROM key_generations";
     /// Level by level, as [`LOAD_ACCOUNTS`].
     EXPORT_ACCOUNTS = concat!(
         "WITH RECURSIVE tree (account) AS ( \

@@ -13,6 +13,7 @@ use countersign_domain::fact::CredentialKey;
 use countersign_domain::id::{AccountId, Handle, MembershipId, OrganizationId, ServiceTokenId, TokenRef};
 use countersign_domain::organization::{Membership, Organization};
 use countersign_domain::service_token::{SecretVersion, ServiceToken};
+use countersign_domain::signing_key::KeyGeneration;
 use countersign_domain::stats::{Counters, WriterStats};
 use countersign_domain::store::{
     AccessTokenQuery, AccountQuery, AuditPage, AuditQuery, ChangeSink, MembershipQuery, OrganizationQuery,
@@ -29,6 +30,7 @@ use crate::checkpoint::Pacer;
 use crate::chore::{Chore, Reply};
 use crate::connection::{Database, last_revision};
 use crate::filtered;
+use crate::keys;
 use crate::lists;
 use crate::load;
 use crate::open::{Directory, OpenError, SqliteOptions, migrate};
@@ -313,6 +315,10 @@ impl Store for SqliteStore {
 
     async fn sweep_quota_uses(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
         in_parts(limit, |limit| self.chore(move |reply| Chore::SweepQuotaUses { before, limit, reply })).await
+    }
+
+    async fn load_key_generations(&self) -> Result<Vec<KeyGeneration>, StoreError> {
+        self.readers.read(keys::load).await
     }
 
     async fn find_usage(&self, token: TokenRef) -> Result<TokenUsage, StoreError> {

@@ -82,8 +82,8 @@ fn is_there(source: &mut SqliteArchive, destination: &PostgresArchive) -> anyhow
 
 fn next_steps(from: &str) -> String {
     format!(
-        "Next: start the server, on as many machines as you like, with COUNTERSIGN_DATABASE_URL set to that database. If the \
-         deployment lists texts of tokens, give each node the key {from}/seal.key by COUNTERSIGN_KEY_FILE. The store in \
+        "Next: start the server, on as many machines as you like, with COUNTERSIGN_DATABASE_URL set to that database, and \
+         COUNTERSIGN_KEY_FILE to the same key: a copy of {from}/seal.key, unless another was named before. The store in \
          {from} holds what it held, in the schema of this version: do not start it again, and remove it when all is well."
     )
 }

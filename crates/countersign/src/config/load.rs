@@ -8,9 +8,10 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use countersign_authority::Policy;
+use countersign_authority::{Algorithm, Policy, is_resource};
 use countersign_domain::lifetime::{Lifetime, Ttl};
 use countersign_domain::secret::{Secret, SecretPrefix};
+use countersign_domain::signing_key::LONGEST_SIGNED;
 use figment::error::Kind;
 use figment::providers::{Format as _, Toml};
 use figment::value::{Dict, Map, Value};
@@ -20,7 +21,7 @@ use serde::Deserialize;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use ureq::http::Uri;
 
-use super::{Config, ConfigArgs, FOREVER, KEYS, LogFormat, LogSettings, TlsFiles, variable_of};
+use super::{Config, ConfigArgs, FOREVER, JwtSettings, KEYS, LogFormat, LogSettings, TlsFiles, variable_of};
 use crate::duration;
 use crate::environment::{Lookup, find_secret, find_text};
 
@@ -32,6 +33,9 @@ pub(super) const DEFAULTS: &str = include_str!("../../config.default.toml");
 
 /// Most passwords hashed at once: with more, a flood of logins would take all memory.
 const MOST_HASHED_AT_ONCE: usize = 256;
+
+/// A token must live until it was used.
+const SHORTEST_SIGNED: Duration = Duration::from_secs(10);
 
 /// Most writes that may wait for the store: more would only hide that it cannot follow.
 const LONGEST_QUEUE: usize = 65_536;
@@ -82,6 +86,7 @@ struct Stated {
     secrets: StatedSecrets,
     access_tokens: StatedAccessTokens,
     login: StatedLogin,
+    jwt: StatedJwt,
     store: StatedStore,
     audit: StatedAudit,
     log: StatedLog,
@@ -125,6 +130,14 @@ struct StatedLogin {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct StatedJwt {
+    algorithm: String,
+    lifetime: TextOrNumber,
+    resources: TextOrList,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct StatedStore {
     queue: usize,
     connections: usize,
@@ -145,7 +158,7 @@ struct StatedLog {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "must be a list of CIDR blocks, or a text with commas")]
+#[serde(untagged, expecting = "must be a list, or a text with commas")]
 enum TextOrList {
     Text(String),
     List(Vec<String>),
@@ -156,6 +169,17 @@ enum TextOrList {
 enum TextOrNumber {
     Text(String),
     Number(u64),
+}
+
+impl TextOrList {
+    /// What is in it; empty ones left out.
+    fn items(&self) -> Vec<String> {
+        let items: Vec<&str> = match self {
+            Self::List(items) => items.iter().map(String::as_str).collect(),
+            Self::Text(text) => text.split(',').map(str::trim).collect(),
+        };
+        items.into_iter().filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    }
 }
 
 /// One value of the environment or of the command line, as a layer of its own, so that it can be named in errors.
@@ -258,6 +282,7 @@ impl Layers {
             )?,
             serve_stale_for: self.check_span("store.serve_stale_for", &stated.store.serve_stale_for)?,
             policy,
+            jwt: self.check_jwt(&stated.jwt)?,
             lists_texts: self.check_listing(&stated.access_tokens.listing)?,
             log: self.check_log(&stated.log)?,
         })
@@ -307,10 +332,7 @@ impl Layers {
     }
 
     fn check_proxies(&self, stated: TextOrList) -> anyhow::Result<Vec<IpNet>> {
-        let blocks = match stated {
-            TextOrList::List(blocks) => blocks,
-            TextOrList::Text(text) => text.split(',').map(|block| block.trim().to_owned()).collect(),
-        };
+        let blocks = stated.items();
         let block_of = |text: &String| {
             let address = || text.parse::<IpAddr>().map(IpNet::from);
             text.parse::<IpNet>().or_else(|_| address()).map_err(|_| {
@@ -320,7 +342,21 @@ impl Layers {
                 )
             })
         };
-        blocks.iter().filter(|text| !text.is_empty()).map(block_of).collect()
+        blocks.iter().map(block_of).collect()
+    }
+
+    fn check_jwt(&self, stated: &StatedJwt) -> anyhow::Result<JwtSettings> {
+        let algorithm = Algorithm::parse(&stated.algorithm)
+            .ok_or_else(|| self.wrong("jwt.algorithm", "must be \"EdDSA\", \"ES256\" or \"RS256\""))?;
+        let lifetime = self.check_span("jwt.lifetime", &stated.lifetime)?;
+        if !(SHORTEST_SIGNED..=LONGEST_SIGNED).contains(&lifetime) {
+            return Err(self.wrong("jwt.lifetime", "must be 10 seconds to 24 hours"));
+        }
+        let resources = stated.resources.items();
+        if !resources.iter().all(|resource| is_resource(resource)) {
+            return Err(self.wrong("jwt.resources", "must hold absolute URIs without a fragment"));
+        }
+        Ok(JwtSettings { algorithm, lifetime, resources: resources.into_iter().map(Into::into).collect() })
     }
 
     fn check_span(&self, key: &str, stated: &TextOrNumber) -> anyhow::Result<Duration> {

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use countersign_authority::Policy;
+use countersign_authority::{Algorithm, Policy};
 use countersign_domain::secret::Secret;
 use ipnet::IpNet;
 use tracing_subscriber::filter::Targets;
@@ -20,7 +20,7 @@ pub(crate) use load::{Effective, load};
 pub(crate) use show::show;
 
 /// Every key, in the order of the reference.
-pub(crate) const KEYS: [&str; 32] = [
+pub(crate) const KEYS: [&str; 35] = [
     "listen",
     "internal_listen",
     "tls_cert",
@@ -47,6 +47,9 @@ pub(crate) const KEYS: [&str; 32] = [
     "login.per_address",
     "login.at_once",
     "login.open_sign_up",
+    "jwt.algorithm",
+    "jwt.lifetime",
+    "jwt.resources",
     "store.queue",
     "store.connections",
     "store.serve_stale_for",
@@ -92,6 +95,8 @@ pub(crate) struct Config {
     pub(crate) policy: Policy,
     /// Whether lists of access tokens show whole texts.
     pub(crate) lists_texts: bool,
+    /// How short-lived tokens are signed.
+    pub(crate) jwt: JwtSettings,
     /// Most connections of one listener.
     pub(crate) connections: usize,
     /// Most writes that wait for the store.
@@ -102,6 +107,17 @@ pub(crate) struct Config {
     pub(crate) serve_stale_for: Duration,
     /// What is logged, and how.
     pub(crate) log: LogSettings,
+}
+
+/// How short-lived tokens are signed.
+#[derive(Debug, Clone)]
+pub(crate) struct JwtSettings {
+    /// By what.
+    pub(crate) algorithm: Algorithm,
+    /// How long they live.
+    pub(crate) lifetime: Duration,
+    /// For whom they may be asked; empty = for whomever.
+    pub(crate) resources: Vec<Box<str>>,
 }
 
 /// The files of TLS, all in PEM.

@@ -85,6 +85,11 @@ fn value_of(config: &Config, key: &str) -> Option<Value> {
         "login.per_address" => Some(Value::from(policy.logins_per_minute_address.get())),
         "login.at_once" => Some(number(policy.hashing_at_once)),
         "login.open_sign_up" => Some(Value::Boolean(policy.open_sign_up)),
+        "jwt.algorithm" => Some(Value::from(config.jwt.algorithm.as_str())),
+        "jwt.lifetime" => Some(text(&duration::to_text(config.jwt.lifetime))),
+        "jwt.resources" => {
+            Some(Value::Array(config.jwt.resources.iter().map(|resource| text(resource)).collect()))
+        }
         "store.queue" => Some(number(config.queue)),
         "store.connections" => Some(number(config.database_connections)),
         "store.serve_stale_for" => Some(text(&duration::to_text(config.serve_stale_for))),

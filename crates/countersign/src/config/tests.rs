@@ -95,6 +95,9 @@ const VARIABLES: [(&str, &str); KEYS.len()] = [
     ("COUNTERSIGN_LOGIN_PER_ADDRESS", "16"),
     ("COUNTERSIGN_LOGIN_AT_ONCE", "17"),
     ("COUNTERSIGN_LOGIN_OPEN_SIGN_UP", "true"),
+    ("COUNTERSIGN_JWT_ALGORITHM", "ES256"),
+    ("COUNTERSIGN_JWT_LIFETIME", "90s"),
+    ("COUNTERSIGN_JWT_RESOURCES", "https://a.example, urn:b"),
     ("COUNTERSIGN_STORE_QUEUE", "6"),
     ("COUNTERSIGN_STORE_CONNECTIONS", "18"),
     ("COUNTERSIGN_STORE_SERVE_STALE_FOR", "10m"),
@@ -144,6 +147,11 @@ per_address = 16 # COUNTERSIGN_LOGIN_PER_ADDRESS
 at_once = 17 # COUNTERSIGN_LOGIN_AT_ONCE
 open_sign_up = true # COUNTERSIGN_LOGIN_OPEN_SIGN_UP
 
+[jwt]
+algorithm = \"ES256\" # COUNTERSIGN_JWT_ALGORITHM
+lifetime = \"90s\" # COUNTERSIGN_JWT_LIFETIME
+resources = [\"https://a.example\", \"urn:b\"] # COUNTERSIGN_JWT_RESOURCES
+
 [store]
 queue = 6 # COUNTERSIGN_STORE_QUEUE
 connections = 18 # COUNTERSIGN_STORE_CONNECTIONS
@@ -178,7 +186,7 @@ fn an_unknown_key_is_named_with_its_file() {
     assert_eq!(
         error_of("lisen = \"127.0.0.1:1\"", &[], none()),
         "unknown key `lisen` in FILE; known there: listen, internal_listen, tls_cert, tls_key, tls_client_ca, data, database_url, public_url, trusted_proxies, \
-         shutdown_delay, limits, secrets, access_tokens, login, store, audit, log"
+         shutdown_delay, limits, secrets, access_tokens, login, jwt, store, audit, log"
     );
     assert_eq!(
         error_of("[secrets]\nprefx = \"a_\"", &[], none()),

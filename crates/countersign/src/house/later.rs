@@ -311,6 +311,7 @@ impl Present {
             | Record::Audit(_)
             | Record::Use(_)
             | Record::Refusals(_)
+            | Record::KeyGeneration(_)
             | Record::End(_) => {}
         }
     }

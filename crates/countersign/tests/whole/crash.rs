@@ -4,10 +4,12 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use countersign_domain::audit::Action;
+use serde_json::json;
 
 use crate::ledger::Ledger;
+use crate::many::until;
 use crate::random::Random;
-use crate::server::{Data, Launch, Server};
+use crate::server::{ACCOUNT, Data, Launch, Server, TOKEN};
 
 /// How many managers work at once.
 const CLERKS: u64 = 6;
@@ -30,6 +32,7 @@ fn a_killed_server_has_done_what_it_acknowledged_and_nothing_by_halves() {
     let data = Data::new();
     let mut random = Random::seeded(kills);
     let mut ledger = Ledger::new(CLERKS);
+    let mut keys = Keys::default();
     for kill in 1..=MOST_ROUNDS * kills {
         if kill > kills && missing(&ledger).is_empty() {
             break;
@@ -44,6 +47,7 @@ fn a_killed_server_has_done_what_it_acknowledged_and_nothing_by_halves() {
         }
         let server = Launch::new(&data).without_login_limits().start();
         ledger.check(server.address());
+        keys.check_and_change(&server);
         let life = Duration::from_millis(random.below(LONGEST_LIFE));
         ledger.work(server.address(), |_| {
             sleep(life);
@@ -68,10 +72,35 @@ fn a_killed_server_has_done_what_it_acknowledged_and_nothing_by_halves() {
     assert!(done + not_done > 0, "no kill came in time");
 }
 
+/// The interval in which keys take turns, which nobody else changes.
+#[derive(Default)]
+struct Keys {
+    acknowledged: Option<u64>,
+    next: u64,
+}
+
+impl Keys {
+    fn check_and_change(&mut self, server: &Server) {
+        let path = format!("/client/v4/accounts/{ACCOUNT}/access/keys");
+        if let Some(acknowledged) = self.acknowledged {
+            let (status, answer) = server.get(&path);
+            let found = &answer["result"]["key_rotation_interval_days"];
+            assert_eq!((status, found), (200, &json!(acknowledged)), "{answer}");
+        }
+        self.next = self.next % 300 + 1;
+        let days = 21 + self.next;
+        let set = || server.call("PUT", &path, TOKEN, Some(&json!({"key_rotation_interval_days": days}))).0;
+        // At the first start they have to be made.
+        until(|| set() == 200, || server.log());
+        self.acknowledged = Some(days);
+    }
+}
+
 /// What clerks and stewards have never done.
 fn missing(ledger: &Ledger) -> Vec<Action> {
     let made = ledger.actions();
-    // A restore is no work of a server.
-    let met = Action::ALL.into_iter().filter(|action| *action != Action::RestoreStore);
+    // A restore is no work of a server; keys that are removed have signed for weeks.
+    let not_here = [Action::RestoreStore, Action::ScheduleKeys, Action::RemoveKeys];
+    let met = Action::ALL.into_iter().filter(|action| !not_here.contains(action));
     met.filter(|action| !made.contains(action.as_str())).collect()
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::documented::{every_operation_was_done, try_documented_operations};
 use crate::journal::{Journal, ServiceToken};
 use crate::manager::{FAR_AWAY, tokens};
+use crate::sealed::{has, private_keys};
 use crate::server::{ACCOUNT, Data, Launch, Server, TOKEN};
 
 /// A name that must be found where secrets must not: nothing is found in what is not read.
@@ -29,7 +30,7 @@ fn secrets_are_shown_once_with_a_stated_root_token() {
     check_files(&journal, &data, None);
     let ended = server.stop();
     assert_eq!(ended.stdout, "", "nothing is told of a root token that the operator stated");
-    check_log(&journal, &ended.log);
+    check_log(&journal, &data, &ended.log);
     check_files(&journal, &data, None);
 }
 
@@ -45,7 +46,7 @@ fn secrets_are_shown_once_with_a_root_token_that_was_made() {
     check_files(&journal, &data, Some(ROOT_TOKEN_FILE));
     let ended = server.stop();
     journal.check("standard output", &ended.stdout);
-    check_log(&journal, &ended.log);
+    check_log(&journal, &data, &ended.log);
     check_files(&journal, &data, Some(ROOT_TOKEN_FILE));
 }
 
@@ -249,6 +250,35 @@ fn ask_for_verification(journal: &mut Journal, service: &ServiceToken, access: &
         journal.ask_as_root("POST", "/api/v1/verify/batch", &batch.to_string());
     }
     speak_oauth(journal, service, access);
+    exchange(journal, service);
+}
+
+/// A signed token, shown at every door and put where it does not belong; and the keys that sign.
+fn exchange(journal: &mut Journal, service: &ServiceToken) {
+    let keys = format!("/client/v4/accounts/{ACCOUNT}/access/keys");
+    journal.manage("PUT", &keys, json!({ "key_rotation_interval_days": 30 }));
+    journal.manage("POST", &format!("{keys}/rotate"), Value::Null);
+    let signed = journal.exchange(service);
+    let bearer = format!("Bearer {signed}");
+    let cookie = format!("CF_Authorization={signed}");
+    for header in [("authorization", &*bearer), ("cf-access-token", &signed), ("cookie", &cookie)] {
+        journal.ask("GET", "/authz?scope=nobody:has", &[header], "");
+        journal.ask("GET", "/api/v1/self", &[header], "");
+        journal.ask("GET", &tokens(), &[header], "");
+        journal.ask("POST", "/api/v1/verify", &[header], &json!({ "token": signed }).to_string());
+    }
+    journal.ask_as_root("POST", "/api/v1/verify", &json!({ "token": signed }).to_string());
+    journal.ask_as_root("POST", "/api/v1/verify", &json!({ "token": broken(&signed) }).to_string());
+    let form = [("content-type", "application/x-www-form-urlencoded"), ("authorization", &*bearer)];
+    for path in ["/oauth2/introspect", "/oauth2/revoke", "/oauth2/token"] {
+        journal.ask(
+            "POST",
+            path,
+            &form,
+            &format!("token={signed}&grant_type={signed}&scope={signed}&resource={signed}"),
+        );
+    }
+    put_into_urls(journal, &signed);
 }
 
 /// Introspection and revocation, well and badly.
@@ -466,7 +496,11 @@ fn read_what_was_recorded(journal: &mut Journal, service: &ServiceToken, access:
     journal.ask("GET", "/readyz", &[], "");
 }
 
-fn check_log(journal: &Journal, log: &str) {
+fn check_log(journal: &Journal, data: &Data, log: &str) {
+    assert!(
+        !private_keys(&data.path()).iter().any(|key| has(log.as_bytes(), key)),
+        "the log has a private key"
+    );
     assert!(
         log.contains("refused at the door") && log.contains("accessTokens/{fk}"),
         "nothing is in the log"
@@ -479,9 +513,12 @@ fn check_files(journal: &Journal, data: &Data, root_token_file: Option<&str>) {
     let mut all =
         data.database().map(|database| database.dump().expect("all that is in it")).unwrap_or_default();
     journal.check("the database", &all);
+    let keys = private_keys(&data.path());
     for entry in fs::read_dir(data.path()).into_iter().flatten() {
         let path = entry.expect("a file").path();
-        let text = String::from_utf8_lossy(&fs::read(&path).expect("a file")).into_owned();
+        let bytes = fs::read(&path).expect("a file");
+        assert!(!keys.iter().any(|key| has(&bytes, key)), "{} has a private key", path.display());
+        let text = String::from_utf8_lossy(&bytes).into_owned();
         if root_token_file.is_some_and(|name| path.ends_with(name)) {
             assert_eq!(text, format!("{}\n", journal.root()));
             continue;

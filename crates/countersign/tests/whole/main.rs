@@ -86,6 +86,7 @@ mod request;
 #[cfg(test)]
 mod scene;
 #[cfg(test)]
+mod sealed;
 mod server;
 #[cfg(test)]
 mod site;

@@ -336,7 +336,8 @@ fn a_move_that_is_killed_is_done_again() {
     }
 
     // A server finds everything, and every door says what it said.
-    let server = Launch::new(&data).env("COUNTERSIGN_DATABASE_URL", &database.0).start();
+    let launch = Launch::new(&data).env("COUNTERSIGN_DATABASE_URL", &database.0);
+    let server = launch.env("COUNTERSIGN_KEY_FILE", data.path().join("seal.key")).start();
     ledger.check_everything(server.address());
     server.kill();
 

@@ -57,7 +57,7 @@ fn a_store_that_cannot_be_read_does_not_count_as_lost() {
 
     change(
         &database,
-        "DROP INDEX memberships_by_account; DROP TABLE quota_uses; ALTER TABLE service_tokens DROP COLUMN limits; \
+        "DROP INDEX memberships_by_account; DROP TABLE quota_uses; DROP TABLE key_generations; ALTER TABLE service_tokens DROP COLUMN limits; \
          ALTER TABLE access_tokens DROP COLUMN limits; DELETE FROM migrations WHERE number > 5",
     );
     let trial = with(&data, &["restore", text(&file)]);

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use countersign_postgres_cluster::Database;
@@ -78,6 +78,16 @@ pub(crate) fn countersign<'a>(arguments: impl IntoIterator<Item = &'a str>) -> C
     command
 }
 
+/// The key that all nodes of the tests have.
+pub(crate) fn key_file() -> &'static Path {
+    static FILE: LazyLock<PathBuf> = LazyLock::new(|| {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("key");
+        std::fs::write(&path, "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n").expect("room for a key");
+        path
+    });
+    &FILE
+}
+
 /// How a server is started.
 pub(crate) struct Launch {
     command: Command,
@@ -109,6 +119,9 @@ impl Launch {
     /// One more variable of the environment.
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
+        if name == "COUNTERSIGN_DATABASE_URL" {
+            self.command.env("COUNTERSIGN_KEY_FILE", key_file());
+        }
         self
     }
 

@@ -83,6 +83,12 @@ pub(super) struct NoInput {}
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WholeNumber(u32);
 
+impl WholeNumber {
+    pub(super) const fn number(self) -> u32 {
+        self.0
+    }
+}
+
 impl<'de> Deserialize<'de> for WholeNumber {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = serde_json::Number::deserialize(deserializer)

@@ -114,6 +114,7 @@ const fn pointer(field: Field) -> &'static str {
         Field::Lineage => "/lineage",
         Field::Organization => "/organization",
         Field::Filter => "/filter",
+        Field::KeyInterval => "/key_rotation_interval_days",
     }
 }
 

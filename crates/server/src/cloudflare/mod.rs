@@ -1,10 +1,11 @@
-//! Cloudflare Access service tokens: seven operations, with and without `/client/v4`, in the v4 envelope
+//! Cloudflare Access service tokens: seven operations, and three on keys, with and without `/client/v4`, in the v4 envelope
 //! (cloudflare-access.md). Its words (`client_secret`, `duration`) are not known below this folder.
 
 mod auth;
 mod body;
 mod envelope;
 mod failure;
+mod keys;
 mod openapi;
 mod query;
 mod service_tokens;
@@ -65,4 +66,6 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(service_tokens::show, service_tokens::update, service_tokens::delete))
         .routes(routes!(service_tokens::refresh))
         .routes(routes!(service_tokens::rotate))
+        .routes(routes!(keys::show, keys::update))
+        .routes(routes!(keys::rotate))
 }

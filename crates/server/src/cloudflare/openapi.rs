@@ -6,6 +6,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::body::ServiceTokenOutput;
 use super::envelope::{ErrorItem, ResultInfo};
+use super::keys::KeysOutput;
 
 /// The envelope around one token.
 #[derive(ToSchema)]
@@ -15,6 +16,16 @@ pub(super) struct TokenAnswer {
     errors: Vec<ErrorItem>,
     messages: Vec<ErrorItem>,
     result: ServiceTokenOutput,
+}
+
+/// The envelope around when keys take turns.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what the envelope prints")]
+pub(super) struct KeysAnswer {
+    success: bool,
+    errors: Vec<ErrorItem>,
+    messages: Vec<ErrorItem>,
+    result: KeysOutput,
 }
 
 /// The envelope around a page of tokens.

@@ -65,7 +65,7 @@ impl DemandBuilder {
         }
     }
 
-    /// One part: `scope` (`a|b` = either), `organization`, `account`, `kind`.
+    /// One part: `scope` (`a|b` = either), `organization`, `account`, `kind`, `audience`.
     pub(crate) fn add(&mut self, name: &str, value: &str) -> Result<(), BadDemand> {
         if value.is_empty() {
             return Err(BadDemand);
@@ -81,6 +81,7 @@ impl DemandBuilder {
                 let kind = [Kind::Service, Kind::Access].into_iter().find(|kind| kind.as_str() == value);
                 self.0.kinds.push(kind.ok_or(BadDemand)?);
             }
+            "audience" => self.0.audiences.push(value.into()),
             _ => return Err(BadDemand),
         }
         Ok(())

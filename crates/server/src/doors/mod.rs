@@ -82,7 +82,7 @@ fn judge(app: &App, knock: &Knock<'_, '_>) -> Result<Granted, (Refused, Option<T
     let nobody = |reason: Reason| (Refused::from(reason), None);
     let demand = knock.demand.as_ref().map_err(|BadDemand| nobody(Reason::BadDemand))?;
     let request = knock.original.map_err(nobody)?;
-    let shown = find_credential(app, knock.signals).map_err(nobody)?;
+    let shown = credential::find(app, knock.signals).map_err(nobody)?;
     let presented = shown.presented().ok_or_else(|| nobody(Reason::Malformed))?;
     let Knock { door, address, signals, .. } = *knock;
     let sighting = Sighting { door, address, user_agent: signals.user_agent, request };
@@ -92,13 +92,9 @@ fn judge(app: &App, knock: &Knock<'_, '_>) -> Result<Granted, (Refused, Option<T
     }
 }
 
-fn find_credential<'r>(app: &App, signals: &Signals<'r>) -> Result<Shown<'r>, Reason> {
-    credential::find(signals, |presented| app.authority.directory().find(&presented.key()).is_some())
-}
-
 /// The credential that a request shows, found as a door finds it, for an API that takes the same ones.
 pub(crate) fn shown<'r>(app: &App, headers: &'r HeaderMap) -> Result<Shown<'r>, Reason> {
-    find_credential(app, &Signals::read(headers))
+    credential::find(app, &Signals::read(headers))
 }
 
 /// Answers whoever asks a door without the certificate that it needs; one line, as far as the rate allows.

@@ -50,7 +50,7 @@ pub(super) fn granted(granted: &Granted) -> DoorResponse {
     headers.insert(&TOKEN, token(fact.token()));
     headers.insert(&KIND, HeaderValue::from_static(fact.kind().as_str()));
     headers.insert(&NAME, name(&fact.name));
-    headers.insert(&SCOPES, scopes(fact.restrictions.scopes.stated()));
+    headers.insert(&SCOPES, scopes(granted.scopes().stated()));
     headers.insert(&ORGANIZATIONS, organizations(&granted.known));
     if let Some(Outgoing { deprecated_at, sunset_at }) = granted.grant.outgoing {
         headers.insert(&DEPRECATION, value(&format!("@{}", deprecated_at.as_seconds())));

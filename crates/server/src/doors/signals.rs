@@ -29,6 +29,10 @@ pub(super) struct Signals<'r> {
     pub(super) client_id: Once<'r>,
     pub(super) client_secret: Once<'r>,
     pub(super) authorization: Once<'r>,
+    /// `Cf-Access-Token`: a signed token.
+    pub(super) signed: Once<'r>,
+    /// A signed token in the cookie `CF_Authorization`.
+    pub(super) cookie: Once<'r>,
     pub(super) original_method: Once<'r>,
     pub(super) original_uri: Once<'r>,
     pub(super) original_url: Once<'r>,
@@ -44,10 +48,12 @@ pub(super) struct Signals<'r> {
 }
 
 /// Headers whose presence or absence changes what a door decides.
-const DECISIVE: [&str; 10] = [
+const DECISIVE: [&str; 12] = [
     "cf-access-client-id",
     "cf-access-client-secret",
     "authorization",
+    "cf-access-token",
+    "cookie",
     "x-original-method",
     "x-original-uri",
     "x-original-url",
@@ -73,6 +79,8 @@ impl<'r> Signals<'r> {
             "cf-access-client-id" => self.client_id.add(value),
             "cf-access-client-secret" => self.client_secret.add(value),
             "authorization" => self.authorization.add(value),
+            "cf-access-token" => self.signed.add(value),
+            "cookie" => self.add_cookies(value),
             "x-original-method" => self.original_method.add(value),
             "x-original-uri" => self.original_uri.add(value),
             "x-original-url" => self.original_url.add(value),
@@ -85,7 +93,19 @@ impl<'r> Signals<'r> {
             _ => {}
         }
     }
+
+    /// RFC 6265, 4.2.1; HTTP/2 may send each in a header of its own.
+    fn add_cookies(&mut self, cookies: &'r [u8]) {
+        for pair in cookies.split(|byte| *byte == b';') {
+            if let Some(value) = pair.trim_ascii().strip_prefix(COOKIE) {
+                self.cookie.add(value);
+            }
+        }
+    }
 }
+
+/// The cookie in which Cloudflare keeps a token (cloudflare-access.md 5.2).
+const COOKIE: &[u8] = b"CF_Authorization=";
 
 fn names_decisive(connection: &[u8]) -> bool {
     let is_decisive = |token: &[u8]| {

@@ -127,6 +127,7 @@ impl From<Reason> for Failure {
             | Reason::RotatedOut
             | Reason::AccountDisabled
             | Reason::AmbiguousCredential
+            | Reason::WrongAudience
             | Reason::InsufficientScope
             | Reason::WrongOrganization
             | Reason::WrongAccount
@@ -147,6 +148,7 @@ const fn model(field: Field) -> &'static str {
         | Field::OldPassword
         | Field::Profile
         | Field::RootAccount
+        | Field::KeyInterval
         | Field::Parent => ACCOUNT,
         Field::Invited | Field::Organization => ORGANIZATION,
         Field::Name
@@ -181,6 +183,7 @@ const fn property(field: Field) -> &'static str {
         Field::Lineage => "id",
         Field::Organization => "organizationId",
         Field::Filter => "filter",
+        Field::KeyInterval => "keyRotationIntervalDays",
     }
 }
 

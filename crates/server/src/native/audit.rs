@@ -17,7 +17,7 @@ use super::failure::Failure;
 use super::problem::Failures;
 use super::query::Parameters;
 use crate::App;
-use crate::time_text::{parse_rfc3339, rfc3339};
+use crate::time_text::{parse_rfc3339_in_query, rfc3339};
 use crate::wire::json_answer;
 
 /// Entries of a page when no number is asked for.
@@ -144,10 +144,7 @@ impl AuditQuery {
         let parameters = Parameters::read(query, &known)?;
         let time = |name| {
             let wanted = "an RFC 3339 date-time such as `2030-01-01T00:00:00Z`";
-            // A `+` in a query is a blank, and a blank before an offset can only have been one.
-            parameters.find(name, wanted, |text| {
-                parse_rfc3339(text).or_else(|| parse_rfc3339(&text.replace(' ', "+")))
-            })
+            parameters.find(name, wanted, parse_rfc3339_in_query)
         };
         let token = "a service token id (UUID) or a token handle (22 characters)";
         let limit = parameters.find("limit", "a whole number from 1 to 1000", |text| {

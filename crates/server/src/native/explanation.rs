@@ -17,7 +17,7 @@ pub(super) struct Explanation {
 /// One check.
 #[derive(Debug, Serialize, ToSchema)]
 struct Checked {
-    /// `demand`, `request`, `form`, `token`, `secret`, `overlap`, `account`, `enabled`, `expiry`, `kind`, `owner`,
+    /// `demand`, `request`, `form`, `token`, `secret`, `overlap`, `account`, `enabled`, `expiry`, `audience`, `kind`, `owner`,
     /// `organization`, `scope`, `resource`, `address` or `limit`.
     check: &'static str,
     /// Whether it held; `null`: one before it did not, so it was not made.
@@ -39,6 +39,10 @@ const fn remedy(reason: Reason) -> &'static str {
              says that this is none, or only a part of one"
         }
         Reason::AmbiguousCredential => "send one credential only",
+        Reason::WrongAudience => {
+            "the signed token is for others: get one for this service (`resource`), or demand its `audience` in the proxy's \
+             configuration"
+        }
         Reason::Unknown => {
             "there is no such credential in your account or below it: it was revoked or never issued, or it belongs to \
              somebody else; issue a new one"
@@ -47,7 +51,9 @@ const fn remedy(reason: Reason) -> &'static str {
             "the client id is right and the secret is another one's, or older than the last two; if it is lost, rotate \
              the token"
         }
-        Reason::Expired => "issue a new token; a service token can also be refreshed before it expires",
+        Reason::Expired => {
+            "issue a new token; a service token can also be refreshed before it expires, and a signed one got again"
+        }
         Reason::Disabled => "enable the service token again, if it was not disabled for a reason",
         Reason::RotatedOut => "use the secret that the last rotation gave; the overlap with this one is over",
         Reason::AccountDisabled => "enable the account, or the one above it that is disabled",

@@ -95,6 +95,7 @@ const fn word(field: Field) -> &'static str {
         Field::Lineage => "lineage",
         Field::Organization => "organization",
         Field::Filter => "filter",
+        Field::KeyInterval => "key_rotation_interval_days",
     }
 }
 

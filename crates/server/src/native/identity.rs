@@ -42,7 +42,7 @@ impl Identity {
     /// Of a credential that was let in.
     pub(super) fn of(granted: &Granted) -> Self {
         let fact = &granted.known.fact;
-        let scopes = &fact.restrictions.scopes;
+        let scopes = granted.scopes();
         let scopes = scopes.stated().filter(|_| !scopes.is_full());
         let outgoing = granted.grant.outgoing;
         Self {
@@ -57,7 +57,7 @@ impl Identity {
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
-            expires_at: rfc3339(fact.expires_at),
+            expires_at: rfc3339(granted.expires_at()),
             secret_version: granted.grant.secret_version,
             limits: granted.allowance.as_ref().map(LeftBody::of),
             deprecated_at: outgoing.and_then(|outgoing| rfc3339(outgoing.deprecated_at)),

@@ -11,6 +11,7 @@ mod myself;
 mod openapi;
 mod problem;
 mod query;
+mod revocations;
 mod usage;
 mod verify;
 
@@ -43,6 +44,7 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(verify::verify_batch))
         .routes(routes!(myself::show))
         .routes(routes!(audit::list))
+        .routes(routes!(revocations::list))
         .routes(routes!(usage::show))
         .routes(routes!(documents::show))
 }

@@ -7,7 +7,7 @@ use axum::extract::{FromRequest, FromRequestParts as _, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use countersign_authority::{Decision, Sighting};
 use countersign_domain::caller::{Caller, Permission};
-use countersign_domain::demand::{Demand, Presented, RequestLine};
+use countersign_domain::demand::{Demand, RequestLine};
 use countersign_domain::error::{Denial, Error};
 use countersign_domain::usage::Door;
 use countersign_domain::verdict::Reason;
@@ -23,7 +23,7 @@ use super::failure::Failure;
 use super::identity::Identity;
 use super::problem::Failures;
 use crate::App;
-use crate::doors::{BadDemand, DemandBuilder};
+use crate::doors::{BadDemand, DemandBuilder, Shown};
 use crate::json;
 use crate::limits::seconds;
 use crate::observe::observed;
@@ -34,7 +34,7 @@ use crate::wire::json_answer;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct VerifyInput {
-    /// An access token; either this, or the pair.
+    /// An access token, or a signed token; either this, or the pair.
     #[serde(default, deserialize_with = "stated")]
     #[schema(value_type = String, required = false)]
     token: Option<Zeroizing<String>>,
@@ -62,6 +62,10 @@ pub(super) struct VerifyInput {
     #[serde(default, deserialize_with = "stated")]
     #[schema(nullable = false)]
     kind: Option<String>,
+    /// For whom a signed token must be.
+    #[serde(default, deserialize_with = "stated")]
+    #[schema(nullable = false)]
+    audience: Option<String>,
     /// Of the request to be let in, with `uri`; a credential that is bound to resources is not good without.
     #[serde(default, deserialize_with = "stated")]
     #[schema(nullable = false)]
@@ -138,7 +142,7 @@ pub(super) async fn verify(State(app): State<Arc<App>>, request: Request) -> Res
     let body = json::read(body).await?;
     let input: VerifyInput = json::parse(&body, false)?;
     check_caller(&app, &caller)?;
-    let answer = Question::read(&input)?.put(&app, &caller);
+    let answer = Question::read(&app, &input)?.put(&app, &caller);
     Ok(json_answer(StatusCode::OK, &answer))
 }
 
@@ -177,7 +181,7 @@ pub(super) async fn verify_batch(
         return Err(Failure::invalid("requests", format!("must have 1 to {MOST_IN_A_BATCH} entries")));
     }
     let questions = requests.iter().enumerate().map(|(index, input)| {
-        Question::read(input).map_err(|failure| failure.within(&format!("requests/{index}")))
+        Question::read(&app, input).map_err(|failure| failure.within(&format!("requests/{index}")))
     });
     let questions = questions.collect::<Result<Vec<_>, _>>()?;
     let results = questions.iter().map(|question| question.put(&app, &caller)).collect();
@@ -195,8 +199,8 @@ fn check_caller(app: &App, caller: &Caller) -> Result<(), Failure> {
 
 /// What is asked, understood.
 struct Question<'i> {
-    /// `None`: the credential is malformed, which is a verdict and no failure.
-    presented: Option<Presented<'i>>,
+    /// An error is a verdict already, and no failure.
+    shown: Result<Shown<'i>, Reason>,
     demand: Demand,
     request: Option<RequestLine<'i>>,
     address: Option<IpAddr>,
@@ -204,10 +208,10 @@ struct Question<'i> {
 }
 
 impl<'i> Question<'i> {
-    fn read(input: &'i VerifyInput) -> Result<Self, Failure> {
+    fn read(app: &App, input: &'i VerifyInput) -> Result<Self, Failure> {
         Ok(Self {
             demand: input.demand()?,
-            presented: input.presented()?,
+            shown: input.shown(app)?,
             request: input.request(),
             address: input.address,
             explain: input.explain,
@@ -218,9 +222,11 @@ impl<'i> Question<'i> {
     fn put(&self, app: &App, caller: &Caller) -> VerifyOutput {
         let sighting =
             Sighting { door: Door::Verify, address: self.address, user_agent: b"", request: self.request };
-        let decision = match &self.presented {
-            Some(presented) => app.authority.verify_for(caller.account, presented, &self.demand, sighting),
-            None => Decision::of_nobody(Reason::Malformed),
+        let presented = self.shown.as_ref().map_err(|reason| *reason);
+        let presented = presented.and_then(|shown| shown.presented().ok_or(Reason::Malformed));
+        let decision = match presented {
+            Ok(presented) => app.authority.verify_for(caller.account, &presented, &self.demand, sighting),
+            Err(reason) => Decision::of_nobody(reason),
         };
         let (reason, identity, exceeded) = match &decision {
             Decision::Granted(granted) => (None, Some(Identity::of(granted)), None),
@@ -238,11 +244,11 @@ impl<'i> Question<'i> {
 }
 
 impl VerifyInput {
-    /// The credential; `None` when it is malformed, which is a verdict and no failure.
-    fn presented(&self) -> Result<Option<Presented<'_>>, Failure> {
+    /// The credential, as far as it can be read.
+    fn shown<'i>(&'i self, app: &App) -> Result<Result<Shown<'i>, Reason>, Failure> {
         match (&self.token, &self.client_id, &self.client_secret) {
-            (Some(token), None, None) => Ok(Presented::access(token)),
-            (None, Some(client_id), Some(secret)) => Ok(Presented::service(client_id, secret)),
+            (Some(token), None, None) => Ok(Shown::of_text(app, token)),
+            (None, Some(client_id), Some(secret)) => Ok(Ok(Shown::Pair(client_id, secret))),
             (None, Some(_), None) => Err(Failure::invalid("client_secret", "is needed beside `client_id`")),
             (None, None, Some(_)) => Err(Failure::invalid("client_id", "is needed beside `client_secret`")),
             (None, None, None) => {
@@ -267,6 +273,7 @@ impl VerifyInput {
             ("organization", &self.organization, "must be an organization id (32 lower-case hex digits)"),
             ("account", &self.account, "must be an account id (32 lower-case hex digits)"),
             ("kind", &self.kind, "must be `service` or `access`"),
+            ("audience", &self.audience, "must not be empty"),
         ];
         let mut demand = DemandBuilder::default();
         for (field, name, value) in scopes {

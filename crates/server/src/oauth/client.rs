@@ -108,6 +108,14 @@ impl Client<'_> {
         matches!(self, Self::Token(text) if text.as_str() == token)
     }
 
+    /// The service token, if it is one and well-formed.
+    pub(super) fn service_token(&self) -> Option<Presented<'_>> {
+        match self {
+            Self::Pair(client_id, secret) => Presented::service(client_id.as_str(), secret.as_str()),
+            Self::Token(_) => None,
+        }
+    }
+
     /// In whose name is asked.
     pub(super) fn authenticate(&self, app: &App, sighting: Sighting<'_>) -> Result<Asker, Failure> {
         let asker = match self {

@@ -25,6 +25,14 @@ pub(super) enum Failure {
     Body(BodyFault),
     /// It is a service token that was to be revoked.
     UnsupportedTokenType,
+    /// What only a service token can be exchanged for (RFC 6749, 5.2).
+    UnauthorizedClient,
+    /// Not one of the grants that there are.
+    UnsupportedGrantType,
+    /// A scope that is none, or that the client has not.
+    InvalidScope,
+    /// A resource that is none, or for which no token is issued (RFC 8707, 2).
+    InvalidTarget,
     /// Not POST.
     WrongMethod,
     /// Nothing is known yet, or not any more.
@@ -34,8 +42,8 @@ pub(super) enum Failure {
 /// Every error of this wire.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ErrorBody {
-    /// `invalid_request`, `invalid_client`, `insufficient_scope`, `rate_limited`, `unsupported_token_type`, `temporarily_unavailable`,
-    /// `server_error` or `not_found`.
+    /// `invalid_request`, `invalid_client`, `unauthorized_client`, `unsupported_grant_type`, `invalid_scope`, `invalid_target`,
+    /// `insufficient_scope`, `rate_limited`, `unsupported_token_type`, `temporarily_unavailable`, `server_error` or `not_found`.
     error: &'static str,
     /// For people.
     error_description: String,
@@ -72,7 +80,14 @@ impl Failure {
             )),
             Self::WrongMethod => Some((header::ALLOW, "POST")),
             Self::Unready => Some((header::RETRY_AFTER, "1")),
-            Self::RateLimited(_) | Self::Invalid(_) | Self::Body(_) | Self::UnsupportedTokenType => None,
+            Self::RateLimited(_)
+            | Self::Invalid(_)
+            | Self::Body(_)
+            | Self::UnsupportedTokenType
+            | Self::UnauthorizedClient
+            | Self::UnsupportedGrantType
+            | Self::InvalidScope
+            | Self::InvalidTarget => None,
         }
     }
 }
@@ -96,7 +111,28 @@ impl IntoResponse for Failure {
             Self::UnsupportedTokenType => error(
                 StatusCode::BAD_REQUEST,
                 "unsupported_token_type",
-                "a service token does not end by possession; delete it by its id, with an access token",
+                "a service token does not end by possession, nor a signed token before it; delete the service token by its \
+                 id, with an access token",
+            ),
+            Self::UnauthorizedClient => error(
+                StatusCode::BAD_REQUEST,
+                "unauthorized_client",
+                "the service token is bound to other requests or addresses than this one's",
+            ),
+            Self::UnsupportedGrantType => error(
+                StatusCode::BAD_REQUEST,
+                "unsupported_grant_type",
+                "`grant_type` must be `client_credentials`",
+            ),
+            Self::InvalidScope => error(
+                StatusCode::BAD_REQUEST,
+                "invalid_scope",
+                "`scope` must name scopes that the service token has, separated by blanks",
+            ),
+            Self::InvalidTarget => error(
+                StatusCode::BAD_REQUEST,
+                "invalid_target",
+                "`resource` must be an absolute URI without a fragment for which tokens are issued here (`jwt.resources`)",
             ),
             Self::WrongMethod => wrong_method(),
             Self::Unready => unavailable(None),

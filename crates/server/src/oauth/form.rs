@@ -1,4 +1,4 @@
-//! Forms: `application/x-www-form-urlencoded`, each name at most once (RFC 6749, 3.2).
+//! Forms: `application/x-www-form-urlencoded`, each name at most once (RFC 6749, 3.2), but for `resource` (RFC 8707, 2).
 
 use std::borrow::Cow;
 
@@ -11,6 +11,9 @@ use crate::json::{self, BodyFault};
 
 /// Most parameters; none of ours needs so many.
 const MOST: usize = 32;
+
+/// The one parameter that may be given several times.
+const RESOURCE: &str = "resource";
 
 /// The parameters of a request, borrowed from its body.
 pub(super) struct Form<'b>(Vec<(Cow<'b, str>, Cow<'b, str>)>);
@@ -38,7 +41,7 @@ impl<'b> Form<'b> {
     pub(super) fn parse(body: &'b [u8]) -> Result<Self, Failure> {
         let mut parameters: Vec<(Cow<'b, str>, Cow<'b, str>)> = Vec::new();
         for (name, value) in form_urlencoded::parse(body) {
-            if parameters.iter().any(|(known, _)| *known == name) {
+            if name != RESOURCE && parameters.iter().any(|(known, _)| *known == name) {
                 return Err(Failure::invalid("a parameter is given twice"));
             }
             if parameters.len() == MOST {
@@ -53,6 +56,11 @@ impl<'b> Form<'b> {
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let (_, value) = self.0.iter().find(|(known, _)| known == name)?;
         Some(&**value).filter(|value| !value.is_empty())
+    }
+
+    /// For whom a token is asked.
+    pub(super) fn resources(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|(name, value)| name == RESOURCE && !value.is_empty()).map(|(_, value)| &**value)
     }
 
     /// The token that the request is about.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use countersign_authority::{Decision, Granted, Sighting};
-use countersign_domain::demand::{Demand, Presented, RequestLine};
+use countersign_domain::demand::{Demand, RequestLine};
 use countersign_domain::fact::Bearer;
 use countersign_domain::organization::Organizations;
 use countersign_domain::scope::Scope;
@@ -22,7 +22,7 @@ use super::client::{self, Asker};
 use super::failure::Failure;
 use super::form::{self, Form};
 use crate::App;
-use crate::doors::{self, BadDemand};
+use crate::doors::{self, BadDemand, Shown};
 use crate::limits::{LeftBody, say_left};
 use crate::observe::client as client_address;
 use crate::wire::json_answer;
@@ -44,15 +44,26 @@ pub(super) struct Active<'a> {
     /// Of a service token.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<String>,
-    /// Of an access token: how it is shown.
+    /// Of what is shown so.
     #[serde(skip_serializing_if = "Option::is_none")]
     token_type: Option<&'static str>,
     /// Seconds since 1970; left out when it does not end.
     #[serde(skip_serializing_if = "Option::is_none")]
     exp: Option<i64>,
-    /// The account.
+    /// When it was issued; of a signed token, as the next two.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iat: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>)]
+    aud: Option<&'a [Box<str>]>,
+    /// The account; of a signed token the client, as in the token itself.
     sub: String,
+    account: String,
     /// The id of a service token, the handle of an access token.
+    token: String,
+    /// The same, or what names a signed token.
     jti: String,
     kind: &'static str,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -71,7 +82,7 @@ pub(super) const PATH: &str = "/oauth2/introspect";
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes a form that is read parameter by parameter")]
 pub(super) struct IntrospectionForm {
-    /// The text of an access token, or `<client id>:<client secret>` of a service token.
+    /// The text of an access token or of a signed one, or `<client id>:<client secret>` of a service token.
     token: String,
     /// Not needed: the text says what it is.
     token_type_hint: Option<String>,
@@ -125,14 +136,16 @@ async fn answer(app: &App, request: Request) -> Result<Response, Failure> {
         request: request_line(&form),
     };
     let Asker { account, allowance } = client.authenticate(app, own)?;
-    let decision = match presented(token) {
-        Some(presented) => app.authority.verify_for(account, &presented, &demand, sighting),
-        None => Decision::of_nobody(Reason::Malformed),
+    let shown = shown(app, token);
+    let presented = shown.as_ref().map_err(|reason| *reason);
+    let decision = match presented.and_then(|shown| shown.presented().ok_or(Reason::Malformed)) {
+        Ok(presented) => app.authority.verify_for(account, &presented, &demand, sighting),
+        Err(reason) => Decision::of_nobody(reason),
     };
     let mut response = match decision {
         Decision::Granted(granted) => {
             app.metrics.count_verdict(Door::Introspect, None);
-            json_answer(StatusCode::OK, &active(&granted))
+            json_answer(StatusCode::OK, &active(app, &granted))
         }
         Decision::Denied { reason, .. } => {
             app.metrics.count_verdict(Door::Introspect, Some(reason));
@@ -146,10 +159,10 @@ async fn answer(app: &App, request: Request) -> Result<Response, Failure> {
 }
 
 /// A service token is written `<client id>:<client secret>`.
-fn presented(token: &str) -> Option<Presented<'_>> {
+fn shown<'f>(app: &App, token: &'f str) -> Result<Shown<'f>, Reason> {
     match token.split_once(':') {
-        Some((client_id, secret)) => Presented::service(client_id, secret),
-        None => Presented::access(token),
+        Some((client_id, secret)) => Ok(Shown::Pair(client_id, secret)),
+        None => Shown::of_text(app, token),
     }
 }
 
@@ -171,15 +184,16 @@ fn request_line<'f>(form: &'f Form<'_>) -> Option<RequestLine<'f>> {
     Some(RequestLine { method, target: uri.as_bytes() })
 }
 
-fn active(granted: &Granted) -> Active<'_> {
+fn active<'a>(app: &'a App, granted: &'a Granted) -> Active<'a> {
     let fact = &granted.known.fact;
-    let scopes = &fact.restrictions.scopes;
+    let scopes = granted.scopes();
+    let signed = granted.signed.as_deref();
     let scope = match scopes.is_full() {
         true => Scope::DEFAULT.to_owned(),
         false => scopes.joined().unwrap_or_default(),
     };
     let (client_id, token_type) = match fact.bearer {
-        Bearer::Service { client_id, .. } => (Some(client_id.to_string()), None),
+        Bearer::Service { client_id, .. } => (Some(client_id.to_string()), signed.map(|_| "Bearer")),
         Bearer::Access(_) => (None, Some("Bearer")),
     };
     let organizations = granted.known.organizations(Organizations::MOST);
@@ -188,9 +202,14 @@ fn active(granted: &Granted) -> Active<'_> {
         scope,
         client_id,
         token_type,
-        exp: Some(fact.expires_at).filter(|end| *end != Timestamp::NEVER).map(Timestamp::as_seconds),
-        sub: fact.account.to_string(),
-        jti: fact.token().to_string(),
+        exp: Some(granted.expires_at()).filter(|end| *end != Timestamp::NEVER).map(Timestamp::as_seconds),
+        iat: signed.map(|token| token.issued_at.as_seconds()),
+        iss: signed.map(|_| &*app.settings.public_url),
+        aud: signed.map(|token| &*token.audiences),
+        sub: signed.map_or_else(|| fact.account.to_string(), |token| token.client_id.to_string()),
+        account: fact.account.to_string(),
+        token: fact.token().to_string(),
+        jti: signed.map_or_else(|| fact.token().to_string(), |token| token.id.to_string()),
         kind: fact.kind().as_str(),
         name: &fact.name,
         organizations: organizations.iter().map(ToString::to_string).collect(),

@@ -1,5 +1,5 @@
-//! OAuth's ways to ask about a token and to end it: introspection (RFC 7662), revocation (RFC 7009), and the metadata
-//! by which clients find both (RFC 8414). Errors are those of RFC 6749.
+//! OAuth's ways to get a token, to ask about one and to end it: client credentials (RFC 6749), introspection (RFC 7662),
+//! revocation (RFC 7009), keys (RFC 7517), and the metadata by which clients find them (RFC 8414). Errors are those of RFC 6749.
 //!
 //! Introspection is a door, and like [`crate::doors`] it is answered before any router. Who asks is found by
 //! [`client`], in what [`form`] has read.
@@ -8,9 +8,11 @@ mod client;
 mod failure;
 mod form;
 mod introspect;
+mod key_set;
 mod metadata;
 mod openapi;
 mod revoke;
+mod token;
 
 use std::sync::Arc;
 
@@ -31,7 +33,11 @@ pub(crate) fn routes() -> Router<Arc<App>> {
 
 /// Route and description in one line each, so that none can be forgotten in the other.
 fn operations() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(revoke::revoke)).routes(routes!(metadata::show))
+    OpenApiRouter::new()
+        .routes(routes!(token::exchange))
+        .routes(routes!(revoke::revoke))
+        .routes(routes!(metadata::show))
+        .routes(routes!(key_set::show))
 }
 
 /// Whether a path is that of introspection.

@@ -16,8 +16,8 @@ pub(crate) fn openapi() -> OpenApi {
     let mut document = super::operations().into_openapi();
     document.merge(Introspection::openapi());
     document.info = InfoBuilder::new()
-        .title("Countersign: introspection, revocation, metadata")
-        .description(Some("RFC 7662, RFC 7009 and RFC 8414."))
+        .title("Countersign: tokens, introspection, revocation, metadata")
+        .description(Some("RFC 6749 (4.4), RFC 7662, RFC 7009, RFC 7517 and RFC 8414."))
         .version(env!("CARGO_PKG_VERSION"))
         .build();
     let place =

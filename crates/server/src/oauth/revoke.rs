@@ -35,7 +35,8 @@ pub(super) struct RevocationForm {
 ///
 /// Possession is enough, so no client has to say who it is; one that does must be one that may verify. What the token is
 /// bound to does not matter: whoever holds it elsewhere should not. A text that is not one of a live access token is
-/// answered like one that was revoked (2.2). A service token does not end by possession: `unsupported_token_type`.
+/// answered like one that was revoked (2.2). A service token does not end by possession, nor does a signed token, which ends with it:
+/// `unsupported_token_type`.
 #[utoipa::path(
     post,
     path = "/oauth2/revoke",
@@ -71,7 +72,9 @@ async fn answer(app: &App, request: Request) -> Result<Response, Failure> {
         None => Ok(false),
     };
     match ended {
-        Ok(false) if is_service_token(token) => Err(Failure::UnsupportedTokenType),
+        Ok(false) if is_service_token(token) || app.authority.is_signed_here(token) => {
+            Err(Failure::UnsupportedTokenType)
+        }
         Ok(_) => Ok(StatusCode::OK.into_response()),
         Err(error) => Ok(Fault::response(error)),
     }

@@ -3,10 +3,12 @@
 use std::any::Any;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use countersign_authority::{
-    AccountRequest, Asked, Authority, Directory, Policy, RootSettings, Seal, Sighting,
+    AccountRequest, Algorithm, Asked, Authority, Directory, Policy, RootSettings, Seal, Sighting,
+    SigningSettings,
 };
 use countersign_domain::audit::Origin;
 use countersign_domain::change::FactChange;
@@ -39,6 +41,8 @@ pub(crate) enum Stored {
 struct Opened {
     store: SharedStore,
     model: Option<Arc<ModelStore>>,
+    /// Where it is, when others can open it, too.
+    url: Option<String>,
     /// What lives as long as it.
     kept: Box<dyn Any + Send + Sync>,
 }
@@ -50,17 +54,40 @@ impl Stored {
             Self::Embedded => {
                 let kept = tempfile::tempdir().unwrap();
                 let store = SqliteStore::open(SqliteOptions::new(kept.path()), sink).unwrap();
-                Opened { store: Arc::new(store), model, kept: Box::new(kept) }
+                Opened { store: Arc::new(store), model, url: None, kept: Box::new(kept) }
             }
             Self::Shared => {
                 let kept = Database::create().unwrap();
-                let options =
-                    PostgresOptions::new(kept.url().parse().unwrap(), Arc::new(ManualUptime::default()));
-                let store = PostgresStore::open(options, sink).await.unwrap();
-                Opened { store: Arc::new(store), model, kept: Box::new(kept) }
+                let url = kept.url().to_owned();
+                let store = Arc::new(open_shared(&url, directory).await);
+                Opened { store, model, url: Some(url), kept: Box::new(kept) }
             }
         }
     }
+}
+
+async fn open_shared(url: &str, sink: &Arc<Directory>) -> PostgresStore {
+    let options = PostgresOptions::new(url.parse().unwrap(), Arc::new(ManualUptime::default()));
+    PostgresStore::open(options, sink.clone()).await.unwrap()
+}
+
+/// The server's, in tokens that it signs.
+pub(crate) const ISSUER: &str = "http://localhost";
+
+/// Can sign, as soon as it has keys.
+fn signing(authority: Authority) -> Authority {
+    let settings = SigningSettings {
+        issuer: ISSUER.into(),
+        algorithm: Algorithm::EdDsa,
+        lifetime: Duration::from_secs(300),
+        resources: None,
+        is_alone: false,
+    };
+    authority.signing_with(settings, seal(1))
+}
+
+fn seal(key: u8) -> Arc<Seal> {
+    Arc::new(Seal::new(&[key; 32]).unwrap())
 }
 
 /// A server and what a test holds of it.
@@ -71,6 +98,8 @@ pub(crate) struct World {
     store: SharedStore,
     /// The store, when it is one that fails as it is told.
     model: Option<Arc<ModelStore>>,
+    /// Where the store is, when others can open it, too.
+    url: Option<String>,
     _kept: Box<dyn Any + Send + Sync>,
     pub(crate) clock: Arc<ManualClock>,
     directory: Arc<Directory>,
@@ -116,31 +145,59 @@ impl World {
     fn unloaded_with(policy: Policy) -> Self {
         let directory = Arc::new(Directory::default());
         let model = Arc::new(ModelStore::new(directory.clone()));
-        let opened = Opened { store: model.clone(), model: Some(model), kept: Box::new(()) };
+        let opened = Opened { store: model.clone(), model: Some(model), url: None, kept: Box::new(()) };
         Self::put_together(opened, directory, policy)
     }
 
     fn put_together(opened: Opened, directory: Arc<Directory>, policy: Policy) -> Self {
-        let Opened { store, model, kept: _kept } = opened;
+        let Opened { store, model, url, kept: _kept } = opened;
         let clock = Arc::new(ManualClock::default());
         let entropy = Arc::new(SeededEntropy::new(7));
-        let authority = Arc::new(Authority::new(
-            store.clone(),
-            directory.clone(),
-            clock.clone(),
-            entropy.clone(),
-            policy,
-        ));
+        let authority =
+            Authority::new(store.clone(), directory.clone(), clock.clone(), entropy.clone(), policy);
+        let authority = Arc::new(signing(authority));
         let (app, service) = serve(&authority);
         let (root_account, root) = (String::new(), String::new());
-        Self { app, service, authority, store, model, _kept, clock, directory, entropy, root_account, root }
+        Self {
+            app,
+            service,
+            authority,
+            store,
+            model,
+            url,
+            _kept,
+            clock,
+            directory,
+            entropy,
+            root_account,
+            root,
+        }
+    }
+
+    /// Another server over the same database and with the same clock, for as long as this one is there.
+    pub(crate) async fn beside(&self) -> Self {
+        let directory = Arc::new(Directory::default());
+        let url = self.url.clone().unwrap();
+        let store = Arc::new(open_shared(&url, &directory).await);
+        let opened = Opened { store, model: None, url: Some(url), kept: Box::new(()) };
+        let mut world = Self::put_together(opened, directory, Policy::default());
+        world.clock = self.clock.clone();
+        let (store, directory, entropy) =
+            (world.store.clone(), world.directory.clone(), world.entropy.clone());
+        let authority = Authority::new(store, directory, world.clock.clone(), entropy, Policy::default());
+        world.authority = Arc::new(signing(authority));
+        (world.app, world.service) = serve(&world.authority);
+        world.authority.load().await.unwrap();
+        world.root_account.clone_from(&self.root_account);
+        world.root.clone_from(&self.root);
+        world
     }
 
     /// Starts the server again, over the same store and with another configuration.
     pub(crate) fn configure(&mut self, policy: Policy) {
         let (store, directory) = (self.store.clone(), self.directory.clone());
         let (clock, entropy) = (self.clock.clone(), self.entropy.clone());
-        self.authority = Arc::new(Authority::new(store, directory, clock, entropy, policy));
+        self.authority = Arc::new(signing(Authority::new(store, directory, clock, entropy, policy)));
         (self.app, self.service) = serve(&self.authority);
     }
 
@@ -149,7 +206,7 @@ impl World {
         let (store, directory) = (self.store.clone(), self.directory.clone());
         let (clock, entropy) = (self.clock.clone(), self.entropy.clone());
         let authority = Authority::new(store, directory, clock, entropy, Policy::default());
-        self.authority = Arc::new(authority.listing_texts(Seal::new(&[key; 32]).unwrap()));
+        self.authority = Arc::new(signing(authority).listing_texts(seal(key)));
         (self.app, self.service) = serve(&self.authority);
     }
 
@@ -234,6 +291,16 @@ impl World {
         self.authority.create_account(asked, request).await.unwrap().id.to_string()
     }
 
+    /// Exchanges the secret of a service token for a signed token, narrowed by more parameters of the form; gives its text.
+    pub(crate) async fn exchange(&self, client_id: &str, secret: &str, more: &str) -> String {
+        self.authority.tend_keys().await.unwrap();
+        let form =
+            format!("grant_type=client_credentials&client_id={client_id}&client_secret={secret}&{more}");
+        let answer = self.post("/oauth2/token").form(&form).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        answer.text_at("/access_token")
+    }
+
     /// A listener of this server, for as long as the test takes.
     pub(crate) async fn listen(&self, exposure: Exposure) -> SocketAddr {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -265,7 +332,7 @@ fn serve(authority: &Arc<Authority>) -> (Arc<App>, Service) {
     let settings = Settings {
         trusted_proxies: TrustedProxies::loopback(),
         connections: 10,
-        public_url: "http://localhost".to_owned(),
+        public_url: ISSUER.to_owned(),
         doors_need_certificate: false,
     };
     let app = App::new(authority.clone(), settings, Arc::new(StoreNumbers::default));

@@ -46,7 +46,7 @@ async fn it_says_whose_it_is() {
     let token = world.access_token(json!({"ttl": 60, "scopes": ["a:read", "b"]})).await;
     let exp = world.clock_seconds() + 60;
     let active = json!({"active": true, "scope": "a:read b", "token_type": "Bearer", "exp": exp,
-        "sub": world.root_account, "jti": &token[..22], "kind": "access", "organizations": [], "secret_version": 1});
+        "sub": world.root_account, "account": world.root_account, "token": &token[..22], "jti": &token[..22], "kind": "access", "organizations": [], "secret_version": 1});
     assert_eq!(told(&world, &format!("token={token}")).await, active);
     assert_eq!(
         told(&world, &format!("token={token}&token_type_hint=refresh_token")).await,

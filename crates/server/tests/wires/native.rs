@@ -224,13 +224,13 @@ async fn verify_explains() {
     assert_eq!((reason, failed), (json!("insufficient_scope"), vec![json!("scope")]));
     assert_eq!(
         (passed.len(), passed.last(), skipped),
-        (12, Some(&json!("organization")), vec![json!("resource"), json!("address"), json!("limit")])
+        (13, Some(&json!("organization")), vec![json!("resource"), json!("address"), json!("limit")])
     );
     assert!(remedy.as_str().unwrap().starts_with("issue a token with the demanded scope"), "{remedy}");
     let (reason, [passed, failed, skipped], remedy) = explained(json!({"scope": ["a"]})).await;
     assert_eq!(
         (reason, passed.len(), failed, skipped, remedy),
-        (Value::Null, 16, vec![], vec![], Value::Null)
+        (Value::Null, 17, vec![], vec![], Value::Null)
     );
     // Of what is none of the caller's no more is said than that.
     let child = world.account_below(&world.root_account).await;

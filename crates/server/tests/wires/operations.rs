@@ -1,6 +1,8 @@
 //! Every operation of every wire, from the OpenAPI documents: routes describe themselves where they are registered, so
 //! no test that goes through this list can forget one.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use countersign_server::documents;
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -20,6 +22,11 @@ impl Operation {
 
     pub(crate) fn needs_mail(&self) -> bool {
         NEEDS_MAIL.contains(&self.name().as_str())
+    }
+
+    /// Whether it needs keys that sign.
+    pub(crate) fn needs_keys(&self) -> bool {
+        self.template.contains(KEYS) || self.template == EXCHANGE
     }
 
     pub(crate) fn is_door(&self) -> bool {
@@ -47,6 +54,8 @@ pub(crate) struct Scene {
     pub(crate) world: World,
     pub(crate) account: String,
     pub(crate) service: String,
+    /// Client id and secret of that one, as `Basic`.
+    basic: String,
     pub(crate) access: String,
     /// The whole text of another one.
     whole_access: String,
@@ -64,6 +73,11 @@ const NEEDS_MAIL: [&str; 5] = [
     "POST /v1/Accounts/{id}/send-verification",
 ];
 
+/// Of everybody, so only in the root account.
+const KEYS: &str = "/access/keys";
+
+const EXCHANGE: &str = "/oauth2/token";
+
 /// Who logs in.
 pub(crate) const SOMEBODY: (&str, &str) = ("somebody@example.com", "Secret!1");
 
@@ -80,6 +94,8 @@ impl Scene {
             .json(&json!({"name": "there"}))
             .await;
         let service = created.text_at("/result/id");
+        let pair = [created.text_at("/result/client_id"), created.text_at("/result/client_secret")].join(":");
+        let basic = format!("Basic {}", STANDARD.encode(pair));
         let access = world.access_token_of(&account, json!({})).await[..22].to_owned();
         let whole_access = world.access_token_of(&account, json!({})).await;
         let path = format!("/v1/Accounts/{account}/organizations");
@@ -91,17 +107,18 @@ impl Scene {
         let body = json!({"email": email, "password": password});
         let made = world.post("/v1/Accounts").bearer(&world.root).json(&body).await;
         assert_eq!(made.status, StatusCode::OK, "{made:?}");
-        Self { world, account, service, access, whole_access, organization, membership }
+        Self { world, account, service, basic, access, whole_access, organization, membership }
     }
 
     pub(crate) fn path(&self, template: &str) -> String {
         let id = match template {
+            _ if template.contains(KEYS) => &self.world.root_account,
             _ if template.starts_with("/v1/Organizations/") => &self.organization,
             _ if template.starts_with("/v1/AccountOrganizations/") => &self.membership,
             _ => &self.account,
         };
         let path = template
-            .replace("{account_id}", &self.account)
+            .replace("{account_id}", if template.contains(KEYS) { id } else { &self.account })
             .replace("{id}", id)
             .replace("{service_token_id}", &self.service)
             .replace("{fk}", &self.access)
@@ -121,6 +138,9 @@ impl Scene {
         match operation.template.as_str() {
             "/api/v1/verify" => json!({"token": self.world.root}),
             "/api/v1/verify/batch" => json!({"requests": [{"token": self.world.root}]}),
+            _ if operation.template.contains(KEYS) && operation.method == "PUT" => {
+                json!({"key_rotation_interval_days": 30})
+            }
             "/v1/Accounts" => json!({"email": "new@example.com", "password": "Secret!1"}),
             "/v1/Accounts/login" => json!({"email": SOMEBODY.0, "password": SOMEBODY.1}),
             "/v1/Accounts/impersonate" => json!({"id": self.account}),
@@ -143,9 +163,16 @@ impl Scene {
     /// The answer to an operation that is no door.
     pub(crate) async fn ask(&self, operation: &Operation, credential: &[(&str, &str)]) -> Answer {
         let call = self.world.call(&operation.method, &self.path(&operation.template));
+        let of_root = format!("Bearer {}", self.world.root);
+        let credential = match operation.template.as_str() {
+            // Nobody but a service token can be exchanged for a signed one.
+            EXCHANGE if credential == [("authorization", &*of_root)] => &[("authorization", &*self.basic)],
+            _ => credential,
+        };
         let call = credential.iter().fold(call, |call, (name, value)| call.header(name, value));
         match operation.method.as_str() {
             "GET" => call.send().await,
+            _ if operation.template == EXCHANGE => call.form("grant_type=client_credentials").await,
             _ if operation.wire == "oauth" => call.form(&format!("token={}", self.whole_access)).await,
             _ => call.json(&self.body(operation)).await,
         }

@@ -122,7 +122,7 @@ async fn a_client_that_says_who_it_is_must_be_good_and_may_verify() {
     assert_error(&revoke(&world, &[], "").await, 400, "invalid_request");
     assert_error(&world.post(PATH).body(form.clone()).send().await, 400, "invalid_request");
     assert_error(&world.get(PATH).send().await, 405, "invalid_request");
-    assert_error(&world.post("/oauth2/token").send().await, 404, "not_found");
+    assert_error(&world.post("/oauth2/nothing").send().await, 404, "not_found");
     assert!(is_good(&world, &token));
 
     // Whoever has no secret may say how it is called.
@@ -149,12 +149,15 @@ async fn metadata_says_where_things_are() {
     let answer = world.get("/.well-known/oauth-authorization-server").send().await;
     let metadata = json!({
         "issuer": "http://localhost",
+        "token_endpoint": "http://localhost/oauth2/token",
+        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "jwks_uri": "http://localhost/.well-known/jwks.json",
         "introspection_endpoint": "http://localhost/oauth2/introspect",
         "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
         "revocation_endpoint": "http://localhost/oauth2/revoke",
         "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
         "response_types_supported": [],
-        "grant_types_supported": [],
+        "grant_types_supported": ["client_credentials"],
     });
     answer.assert(200, metadata);
 }

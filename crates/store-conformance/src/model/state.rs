@@ -11,6 +11,7 @@ use countersign_domain::id::{AccountId, Handle, MembershipId, OrganizationId, Se
 use countersign_domain::limits::Window;
 use countersign_domain::organization::{Membership, Organization};
 use countersign_domain::service_token::{SecretVersion, ServiceToken};
+use countersign_domain::signing_key::KeyGeneration;
 use countersign_domain::store::{MOST_CUTS, Revision, StoreError, Version};
 use countersign_domain::time::Timestamp;
 use countersign_domain::usage::{Refusals, Usage};
@@ -33,6 +34,7 @@ pub(super) struct State {
     /// By token, start of the minute, and the word for the reason.
     pub(super) refusals: BTreeMap<(TokenRef, Timestamp, &'static str), Refusals>,
     pub(super) quota_uses: BTreeMap<(TokenRef, Window), u64>,
+    pub(super) key_generations: BTreeMap<u32, KeyGeneration>,
     /// Oldest first.
     pub(super) audit: Vec<AuditRecord>,
 }
@@ -52,6 +54,7 @@ impl Default for State {
             uses: BTreeMap::new(),
             refusals: BTreeMap::new(),
             quota_uses: BTreeMap::new(),
+            key_generations: BTreeMap::new(),
             audit: Vec::new(),
         }
     }
@@ -159,6 +162,13 @@ impl State {
                 ensure(!descendants || self.cuts.len() < MOST_CUTS as usize, StoreError::Busy)
             }
             Mutation::SetRootToken { token, retire } => self.check_root_token(token, *retire),
+            Mutation::AddKeyGeneration(added) => {
+                ensure(!self.key_generations.contains_key(&added.number), StoreError::Duplicate)
+            }
+            Mutation::ReplaceKeyInterval { number, expected, .. }
+            | Mutation::RemoveKeyGeneration { number, expected } => {
+                check_version(self.key_generations.get(number).map(|row| row.version), *expected)
+            }
         }
     }
 
@@ -232,6 +242,17 @@ impl State {
                 }
                 self.root_handles.push(token.handle);
                 self.access_tokens.insert(token.handle, token);
+            }
+            Mutation::AddKeyGeneration(added) => {
+                self.key_generations.insert(added.number, *added);
+            }
+            Mutation::ReplaceKeyInterval { number, days, .. } => {
+                if let Some(row) = self.key_generations.get_mut(&number) {
+                    (row.interval_days, row.version) = (days, row.version.next());
+                }
+            }
+            Mutation::RemoveKeyGeneration { number, .. } => {
+                self.key_generations.remove(&number);
             }
         }
     }

@@ -21,6 +21,7 @@ mod p15_epochs;
 mod p16_lineages;
 mod p17_sweep_ended;
 mod p18_quotas;
+mod p19_keys;
 
 pub use p01_together::promise_01;
 pub use p02_guards::promise_02;
@@ -40,6 +41,7 @@ pub use p15_epochs::promise_15;
 pub use p16_lineages::promise_16;
 pub use p17_sweep_ended::promise_17;
 pub use p18_quotas::promise_18;
+pub use p19_keys::promise_19;
 
 /// A test for each promise of the store that `$make` makes, a [`Make`](crate::world::Make). The crate that calls it
 /// needs `tokio` with `macros` and `rt-multi-thread`.
@@ -49,7 +51,7 @@ macro_rules! store_suite {
         $crate::store_suite!(@each $make;
             promise_01 promise_02 promise_03 promise_04 promise_05 promise_06 promise_07
             promise_08 promise_09 promise_10 promise_11 promise_12 promise_13 promise_14
-            promise_15 promise_16 promise_17 promise_18);
+            promise_15 promise_16 promise_17 promise_18 promise_19);
     };
     (@each $make:expr; $($promise:ident)*) => {
         $(

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::follower::one_moment;
 use crate::row::{self, Cells};
 use crate::session::each;
-use crate::{audit, load, sql};
+use crate::{audit, keys, load, sql};
 
 /// Gives everything to `visit`; gives what there is.
 pub(super) async fn export(
@@ -42,6 +42,7 @@ pub(super) async fn export(
     all(sql::EXPORT_AUDIT, |row| Ok(Record::Audit(audit::read(row)?))).await?;
     all(sql::EXPORT_USES, |row| Ok(Record::Use(row::usage(row)?))).await?;
     all(sql::EXPORT_REFUSALS, |row| Ok(Record::Refusals(row::refusals(row)?))).await?;
+    all(sql::LOAD_KEY_GENERATIONS, |row| Ok(Record::KeyGeneration(keys::read(row)?))).await?;
     let contents = contents(&moment).await?;
     visit(Record::End(contents.revision)).map_err(StoreError::Unavailable)?;
     Ok(contents)

@@ -5,6 +5,7 @@ use countersign_domain::archive::{Contents, ImportError, Record};
 use countersign_domain::audit::{AuditEntry, AuditRecord};
 use countersign_domain::id::{AccountId, ChangeId, Handle};
 use countersign_domain::organization::{Membership, Organization};
+use countersign_domain::signing_key::KeyGeneration;
 use countersign_domain::store::{Cause, Revision, StoreError};
 use countersign_domain::usage::{Refusals, Usage};
 use deadpool_postgres::Object;
@@ -19,14 +20,14 @@ use crate::failure::{Failure, is_refusal};
 use crate::issued::Issued;
 use crate::row::Cells;
 use crate::session::Tx;
-use crate::{accounts, audit, organizations, sql, usage};
+use crate::{accounts, audit, keys, organizations, sql, usage};
 
 /// So many records are written together.
 const TOGETHER: usize = 2_000;
 
 /// In an order that foreign keys allow.
 const FORGET_EVERYTHING: &str = "
-    DELETE FROM feed; DELETE FROM refusals; DELETE FROM uses; DELETE FROM audit; DELETE FROM epoch_sweeps;
+    DELETE FROM feed; DELETE FROM key_generations; DELETE FROM refusals; DELETE FROM uses; DELETE FROM audit; DELETE FROM epoch_sweeps;
     DELETE FROM cuts; UPDATE cut_walk SET service_tokens_to = NULL, access_tokens_to = NULL;
     DELETE FROM root_tokens; DELETE FROM access_tokens; DELETE FROM service_tokens; DELETE FROM memberships;
     DELETE FROM organizations; DELETE FROM account_counts; DELETE FROM accounts";
@@ -166,7 +167,11 @@ async fn write(tx: &Tx<'_>, records: &[Record]) -> Result<(), Failure> {
     }
     audit::insert(tx, &rows.audit).await?;
     usage::insert_uses(tx, &rows.uses).await?;
-    Ok(usage::insert_refusals(tx, &rows.refusals).await?)
+    usage::insert_refusals(tx, &rows.refusals).await?;
+    for generation in rows.key_generations {
+        keys::add(tx, generation).await?;
+    }
+    Ok(())
 }
 
 /// Records by their tables.
@@ -182,6 +187,7 @@ struct Rows<'r> {
     audit: Vec<(Revision, &'r AuditEntry)>,
     uses: Vec<&'r Usage>,
     refusals: Vec<&'r Refusals>,
+    key_generations: Vec<&'r KeyGeneration>,
 }
 
 impl<'r> Rows<'r> {
@@ -198,6 +204,7 @@ impl<'r> Rows<'r> {
             Record::Audit(AuditRecord { revision, entry }) => self.audit.push((*revision, entry)),
             Record::Use(usage) => self.uses.push(usage),
             Record::Refusals(refusals) => self.refusals.push(refusals),
+            Record::KeyGeneration(row) => self.key_generations.push(row),
             Record::End(_) => {}
         }
     }

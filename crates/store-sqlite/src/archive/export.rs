@@ -8,7 +8,7 @@ use rusqlite::{Connection, Row};
 use crate::connection::last_revision;
 use crate::failure::Failure;
 use crate::row::{self, Cells};
-use crate::{audit, load, sql};
+use crate::{audit, keys, load, sql};
 
 type Visit<'v> = &'v mut dyn FnMut(Record) -> Result<(), Cause>;
 
@@ -35,6 +35,7 @@ pub(super) fn export(connection: &Connection, visit: Visit<'_>) -> Result<Conten
     each(sql::EXPORT_AUDIT, |row| Ok(Record::Audit(audit::read(row)?)))?;
     each(sql::EXPORT_USES, |row| Ok(Record::Use(row::usage(row)?)))?;
     each(sql::EXPORT_REFUSALS, |row| Ok(Record::Refusals(row::refusals(row)?)))?;
+    each(sql::LOAD_KEY_GENERATIONS, |row| Ok(Record::KeyGeneration(keys::read(row)?)))?;
     let contents = contents(connection)?;
     visit(Record::End(contents.revision)).map_err(StoreError::Unavailable)?;
     Ok(contents)

@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::export::contents;
 use crate::apply::{handle_bytes, insert_access_token, insert_service_token, run, signed};
 use crate::failure::Failure;
-use crate::{accounts, audit, organizations, pages, sql, usage};
+use crate::{accounts, audit, keys, organizations, pages, sql, usage};
 
 /// Puts the records into an empty database, in one transaction.
 pub(super) fn import(
@@ -59,6 +59,7 @@ fn insert(connection: &Connection, record: Record) -> Result<Option<Revision>, F
         Record::Audit(record) => audit::insert(connection, record.revision, &record.entry)?,
         Record::Use(usage) => usage::insert_row(connection, &usage)?,
         Record::Refusals(refusals) => usage::add_refusals(connection, &refusals)?,
+        Record::KeyGeneration(row) => keys::add(connection, &row)?,
         Record::End(revision) => return Ok(Some(revision)),
     }
     Ok(None)

@@ -85,7 +85,7 @@ fn options(headers: &HeaderMap) -> impl Iterator<Item = (&http::HeaderName, Head
 /// Who it is, for other filters: whole lists, not cut as in headers.
 fn metadata(granted: &Granted) -> Struct {
     let fact = &granted.known.fact;
-    let scopes: Vec<String> = match fact.restrictions.scopes.stated() {
+    let scopes: Vec<String> = match granted.scopes().stated() {
         None => vec![Scope::DEFAULT.to_owned()],
         Some(list) => list.iter().map(|scope| scope.as_str().to_owned()).collect(),
     };

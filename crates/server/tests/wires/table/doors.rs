@@ -34,10 +34,22 @@ pub(super) enum Column {
     Batch,
     /// `POST /oauth2/introspect`.
     Introspect,
+    /// A signed token at `/authz`, as `Bearer`.
+    Signed,
+    /// In Cloudflare's cookie.
+    SignedCookie,
+    /// In Cloudflare's header.
+    SignedHeader,
+    /// Over gRPC.
+    SignedEnvoy,
+    /// At the verify API.
+    SignedVerify,
+    /// At introspection.
+    SignedIntrospect,
 }
 
 /// Reasons that are a 401 (design 2.4); the others are a 403, but for the limit.
-const UNAUTHENTICATED: [&str; 8] = [
+const UNAUTHENTICATED: [&str; 9] = [
     "malformed",
     "unknown",
     "wrong_secret",
@@ -46,10 +58,11 @@ const UNAUTHENTICATED: [&str; 8] = [
     "rotated_out",
     "account_disabled",
     "ambiguous_credential",
+    "wrong_audience",
 ];
 
 impl Column {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::Nginx,
         Self::IngressNginx,
         Self::Forward,
@@ -60,17 +73,41 @@ impl Column {
         Self::Verify,
         Self::Batch,
         Self::Introspect,
+        Self::Signed,
+        Self::SignedCookie,
+        Self::SignedHeader,
+        Self::SignedEnvoy,
+        Self::SignedVerify,
+        Self::SignedIntrospect,
     ];
+
+    /// What is shown there; `None` when nothing can be: only service tokens are exchanged for signed ones.
+    pub(super) fn shows(self, row: &Row) -> Option<Shown> {
+        let signed = match &row.shown {
+            Shown::Pair(_, _, signed) => signed.clone(),
+            Shown::Token(_) | Shown::Header(..) => None,
+        };
+        match self {
+            Self::Signed | Self::SignedEnvoy | Self::SignedVerify | Self::SignedIntrospect => {
+                signed.map(Shown::Token)
+            }
+            Self::SignedCookie => signed.map(|text| {
+                Shown::Header("cookie", format!("theme=dark; CF_Authorization={text}; CF_AppSession=1"))
+            }),
+            Self::SignedHeader => signed.map(|text| Shown::Header("cf-access-token", text)),
+            _ => Some(row.shown.clone()),
+        }
+    }
 
     /// The reason for which the door refuses, as the metric has it; `None` when it lets in. What the door answers must
     /// say the same, as far as it says anything.
     pub(super) async fn ask(self, Rows { world, envoy, .. }: &Rows, row: &Row) -> Option<String> {
         let before = verdicts(world, self.door()).await;
         let said = match self {
-            Self::Verify => verify(world, row).await,
+            Self::Verify | Self::SignedVerify => verify(world, row).await,
             Self::Batch => batch(world, row).await,
-            Self::Introspect => introspect(world, row).await,
-            Self::Envoy => check(envoy, row, Check::new).await,
+            Self::Introspect | Self::SignedIntrospect => introspect(world, row).await,
+            Self::Envoy | Self::SignedEnvoy => check(envoy, row, Check::new).await,
             Self::EnvoyRaw => check(envoy, row, Check::raw).await,
             _ => Said::of_status(self.authz(world, row)),
         };
@@ -82,9 +119,9 @@ impl Column {
     /// Its name in the metric.
     const fn door(self) -> &'static str {
         match self {
-            Self::Verify | Self::Batch => "verify",
-            Self::Introspect => "introspect",
-            Self::Envoy | Self::EnvoyRaw => "ext_authz",
+            Self::Verify | Self::Batch | Self::SignedVerify => "verify",
+            Self::Introspect | Self::SignedIntrospect => "introspect",
+            Self::Envoy | Self::EnvoyRaw | Self::SignedEnvoy => "ext_authz",
             _ => "authz",
         }
     }
@@ -158,8 +195,8 @@ impl Said {
 /// The body for the verify API.
 fn question(row: &Row) -> Value {
     let mut body = match &row.shown {
-        Shown::Pair(client_id, secret) => json!({"client_id": client_id, "client_secret": secret}),
-        Shown::Token(text) => json!({"token": text}),
+        Shown::Pair(client_id, secret, _) => json!({"client_id": client_id, "client_secret": secret}),
+        Shown::Token(text) | Shown::Header(_, text) => json!({"token": text}),
     };
     for part in row.demand.split('&').filter(|part| !part.is_empty()) {
         match part.split_once('=').unwrap() {
@@ -212,8 +249,8 @@ async fn batch(world: &World, row: &Row) -> Said {
 
 async fn introspect(world: &World, row: &Row) -> Said {
     let token = match &row.shown {
-        Shown::Pair(client_id, secret) => format!("{client_id}:{secret}"),
-        Shown::Token(text) => text.clone(),
+        Shown::Pair(client_id, secret, _) => format!("{client_id}:{secret}"),
+        Shown::Token(text) | Shown::Header(_, text) => text.clone(),
     };
     let mut form = form_urlencoded::Serializer::new(String::new());
     form.append_pair("token", &token);

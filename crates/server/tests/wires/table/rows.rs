@@ -16,29 +16,33 @@ use crate::harness::{Answer, ServiceToken, World, service_tokens_of};
 /// A credential.
 #[derive(Debug, Clone)]
 pub(super) enum Shown {
-    /// Of a service token.
-    Pair(String, String),
-    /// Of an access token.
+    /// Of a service token, and a signed token that was got for it before anything happened to it.
+    Pair(String, String, Option<String>),
+    /// An access token, or a signed one.
     Token(String),
+    /// A signed token in a header of its own.
+    Header(&'static str, String),
 }
 
 impl Shown {
     /// The headers in which it stands, in the usual scheme or in another one.
     pub(super) fn headers(&self, otherwise: bool) -> Vec<(&'static str, String)> {
         match (self, otherwise) {
-            (Self::Pair(id, secret), false) => {
+            (Self::Pair(id, secret, _), false) => {
                 vec![("cf-access-client-id", id.clone()), ("cf-access-client-secret", secret.clone())]
             }
-            (Self::Pair(id, secret), true) => {
+            (Self::Pair(id, secret, _), true) => {
                 vec![("authorization", format!("Basic {}", STANDARD.encode(format!("{id}:{secret}"))))]
             }
             (Self::Token(text), false) => vec![("authorization", format!("Bearer {text}"))],
             (Self::Token(text), true) => vec![("authorization", text.clone())],
+            (Self::Header(name, text), _) => vec![(*name, text.clone())],
         }
     }
 }
 
 /// A credential and what is wanted of it.
+#[derive(Clone)]
 pub(super) struct Row {
     pub(super) name: &'static str,
     pub(super) shown: Shown,
@@ -101,15 +105,25 @@ async fn done(world: &World, method: &str, path: &str, body: Value) -> Answer {
     answer
 }
 
-fn pair(service: &ServiceToken) -> Shown {
-    Shown::Pair(service.client_id.clone(), service.secret.clone())
+async fn pair(world: &World, client_id: &str, secret: &str) -> Shown {
+    let signed = world.exchange(client_id, secret, "").await;
+    Shown::Pair(client_id.to_owned(), secret.to_owned(), Some(signed))
 }
 
 async fn service(world: &World, body: Value) -> (ServiceToken, Shown) {
     let mut whole = json!({"name": "row"});
     whole.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
     let service = world.service_token(whole).await;
-    let shown = pair(&service);
+    let shown = pair(world, &service.client_id, &service.secret).await;
+    (service, shown)
+}
+
+/// As [`service`], restricted after a signed token was got for it.
+async fn narrowed(world: &World, body: Value) -> (ServiceToken, Shown) {
+    let (service, shown) = service(world, json!({})).await;
+    let mut whole = json!({"name": "row"});
+    whole.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
+    done(world, "PUT", &format!("{}/{}", world.service_tokens(), service.id), whole).await;
     (service, shown)
 }
 
@@ -118,7 +132,7 @@ async fn service_tokens(world: &World) -> Vec<Row> {
     let (good, shown) = service(world, json!({})).await;
     let (other, _) = service(world, json!({})).await;
     let (_, expired) = service(world, json!({"duration": "10s"})).await;
-    let (refreshed, shown_refreshed) = service(world, json!({"duration": "40s"})).await;
+    let (refreshed, _) = service(world, json!({"duration": "40s"})).await;
     let [
         (off, shown_off),
         (on, shown_on),
@@ -140,7 +154,7 @@ async fn service_tokens(world: &World) -> Vec<Row> {
     done(world, "DELETE", &one(&gone), json!({})).await;
     let rotate = async |token: &ServiceToken, body: Value| {
         let answer = done(world, "POST", &format!("{}/rotate", one(token)), body).await;
-        Shown::Pair(token.client_id.clone(), answer.text_at("/result/client_secret"))
+        pair(world, &token.client_id, &answer.text_at("/result/client_secret")).await
     };
     let new = rotate(&rotated, json!({})).await;
     let until = |time: &str| json!({"previous_client_secret_expires_at": time});
@@ -148,7 +162,8 @@ async fn service_tokens(world: &World) -> Vec<Row> {
     rotate(&over, until("2026-11-21T10:00:20Z")).await;
     world.clock.advance(Duration::from_secs(15));
     done(world, "POST", &format!("{}/refresh", one(&refreshed)), json!({})).await;
-    let with = |id: &str, secret: &str| Shown::Pair(id.to_owned(), secret.to_owned());
+    let shown_refreshed = pair(world, &refreshed.client_id, &refreshed.secret).await;
+    let with = |id: &str, secret: &str| Shown::Pair(id.to_owned(), secret.to_owned(), None);
     let unknown = format!("{}.access", "0".repeat(32));
     vec![
         Row::new("a good service token", &shown, None),
@@ -227,7 +242,9 @@ async fn accounts(world: &World) -> Vec<Row> {
     let of_child = Shown::Token(world.access_token_of(&child, json!({})).await);
     let path = service_tokens_of(&child);
     let machine = world.post(&path).bearer(&world.root).json(&json!({"name": "row"})).await;
-    let machine = Shown::Pair(machine.text_at("/result/client_id"), machine.text_at("/result/client_secret"));
+    let (client_id, secret) =
+        (machine.text_at("/result/client_id"), machine.text_at("/result/client_secret"));
+    let machine = pair(world, &client_id, &secret).await;
     for (account, verb) in [(&off, "disable"), (&on, "disable"), (&on, "enable")] {
         act(account, verb).await;
     }
@@ -300,10 +317,10 @@ async fn demands(world: &World) -> Vec<Row> {
 
 async fn restricted(world: &World) -> Vec<Row> {
     let resources = json!({"resources": ["GET /app/**", "/open/*"]});
-    let (_, bound) = service(world, resources.clone()).await;
+    let (_, bound) = narrowed(world, resources.clone()).await;
     let person = Shown::Token(world.access_token(resources).await);
-    let (_, local) = service(world, json!({"allowed_ips": ["192.0.2.0/24", "2001:db8::/32"]})).await;
-    let (_, nowhere) = service(world, json!({"allowed_ips": []})).await;
+    let (_, local) = narrowed(world, json!({"allowed_ips": ["192.0.2.0/24", "2001:db8::/32"]})).await;
+    let (_, nowhere) = narrowed(world, json!({"allowed_ips": []})).await;
     let denied = |name: &'static str, target: &'static str| {
         Row::new(name, &bound, "resource_denied").asks("GET", target)
     };
@@ -338,7 +355,7 @@ async fn restricted(world: &World) -> Vec<Row> {
 /// Whoever has used it up by one door has by all.
 async fn used_up(world: &World) -> Vec<Row> {
     let once = json!({"limits": {"quota": {"requests": 1, "period": "month"}}});
-    let (machine, used) = service(world, once.clone()).await;
+    let (machine, used) = narrowed(world, once.clone()).await;
     let person = world.access_token(once).await;
     assert_eq!(world.door("/authz", &machine.headers()), StatusCode::OK);
     let verified = world.post("/api/v1/verify").bearer(&world.root).json(&json!({"token": person})).await;

@@ -1,0 +1,162 @@
+//! `GET /api/v1/revocations`: what services have to refuse that check signed tokens by themselves. The test is such a service.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::harness::{ServiceToken, World, service_tokens_of};
+
+/// A service that checks tokens by itself. That their signatures are good it knows.
+struct Service<'w> {
+    world: &'w World,
+    caller: String,
+    known: Vec<Value>,
+    since: Option<String>,
+}
+
+impl Service<'_> {
+    async fn poll(&mut self) {
+        let mut cursor = None::<String>;
+        loop {
+            let mut path = "/api/v1/revocations?".to_owned();
+            if let Some(since) = &self.since {
+                path.push_str(&format!("since={since}&"));
+            }
+            if let Some(cursor) = &cursor {
+                path.push_str(&format!("cursor={cursor}&"));
+            }
+            let answer = self.world.get(path.trim_end_matches(['&', '?'])).bearer(&self.caller).send().await;
+            assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+            let body = answer.json();
+            self.known.extend(body["revocations"].as_array().unwrap().iter().cloned());
+            cursor = body["next_cursor"].as_str().map(str::to_owned);
+            if cursor.is_none() {
+                self.since = body["as_of"].as_str().map(str::to_owned);
+                return;
+            }
+        }
+    }
+
+    /// As `docs/offline.md` says.
+    fn accepts(&self, token: &Value) -> bool {
+        let now = self.world.clock_seconds();
+        let seconds = |time: &Value| time.as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_second();
+        let concerns = |entry: &&Value| {
+            let account = entry["account"].as_str();
+            let accounts = token["accounts_above"].as_array().unwrap().iter().chain([&token["account"]]);
+            account.is_none_or(|account| accounts.clone().any(|of| of == account))
+                && (entry["token"].is_null() || entry["token"] == token["token"])
+                && entry["secret_version_below"]
+                    .as_u64()
+                    .is_none_or(|below| token["secret_version"].as_u64().unwrap() < below)
+                && token["iat"].as_i64().unwrap() <= seconds(&entry["at"])
+                && now >= seconds(&entry["from"])
+        };
+        token["exp"].as_i64().unwrap() > now && !self.known.iter().any(|entry| concerns(&entry))
+    }
+}
+
+async fn signed(world: &World, token: &ServiceToken) -> Value {
+    let text = world.exchange(&token.client_id, &token.secret, "").await;
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text.split('.').nth(1).unwrap()).unwrap()).unwrap()
+}
+
+async fn issue(world: &World, account: &str, body: Value) -> ServiceToken {
+    let answer = world.post(&service_tokens_of(account)).bearer(&world.root).json(&body).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
+    ServiceToken {
+        id: answer.text_at("/result/id"),
+        client_id: answer.text_at("/result/client_id"),
+        secret: answer.text_at("/result/client_secret"),
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_asks_refuses_what_ended() {
+    let world = World::new().await;
+    let root = world.root_account.clone();
+    let (parent, other) = (world.account_below(&root).await, world.account_below(&root).await);
+    let child = world.account_below(&parent).await;
+    let plain = || json!({"name": "token", "scopes": ["a", "b"]});
+    let act = async |method: &str, path: String, body: Value| {
+        let answer = world.call(method, &path).bearer(&world.root).json(&body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{method} {path}: {answer:?}");
+    };
+    let mut tokens = Vec::new();
+    for account in [&root, &root, &root, &root, &root, &root, &child, &child, &other, &root] {
+        tokens.push((account.clone(), issue(&world, account, plain()).await));
+    }
+    let mut claims = Vec::new();
+    for (_, token) in &tokens {
+        claims.push(signed(&world, token).await);
+    }
+    let caller = world.root.clone();
+    let mut service = Service { world: &world, caller, known: Vec::new(), since: None };
+    service.poll().await;
+    assert!(claims.iter().all(|token| service.accepts(token)));
+
+    world.clock.advance(Duration::from_secs(10));
+    let one = |index: usize| format!("{}/{}", service_tokens_of(&tokens[index].0), tokens[index].1.id);
+    act("DELETE", one(0), json!({})).await;
+    act("PUT", one(1), json!({"name": "token", "enabled": false})).await;
+    act("POST", format!("{}/rotate", one(2)), json!({})).await;
+    let soon = jiff::Timestamp::from_second(world.clock_seconds() + 60).unwrap().to_string();
+    act("POST", format!("{}/rotate", one(3)), json!({"previous_client_secret_expires_at": soon})).await;
+    act("PUT", one(4), json!({"name": "token", "scopes": ["a"]})).await;
+    act("PUT", one(5), json!({"name": "renamed", "scopes": ["a", "b", "c"]})).await;
+    act("POST", format!("/v1/Accounts/{parent}/disable"), json!({})).await;
+    act("POST", format!("{}/refresh", one(9)), json!({})).await;
+    service.poll().await;
+    let accepted: Vec<bool> = claims.iter().map(|token| service.accepts(token)).collect();
+    // Revoked, disabled, rotated, still overlapping, narrowed, widened, two below a disabled account, of another, refreshed.
+    assert_eq!(accepted, [false, false, false, true, false, true, false, false, true, true]);
+
+    // What the door says is what the service says, but for what it has not heard of yet.
+    world.clock.advance(Duration::from_secs(61));
+    assert!(!service.accepts(&claims[3]), "past its overlap, without another question");
+    act("DELETE", format!("/v1/Accounts/{other}"), json!({})).await;
+    assert!(service.accepts(&claims[8]), "not heard of yet");
+    service.poll().await;
+    assert!(!service.accepts(&claims[8]));
+
+    // What is got afterwards is good.
+    act("PUT", one(1), json!({"name": "token", "enabled": true})).await;
+    world.clock.advance(Duration::from_secs(1));
+    let (again, narrower) = (signed(&world, &tokens[1].1).await, signed(&world, &tokens[4].1).await);
+    service.poll().await;
+    assert!(service.accepts(&again) && service.accepts(&narrower));
+}
+
+/// Everybody hears of what is below, and of what stops it, and of nothing else.
+#[tokio::test]
+async fn nobody_hears_of_others() {
+    let world = World::new().await;
+    world.authority.tend_keys().await.unwrap();
+    let account = world.account_below(&world.root_account).await;
+    let sibling = world.account_below(&world.root_account).await;
+    let child = world.account_below(&account).await;
+    let reader = world.access_token_of(&account, json!({"scopes": ["countersign:verify"]})).await;
+    for of in [&world.root_account, &account, &sibling, &child] {
+        let token = issue(&world, of, json!({"name": "token"})).await;
+        let path = format!("{}/{}", service_tokens_of(of), token.id);
+        assert_eq!(world.delete(&path).bearer(&world.root).send().await.status, StatusCode::OK);
+    }
+    let heard = async |caller: &str| -> Vec<String> {
+        let answer = world.get("/api/v1/revocations").bearer(caller).send().await;
+        let body = answer.json();
+        let of = |entry: &Value| entry["account"].as_str().unwrap().to_owned();
+        body["revocations"].as_array().unwrap().iter().map(of).collect()
+    };
+    assert_eq!(heard(&reader).await, [child.clone(), account.clone()]);
+    assert_eq!(heard(&world.root).await.len(), 4);
+    let deleted = world.delete(&format!("/v1/Accounts/{child}")).bearer(&world.root).send().await;
+    assert_eq!(deleted.status, StatusCode::OK);
+    assert_eq!(heard(&world.root).await.len(), 5);
+    let answer = world.get("/api/v1/revocations?since=yesterday").bearer(&world.root).send().await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    world.clock.advance(Duration::from_secs(400));
+    assert!(heard(&world.root).await.is_empty(), "whatever was signed before has expired");
+}
