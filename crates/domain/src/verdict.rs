@@ -241,10 +241,9 @@ fn check_signed(token: &SignedToken, demand: &Demand, now: Timestamp) -> Result<
     if token.expires_at <= now || token.issued_at > now.after(CLOCK_SKEW) {
         return Err(Reason::Expired);
     }
-    let is_for = |audience: &Box<str>| token.audiences.contains(audience);
     let is_for_all = match demand.audiences.is_empty() {
         true => token.is_for_issuer,
-        false => demand.audiences.iter().all(is_for),
+        false => demand.audiences.iter().all(|audience| token.audiences.contains(audience)),
     };
     if is_for_all { Ok(()) } else { Err(Reason::WrongAudience) }
 }

@@ -111,11 +111,10 @@ impl Signing {
         if resources.is_empty() {
             return Ok(vec![self.settings.issuer.clone()]);
         }
-        let is_issued = |resource: &Box<str>| {
-            let issued = self.settings.resources.as_ref();
-            *resource == self.settings.issuer || issued.is_none_or(|issued| issued.contains(resource))
-        };
-        if resources.iter().all(is_issued) { Ok(resources) } else { Err(ExchangeRefusal::Resource) }
+        let issued = self.settings.resources.as_ref();
+        let is_issued = |resource| issued.is_none_or(|issued| issued.contains(resource));
+        let mut others = resources.iter().filter(|resource| **resource != self.settings.issuer);
+        if others.all(is_issued) { Ok(resources) } else { Err(ExchangeRefusal::Resource) }
     }
 }
 

@@ -87,6 +87,7 @@ mod request;
 mod scene;
 #[cfg(test)]
 mod sealed;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod site;

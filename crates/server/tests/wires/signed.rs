@@ -160,6 +160,9 @@ async fn it_is_for_whom_it_was_asked_for() {
     assert_eq!(door(&world, "audience=", &ours), StatusCode::FORBIDDEN, "an empty demand is none");
 }
 
+/// Headers, and what the door says to them.
+type Cell<'c> = (&'static str, Vec<(&'c str, &'c str)>, StatusCode);
+
 /// What is shown beside others, and in which order it is looked for.
 #[tokio::test]
 async fn it_stands_in_three_places() {
@@ -170,7 +173,7 @@ async fn it_stands_in_three_places() {
     let foreign = "Bearer eyJhbGciOiJIUzI1NiJ9.e30.AAAA";
     let (ok, no) = (StatusCode::OK, StatusCode::UNAUTHORIZED);
     let signed = ("cf-access-token", text);
-    let cells: Vec<(&str, Vec<(&str, &str)>, StatusCode)> = vec![
+    let cells: Vec<Cell<'_>> = vec![
         ("bearer", vec![("authorization", &bearer)], ok),
         ("bare", vec![("authorization", text)], ok),
         ("cookie", vec![("cookie", &cookie)], ok),
