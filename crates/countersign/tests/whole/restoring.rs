@@ -97,6 +97,7 @@ fn the_last_word_counts() {
     let (data, shelf) = (Data::embedded(), Shelf::new());
     let [file, old, new] = ["saved.db", "old.json", "new.json"].map(|name| shelf.file(name));
     let server = Server::start(&data);
+    server.wait_for_keys();
     let mut manager = Manager::connect(server.address());
     let token = manager.issue("token").expect("an answer");
     let account = out(&server.cli(["account", "create", "acme@example.com"])).trim().to_owned();

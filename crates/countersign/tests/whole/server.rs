@@ -22,6 +22,8 @@ use countersign_postgres_cluster::Database;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::many::until;
+
 /// The root account of every server that [`Launch`] starts.
 pub(crate) const ACCOUNT: &str = "0192f3c4a5b67c8d9e0f1a2b3c4d5e6f";
 /// Its token.
@@ -222,6 +224,12 @@ impl Server {
     /// Starts one with [`ACCOUNT`] and [`TOKEN`] and waits until it is ready.
     pub(crate) fn start(data: &Data) -> Self {
         Launch::new(data).start()
+    }
+
+    /// Waits until the keys are made that sign: a change that comes a moment after the first start.
+    pub(crate) fn wait_for_keys(&self) {
+        let has_keys = || self.get("/.well-known/jwks.json").1["keys"].get(0).is_some();
+        until(has_keys, || self.log());
     }
 
     /// Where everything is answered.

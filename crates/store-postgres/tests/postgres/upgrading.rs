@@ -29,7 +29,7 @@ const TABLES: [&str; 9] = [
 impl Schema {
     /// What a release to come may do in its step, and says in the ledger.
     async fn take_step(&self, oldest: i32, sql: &str) {
-        let ledger = format!("INSERT INTO migrations VALUES (4, {oldest}, decode(repeat('00', 32), 'hex'))");
+        let ledger = format!("INSERT INTO migrations VALUES (5, {oldest}, decode(repeat('00', 32), 'hex'))");
         self.execute(&format!("SET search_path = {}; BEGIN; {sql}; {ledger}; COMMIT", self.name)).await;
     }
 
@@ -99,7 +99,7 @@ async fn a_node_works_beside_a_newer_one() {
     }
     // What the newer program has added it could not keep.
     let refused = block_in_place(|| PostgresArchive::open(schema.options().address)).err();
-    assert!(matches!(refused, Some(OpenError::Newer { found: 4, known: 3 })), "{refused:?}");
+    assert!(matches!(refused, Some(OpenError::Newer { found: 5, known: 4 })), "{refused:?}");
 }
 
 /// A database of the release before is brought to this one while a node runs that has prepared its statements already.
@@ -125,7 +125,7 @@ async fn the_previous_schema_is_brought_further_beside_a_node() {
 async fn a_node_does_not_work_with_what_was_contracted() {
     let schema = Schema::new().await;
     drop(open(&schema, Arc::new(NullSink)).await);
-    schema.take_step(4, "ALTER TABLE service_tokens DROP COLUMN name").await;
+    schema.take_step(5, "ALTER TABLE service_tokens DROP COLUMN name").await;
     let refused = PostgresStore::open(schema.options(), Arc::new(NullSink)).await.err();
-    assert!(matches!(refused, Some(OpenError::Newer { found: 4, known: 3 })), "{refused:?}");
+    assert!(matches!(refused, Some(OpenError::Newer { found: 5, known: 4 })), "{refused:?}");
 }
