@@ -176,6 +176,7 @@ fn of_update(entry: &AuditEntry) -> Option<(RevocationReason, Option<SecretVersi
         return Some((RevocationReason::Disabled, None, entry.at));
     }
     if change("scopes").is_some_and(narrows_scopes)
+        || change("expires_at").is_some_and(ends_earlier)
         || ["organizations", "resources", "allowed_ips"]
             .iter()
             .any(|name| change(name).is_some_and(|c| c.to.is_some()))
@@ -186,6 +187,12 @@ fn of_update(entry: &AuditEntry) -> Option<(RevocationReason, Option<SecretVersi
     let previous = change("previous_secret_expires_at")?;
     let end = previous.to.as_deref().and_then(time).unwrap_or(entry.at);
     Some((RevocationReason::RotatedOut, version, end))
+}
+
+/// What was signed before may live beyond the end that there is now.
+fn ends_earlier(change: &FieldChange) -> bool {
+    let end = |text: &Option<Box<str>>| text.as_deref().and_then(time).unwrap_or(Timestamp::NEVER);
+    end(&change.to) < end(&change.from)
 }
 
 fn narrows_scopes(change: &FieldChange) -> bool {
