@@ -43,14 +43,15 @@ async fn check_room(
     tally: &mut Tally,
     issued: &mut Issued<'_>,
 ) -> Result<(), Failure> {
-    let held = tally.counts(tx, token.account).await?.access_tokens;
     let most = i64::from(limit);
-    if held < most {
+    let over = tally.counts(tx, token.account).await?.access_tokens - most;
+    if over < 0 {
         return Ok(());
     }
     issued.write(tx).await?;
-    let expired = tx.count_expired(token.account, token.created_at).await?;
-    if held - expired.min(most) < most { Ok(()) } else { Err(StoreError::LimitReached { limit }.into()) }
+    let (account, now) = (uuid(token.account.as_bytes()), token.created_at.as_micros());
+    let has_room = over < most && tx.exists(sql::ARE_MORE_EXPIRED, &[&account, &now, &over]).await?;
+    if has_room { Ok(()) } else { Err(StoreError::LimitReached { limit }.into()) }
 }
 
 /// What is made for another epoch would not be accepted.

@@ -184,7 +184,7 @@ async fn counts(client: &impl GenericClient, account: AccountId) -> Result<Count
 }
 
 /// How many access tokens of the account have expired at `now`.
-pub(crate) async fn count_expired_at(
+async fn count_expired_at(
     client: &impl GenericClient,
     account: AccountId,
     now: Timestamp,

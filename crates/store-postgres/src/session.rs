@@ -4,16 +4,13 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use countersign_domain::following;
-use countersign_domain::id::AccountId;
 use countersign_domain::store::StoreError;
-use countersign_domain::time::Timestamp;
 use deadpool_postgres::{GenericClient, Transaction};
 use futures_util::{TryStreamExt as _, pin_mut};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::failure::Failure;
-use crate::lists::count_expired_at;
 
 /// The values of a statement.
 pub(crate) type Values<'v> = &'v [&'v (dyn ToSql + Sync)];
@@ -181,10 +178,5 @@ impl<'c> Tx<'c> {
         read: impl Fn(&Row) -> Result<T, Failure>,
     ) -> Result<Vec<T>, Failure> {
         list(&self.transaction, sql, values, read).await
-    }
-
-    /// How many access tokens of the account have expired at `now`.
-    pub(crate) async fn count_expired(&self, account: AccountId, now: Timestamp) -> Result<i64, Failure> {
-        count_expired_at(&self.transaction, account, now).await
     }
 }

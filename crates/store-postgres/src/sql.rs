@@ -239,6 +239,10 @@ statements! {
     COUNT_EXPIRED_ACCESS_TOKENS =
         "SELECT count(*) FROM access_tokens \
          WHERE expires_at < 9223372036854775807 AND expires_at <= $2 AND account = $1";
+    /// A row, when there are more than $3.
+    ARE_MORE_EXPIRED =
+        "SELECT 1 FROM access_tokens \
+         WHERE expires_at < 9223372036854775807 AND expires_at <= $2 AND account = $1 LIMIT 1 OFFSET $3";
     COUNT_LOGINS =
         "SELECT count(*) FROM access_tokens WHERE source = 'login' AND account = $1 AND expires_at > $2 \
          AND epoch >= (SELECT epoch FROM accounts WHERE id = $1)";

@@ -13,7 +13,7 @@ use countersign_domain::store::{
 use countersign_domain::time::Timestamp;
 use rusqlite::{Connection, Params, Row, params};
 
-use crate::apply::{find, signed};
+use crate::apply::{exists, find, signed};
 use crate::failure::Failure;
 use crate::filtered;
 use crate::pages;
@@ -179,12 +179,18 @@ pub(crate) fn memberships(
     Ok(Page { items, total: total.unwrap_or(0) })
 }
 
-/// How many access tokens of the account have expired at `now`.
-pub(crate) fn count_expired(
+/// Whether more access tokens of the account than this have expired at `now`. Looks at no more than decide it.
+pub(crate) fn are_more_expired(
     connection: &Connection,
     account: AccountId,
     now: Timestamp,
-) -> Result<i64, Failure> {
+    than: i64,
+) -> Result<bool, Failure> {
+    exists(connection, sql::ARE_MORE_EXPIRED, params![account.as_bytes(), now.as_micros(), than])
+}
+
+/// How many access tokens of the account have expired at `now`.
+fn count_expired(connection: &Connection, account: AccountId, now: Timestamp) -> Result<i64, Failure> {
     let key = params![account.as_bytes(), now.as_micros()];
     let expired = find(connection, sql::COUNT_EXPIRED_ACCESS_TOKENS, key, |row| {
         Cells::of(row, "access_tokens").integer("count")

@@ -88,6 +88,10 @@ fn each_list_has_its_index() {
             sql::COUNT_EXPIRED_ACCESS_TOKENS,
             "COVERING INDEX access_tokens_of_account_by_expiry (account=? AND expires_at<?)",
         ),
+        (
+            sql::ARE_MORE_EXPIRED,
+            "COVERING INDEX access_tokens_of_account_by_expiry (account=? AND expires_at<?)",
+        ),
         (sql::LIST_EXPIRED_ACCESS_TOKENS, "INDEX access_tokens_by_expiry (expires_at<?)"),
         (sql::LIST_AUDIT, "SEARCH audit USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
         (sql::LIST_AUDIT_OF_ACCOUNT, "INDEX audit_by_account (account=? AND revision>? AND revision<?)"),

@@ -286,6 +286,10 @@ statements! {
     COUNT_EXPIRED_ACCESS_TOKENS =
         "SELECT count(*) FROM access_tokens INDEXED BY access_tokens_of_account_by_expiry \
          WHERE expires_at < 9223372036854775807 AND expires_at <= ?2 AND account = ?1";
+    /// A row, when there are more than ?3.
+    ARE_MORE_EXPIRED =
+        "SELECT 1 FROM access_tokens INDEXED BY access_tokens_of_account_by_expiry \
+         WHERE expires_at < 9223372036854775807 AND expires_at <= ?2 AND account = ?1 LIMIT 1 OFFSET ?3";
     LIST_ACCESS_TOKENS = concat!(
         "SELECT ", access_token_columns!(), " FROM access_tokens \
          WHERE account = ?1 AND expires_at > ?2 ORDER BY created_at, handle LIMIT ?3 OFFSET ?4"

@@ -44,8 +44,6 @@ pub(crate) struct Tally {
     /// As they are stored; read when an account first matters. `None`: there is no such account.
     stored: BTreeMap<AccountId, Option<Stored>>,
     added: BTreeMap<AccountId, Added>,
-    /// Access tokens that had expired when this was first asked.
-    expired: BTreeMap<AccountId, i64>,
 }
 
 #[derive(Default)]
@@ -88,25 +86,9 @@ impl Tally {
         now: Timestamp,
     ) -> Result<(), Failure> {
         let (held, most) = (self.held(connection, account)?.access, i64::from(limit));
-        if held < most || held - self.expired(connection, account, now)?.min(most) < most {
-            return Ok(());
-        }
-        Err(StoreError::LimitReached { limit }.into())
-    }
-
-    /// Counted once a batch: there can be a million of them, and 256 changes that ask.
-    fn expired(
-        &mut self,
-        connection: &Connection,
-        account: AccountId,
-        now: Timestamp,
-    ) -> Result<i64, Failure> {
-        if let Some(known) = self.expired.get(&account) {
-            return Ok(*known);
-        }
-        let expired = lists::count_expired(connection, account, now)?;
-        self.expired.insert(account, expired);
-        Ok(expired)
+        let over = held - most;
+        let has_room = over < 0 || over < most && lists::are_more_expired(connection, account, now, over)?;
+        if has_room { Ok(()) } else { Err(StoreError::LimitReached { limit }.into()) }
     }
 
     fn held(&mut self, connection: &Connection, account: AccountId) -> Result<Counts, Failure> {
@@ -144,7 +126,6 @@ impl Tally {
     /// Forgets what is known of accounts: there are other ones now.
     pub(crate) fn forget_stored(&mut self) {
         self.stored.clear();
-        self.expired.clear();
     }
 
     /// Writes everything remembered.

@@ -15,6 +15,7 @@ pub async fn promise_05(make: Make<'_>) {
     kinds_and_accounts_count_apart(make).await;
     at_once(make).await;
     expired_access_tokens_leave_room(make).await;
+    each_is_judged_by_its_own_time(make).await;
     what_is_agreed_to_counts(make).await;
     without_an_account(make).await;
 }
@@ -101,6 +102,29 @@ async fn expired_access_tokens_leave_room(make: Make<'_>) {
     let later = world.clock.advance(Duration::from_secs(1));
     must(world.store.sweep_access_tokens(later, 1).await);
     must(issue().await);
+}
+
+/// What changes that reach a store at once find expired is not what the first of them found.
+async fn each_is_judged_by_its_own_time(make: Make<'_>) {
+    let world = World::new(make).await;
+    for _round in 0..8 {
+        let account = world.create_account(&world.root).await;
+        world.issue_access(&account, Ttl::Seconds(60)).await;
+        let [busy, also_busy, still_busy] = [(); 3].map(|()| world.account(&world.root));
+        world.clock.advance(Duration::from_secs(58));
+        let early = world.access_token(&account, Ttl::Eternal);
+        world.clock.advance(Duration::from_secs(2));
+        let late = world.access_token(&account, Ttl::Eternal);
+        let (.., early, late) = tokio::join!(
+            world.create_exactly(busy),
+            world.create_exactly(also_busy),
+            world.create_exactly(still_busy),
+            world.issue_access_exactly(early, 1),
+            world.issue_access_exactly(late, 1),
+        );
+        assert_refused!(early, StoreError::LimitReached { limit: 1 });
+        must(late);
+    }
 }
 
 async fn without_an_account(make: Make<'_>) {
