@@ -98,6 +98,8 @@ async fn run(config: Config, root: RootSettings) -> anyhow::Result<()> {
         connections: config.connections,
         public_url: config.public_url(addresses.public),
         doors_need_certificate: certificates.as_ref().is_some_and(Certificates::are_asked_for),
+        applications: config.cloudflare_access.applications.clone(),
+        single_header: config.cloudflare_access.single_header.clone(),
     };
     let app = App::new(Arc::clone(&authority), settings, gauges::of(store.clone(), config.queue));
     // Before the first answer: who sees that it is ready finds the root token where it belongs.

@@ -110,3 +110,15 @@ pub struct Demand {
     /// For each entry: a signed token is for it. Whoever knows a secret is bound to none.
     pub audiences: Vec<Box<str>>,
 }
+
+impl Demand {
+    /// Demands all that another one does, too.
+    pub fn add(&mut self, other: &Self) {
+        let Self { scopes, accounts, organizations, kinds, audiences } = other;
+        self.scopes.extend_from_slice(scopes);
+        self.accounts.extend_from_slice(accounts);
+        self.organizations.extend_from_slice(organizations);
+        self.kinds.extend_from_slice(kinds);
+        self.audiences.extend_from_slice(audiences);
+    }
+}

@@ -48,6 +48,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 
 pub use address::TrustedProxies;
+pub use doors::{Applications, SingleHeader};
 pub use listener::{Exposure, serve};
 pub use metrics::{Distribution, Metrics, StoreGauges, StoreNumbers};
 pub use openapi::documents;
@@ -65,6 +66,10 @@ pub struct Settings {
     pub public_url: String,
     /// Whether the doors answer those alone who have shown a certificate.
     pub doors_need_certificate: bool,
+    /// To whom doors assert who was let in.
+    pub applications: Applications,
+    /// A header that holds both halves of a service token, besides `Authorization`.
+    pub single_header: Option<SingleHeader>,
 }
 
 /// What every request handler needs.
@@ -110,6 +115,11 @@ impl App {
     /// Answers one request to a door, as a listener does for a client at `peer`.
     pub fn door<B>(&self, request: &Request<B>, peer: IpAddr) -> Response<Full<Bytes>> {
         doors::authz::answer(self, request, peer)
+    }
+
+    /// The name of the header that holds both halves of a service token, in lower case.
+    pub(crate) fn single_header(&self) -> Option<&str> {
+        self.settings.single_header.as_ref().map(SingleHeader::as_str)
     }
 
     /// Lets `/readyz` say that no more requests should be sent.

@@ -16,6 +16,9 @@ local IDENTITY = {
     "x-countersign-organizations",
 }
 
+-- Who it is, signed, where the door is asked for that.
+local ASSERTION = "cf-access-jwt-assertion"
+
 -- What of the client's headers the door is shown. Whatever else a client says of its request is not asked for: the method,
 -- the path and the address come from HAProxy.
 local SHOWN = {
@@ -111,6 +114,7 @@ local function grant(txn, answer)
             return close(txn, answer)
         end
     end
+    identity[ASSERTION] = only(answer.headers, ASSERTION)
     for name, value in pairs(identity) do
         txn.http:req_set_header(name, value)
     end

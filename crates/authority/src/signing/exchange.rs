@@ -119,6 +119,6 @@ impl Signing {
 }
 
 /// Claims have no fractions: down, so that nothing lives longer than it may.
-fn whole_seconds(time: Timestamp) -> Timestamp {
+pub(super) fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_micros(time.as_seconds().saturating_mul(1_000_000))
 }

@@ -1,6 +1,7 @@
 //! Short-lived tokens that services check by themselves: the [keys](ring) that sign them, their [form](token), and how one
 //! is [got](exchange).
 
+mod assertion;
 mod certificate;
 mod exchange;
 mod key;
@@ -51,11 +52,19 @@ pub(crate) struct Signing {
     ring: ArcSwap<KeyRing>,
     /// Tokens whose signatures were found to be good, by the SHA-256 of their text. Never what came of them.
     seen: Cache<[u8; 32], Arc<SignedToken>>,
+    /// Assertions that are said again.
+    assertions: Cache<assertion::Subject, assertion::Kept>,
 }
 
 impl Signing {
     pub(crate) fn new(settings: SigningSettings, seal: Arc<Seal>) -> Self {
-        Self { settings, seal, ring: ArcSwap::default(), seen: Cache::new(MOST_SEEN) }
+        Self {
+            settings,
+            seal,
+            ring: ArcSwap::default(),
+            seen: Cache::new(MOST_SEEN),
+            assertions: Cache::new(assertion::MOST_KEPT),
+        }
     }
 }
 

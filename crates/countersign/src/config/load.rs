@@ -12,6 +12,7 @@ use countersign_authority::{Algorithm, Policy, is_resource};
 use countersign_domain::lifetime::{Lifetime, Ttl};
 use countersign_domain::secret::{Secret, SecretPrefix};
 use countersign_domain::signing_key::LONGEST_SIGNED;
+use countersign_server::{Applications, SingleHeader};
 use figment::error::Kind;
 use figment::providers::{Format as _, Toml};
 use figment::value::{Dict, Map, Value};
@@ -21,7 +22,10 @@ use serde::Deserialize;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use ureq::http::Uri;
 
-use super::{Config, ConfigArgs, FOREVER, JwtSettings, KEYS, LogFormat, LogSettings, TlsFiles, variable_of};
+use super::{
+    CloudflareAccessSettings, Config, ConfigArgs, FOREVER, JwtSettings, KEYS, LogFormat, LogSettings,
+    TlsFiles, variable_of,
+};
 use crate::duration;
 use crate::environment::{Lookup, find_secret, find_text};
 
@@ -87,6 +91,7 @@ struct Stated {
     access_tokens: StatedAccessTokens,
     login: StatedLogin,
     jwt: StatedJwt,
+    cloudflare_access: StatedCloudflareAccess,
     store: StatedStore,
     audit: StatedAudit,
     log: StatedLog,
@@ -134,6 +139,13 @@ struct StatedJwt {
     algorithm: String,
     lifetime: TextOrNumber,
     resources: TextOrList,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StatedCloudflareAccess {
+    applications: TextOrList,
+    read_service_tokens_from_header: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -283,6 +295,7 @@ impl Layers {
             serve_stale_for: self.check_span("store.serve_stale_for", &stated.store.serve_stale_for)?,
             policy,
             jwt: self.check_jwt(&stated.jwt)?,
+            cloudflare_access: self.check_cloudflare_access(&stated.cloudflare_access)?,
             lists_texts: self.check_listing(&stated.access_tokens.listing)?,
             log: self.check_log(&stated.log)?,
         })
@@ -357,6 +370,26 @@ impl Layers {
             return Err(self.wrong("jwt.resources", "must hold absolute URIs without a fragment"));
         }
         Ok(JwtSettings { algorithm, lifetime, resources: resources.into_iter().map(Into::into).collect() })
+    }
+
+    fn check_cloudflare_access(
+        &self,
+        stated: &StatedCloudflareAccess,
+    ) -> anyhow::Result<CloudflareAccessSettings> {
+        let items = stated.applications.items();
+        let applications = Applications::parse(items.iter().map(String::as_str))
+            .map_err(|why| self.wrong("cloudflare_access.applications", format!("is wrong: {why}")))?;
+        let single_header_of = |name: &String| {
+            SingleHeader::parse(name).ok_or_else(|| {
+                let why = format!("must name a header that means nothing else, not `{name}`");
+                self.wrong("cloudflare_access.read_service_tokens_from_header", why)
+            })
+        };
+        let single_header = stated.read_service_tokens_from_header.as_ref();
+        Ok(CloudflareAccessSettings {
+            applications,
+            single_header: single_header.map(single_header_of).transpose()?,
+        })
     }
 
     fn check_span(&self, key: &str, stated: &TextOrNumber) -> anyhow::Result<Duration> {

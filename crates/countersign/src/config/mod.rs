@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use countersign_authority::{Algorithm, Policy};
 use countersign_domain::secret::Secret;
+use countersign_server::{Applications, SingleHeader};
 use ipnet::IpNet;
 use tracing_subscriber::filter::Targets;
 
@@ -20,7 +21,7 @@ pub(crate) use load::{Effective, load};
 pub(crate) use show::show;
 
 /// Every key, in the order of the reference.
-pub(crate) const KEYS: [&str; 35] = [
+pub(crate) const KEYS: [&str; 37] = [
     "listen",
     "internal_listen",
     "tls_cert",
@@ -50,6 +51,8 @@ pub(crate) const KEYS: [&str; 35] = [
     "jwt.algorithm",
     "jwt.lifetime",
     "jwt.resources",
+    "cloudflare_access.applications",
+    "cloudflare_access.read_service_tokens_from_header",
     "store.queue",
     "store.connections",
     "store.serve_stale_for",
@@ -97,6 +100,8 @@ pub(crate) struct Config {
     pub(crate) lists_texts: bool,
     /// How short-lived tokens are signed.
     pub(crate) jwt: JwtSettings,
+    /// What services expect that have Cloudflare Access in front of them.
+    pub(crate) cloudflare_access: CloudflareAccessSettings,
     /// Most connections of one listener.
     pub(crate) connections: usize,
     /// Most writes that wait for the store.
@@ -118,6 +123,15 @@ pub(crate) struct JwtSettings {
     pub(crate) lifetime: Duration,
     /// For whom they may be asked; empty = for whomever.
     pub(crate) resources: Vec<Box<str>>,
+}
+
+/// What services expect that have Cloudflare Access in front of them.
+#[derive(Debug, Clone)]
+pub(crate) struct CloudflareAccessSettings {
+    /// To whom doors assert who was let in.
+    pub(crate) applications: Applications,
+    /// A header that holds both halves of a service token.
+    pub(crate) single_header: Option<SingleHeader>,
 }
 
 /// The files of TLS, all in PEM.

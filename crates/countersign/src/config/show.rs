@@ -90,6 +90,12 @@ fn value_of(config: &Config, key: &str) -> Option<Value> {
         "jwt.resources" => {
             Some(Value::Array(config.jwt.resources.iter().map(|resource| text(resource)).collect()))
         }
+        "cloudflare_access.applications" => {
+            Some(Value::Array(config.cloudflare_access.applications.texts().map(Value::from).collect()))
+        }
+        "cloudflare_access.read_service_tokens_from_header" => {
+            config.cloudflare_access.single_header.as_ref().map(|name| Value::from(name.as_str()))
+        }
         "store.queue" => Some(number(config.queue)),
         "store.connections" => Some(number(config.database_connections)),
         "store.serve_stale_for" => Some(text(&duration::to_text(config.serve_stale_for))),

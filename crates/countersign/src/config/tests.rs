@@ -98,6 +98,11 @@ const VARIABLES: [(&str, &str); KEYS.len()] = [
     ("COUNTERSIGN_JWT_ALGORITHM", "ES256"),
     ("COUNTERSIGN_JWT_LIFETIME", "90s"),
     ("COUNTERSIGN_JWT_RESOURCES", "https://a.example, urn:b"),
+    (
+        "COUNTERSIGN_CLOUDFLARE_ACCESS_APPLICATIONS",
+        "4714c1358e65?scope=a|b&kind=service, 32eafc7626e7?scope=app:use",
+    ),
+    ("COUNTERSIGN_CLOUDFLARE_ACCESS_READ_SERVICE_TOKENS_FROM_HEADER", "X-Credentials"),
     ("COUNTERSIGN_STORE_QUEUE", "6"),
     ("COUNTERSIGN_STORE_CONNECTIONS", "18"),
     ("COUNTERSIGN_STORE_SERVE_STALE_FOR", "10m"),
@@ -152,6 +157,10 @@ algorithm = \"ES256\" # COUNTERSIGN_JWT_ALGORITHM
 lifetime = \"90s\" # COUNTERSIGN_JWT_LIFETIME
 resources = [\"https://a.example\", \"urn:b\"] # COUNTERSIGN_JWT_RESOURCES
 
+[cloudflare_access]
+applications = [\"32eafc7626e7?scope=app:use\", \"4714c1358e65?scope=a|b&kind=service\"] # COUNTERSIGN_CLOUDFLARE_ACCESS_APPLICATIONS
+read_service_tokens_from_header = \"x-credentials\" # COUNTERSIGN_CLOUDFLARE_ACCESS_READ_SERVICE_TOKENS_FROM_HEADER
+
 [store]
 queue = 6 # COUNTERSIGN_STORE_QUEUE
 connections = 18 # COUNTERSIGN_STORE_CONNECTIONS
@@ -186,7 +195,7 @@ fn an_unknown_key_is_named_with_its_file() {
     assert_eq!(
         error_of("lisen = \"127.0.0.1:1\"", &[], none()),
         "unknown key `lisen` in FILE; known there: listen, internal_listen, tls_cert, tls_key, tls_client_ca, data, database_url, public_url, trusted_proxies, \
-         shutdown_delay, limits, secrets, access_tokens, login, jwt, store, audit, log"
+         shutdown_delay, limits, secrets, access_tokens, login, jwt, cloudflare_access, store, audit, log"
     );
     assert_eq!(
         error_of("[secrets]\nprefx = \"a_\"", &[], none()),

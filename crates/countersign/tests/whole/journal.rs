@@ -147,6 +147,16 @@ impl Journal {
         text
     }
 
+    /// What a door asserts to this application.
+    pub(crate) fn have_asserted(&mut self, service: &ServiceToken, audience: &str) -> String {
+        let pair =
+            [("cf-access-client-id", &*service.client_id), ("cf-access-client-secret", &service.secret)];
+        let answer = self.ask("GET", &format!("/authz?assertion={audience}"), &pair, "");
+        let text = answer.header("cf-access-jwt-assertion").expect("an assertion").to_owned();
+        self.shown(&text);
+        text
+    }
+
     /// The text of a new access token.
     pub(crate) fn issue_access_token(&mut self, body: Value) -> String {
         self.obtain("/v1/Accounts/me/accessTokens", body)

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::documented::{every_operation_was_done, try_documented_operations};
 use crate::journal::{Journal, ServiceToken};
 use crate::manager::{FAR_AWAY, tokens};
+use crate::scene::AUDIENCE;
 use crate::sealed::{has, private_keys};
 use crate::server::{ACCOUNT, Data, Launch, Server, TOKEN};
 
@@ -25,7 +26,7 @@ const OTHER_PASSWORD: &str = "another one that nobody must see";
 #[test]
 fn secrets_are_shown_once_with_a_stated_root_token() {
     let data = Data::new();
-    let server = Launch::new(&data).env("COUNTERSIGN_LOG_LEVEL", "debug").start();
+    let server = with_an_application(Launch::new(&data)).env("COUNTERSIGN_LOG_LEVEL", "debug").start();
     let journal = do_everything(&server, TOKEN);
     check_files(&journal, &data, None);
     let ended = server.stop();
@@ -38,7 +39,7 @@ fn secrets_are_shown_once_with_a_stated_root_token() {
 fn secrets_are_shown_once_with_a_root_token_that_was_made() {
     let data = Data::new();
     let launch = Launch::bare(&data).env("COUNTERSIGN_ROOT_ACCOUNT_ID", ACCOUNT);
-    let server = launch.env("COUNTERSIGN_LOG_LEVEL", "trace").start();
+    let server = with_an_application(launch).env("COUNTERSIGN_LOG_LEVEL", "trace").start();
     let file = data.path().join(ROOT_TOKEN_FILE);
     let root = fs::read_to_string(&file).expect("the root token");
     assert_eq!(fs::metadata(&file).expect("the file").permissions().mode() & 0o777, 0o600);
@@ -48,6 +49,11 @@ fn secrets_are_shown_once_with_a_root_token_that_was_made() {
     journal.check("standard output", &ended.stdout);
     check_log(&journal, &data, &ended.log);
     check_files(&journal, &data, Some(ROOT_TOKEN_FILE));
+}
+
+/// With one to which doors assert who was let in.
+fn with_an_application(launch: Launch) -> Launch {
+    launch.env("COUNTERSIGN_CLOUDFLARE_ACCESS_APPLICATIONS", format!("{AUDIENCE}?kind=service"))
 }
 
 /// All there is to do, well and badly, by HTTP and from the command line.
@@ -279,6 +285,13 @@ fn exchange(journal: &mut Journal, service: &ServiceToken) {
         );
     }
     put_into_urls(journal, &signed);
+    journal.ask("GET", "/cdn-cgi/access/certs", &[], "");
+    journal.ask("GET", "/cdn-cgi/access/get-identity", &[("cookie", &cookie)], "");
+    // What a door asserts is no credential, and opens an application all the same.
+    let assertion = journal.have_asserted(service, AUDIENCE);
+    let bearer = format!("Bearer {assertion}");
+    journal.ask("GET", "/authz", &[("authorization", &bearer)], "");
+    put_into_urls(journal, &assertion);
 }
 
 /// Introspection and revocation, well and badly.

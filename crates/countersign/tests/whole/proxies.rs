@@ -5,14 +5,16 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use serde_json::json;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
 
 use crate::connection::{Answer, Connection};
 use crate::ledger::Stop;
 use crate::manager::{FAR_AWAY, Issued, STRANGE_SECRET};
 use crate::origin::Arrived;
 use crate::proxy::Kind;
-use crate::scene::{Client, Header, SCOPE, Scene, pair};
+use crate::scene::{AUDIENCE, Client, Header, SCOPE, Scene, pair};
 use crate::server::ACCOUNT;
 
 /// An account that nobody has.
@@ -61,6 +63,34 @@ fn the_app_learns_who_it_is() {
         assert_eq!(arrived.request(), "GET /app?x=1");
         assert!(!arrived.text().contains(&token.secret), "the secret ends at the proxy: {}", arrived.text());
         assert_eq!((answer.header("deprecation"), answer.header("sunset")), (None, None));
+    }
+}
+
+/// An app that expects Cloudflare Access in front of it finds the assertion that the door has signed, and nobody else's.
+#[test]
+fn the_app_finds_an_assertion_where_it_wants_one() {
+    for kind in Kind::ALL {
+        let forged = ("Cf-Access-Jwt-Assertion", FORGED);
+        let mut scene = Scene::new(kind);
+        let token = scene.issue(json!({}));
+        let arrived = Arrived::told_by(&scene.show(&token, &[forged, forged]));
+        let found = arrived.header(forged.0).concat();
+        assert_eq!(found, "", "{kind:?}: the client's own, where none is wanted");
+
+        let mut scene = Scene::of_account(kind, &format!("{ACCOUNT}&assertion={AUDIENCE}"));
+        scene.server.wait_for_keys();
+        let token = scene.issue(json!({}));
+        let arrived = Arrived::told_by(&scene.show(&token, &[forged]));
+        let found = arrived.header(forged.0);
+        let [assertion] = &found[..] else { panic!("{kind:?}: {found:?}") };
+        let claims = assertion.split('.').nth(1).expect("claims");
+        let claims = URL_SAFE_NO_PAD.decode(claims).expect("base64");
+        let claims: Value = serde_json::from_slice(&claims).expect("JSON");
+        assert_eq!(
+            (&claims["aud"], &claims["common_name"]),
+            (&json!([AUDIENCE]), &json!(token.client_id)),
+            "{kind:?}"
+        );
     }
 }
 

@@ -14,6 +14,9 @@ use crate::server::{ACCOUNT, Data, Launch, Server};
 /// What the app demands.
 pub(crate) const SCOPE: &str = "app:use";
 
+/// The app's name, where it wants an assertion.
+pub(crate) const AUDIENCE: &str = "4714c1358e65fe4b408ad6d432a5f878f08194bdb4752441fd56faefa9b2b6f2";
+
 /// Name and value.
 pub(crate) type Header<'a> = (&'a str, &'a str);
 
@@ -87,7 +90,9 @@ impl Backstage {
     pub(crate) fn new() -> Self {
         let data = Data::new();
         // The proxy is trusted and no other address of this machine, so that a client can come from one that is not.
-        let server = Launch::new(&data).arg("--trusted-proxies").arg("127.0.0.1/32").start();
+        let launch = Launch::new(&data).arg("--trusted-proxies").arg("127.0.0.1/32");
+        let applications = format!("{AUDIENCE}?scope={SCOPE}");
+        let server = launch.env("COUNTERSIGN_CLOUDFLARE_ACCESS_APPLICATIONS", &applications).start();
         let manager = Manager::connect(server.address());
         Self { manager, origin: Origin::start(), server, data }
     }

@@ -20,9 +20,9 @@ pub(crate) fn is_door(path: &str) -> bool {
 /// Answers one request.
 pub(crate) fn answer<B>(app: &App, request: &Request<B>, peer: IpAddr) -> DoorResponse {
     let started = Instant::now();
-    let signals = Signals::read(request.headers());
+    let signals = Signals::read(request.headers(), app.single_header());
     let response = match decide(app, &knock(app, request, &signals, peer)) {
-        Outcome::Granted(granted) => reply::granted(&granted),
+        Outcome::Granted(granted, assertion) => reply::granted(&granted, assertion.as_deref()),
         Outcome::Denied(refused) => reply::denied(&refused),
         Outcome::Unready => return reply::unready(),
     };
@@ -39,7 +39,7 @@ pub(super) fn knock<'r, 's, B>(
     Knock {
         door: Door::Authz,
         signals,
-        demand: demand::read(own_demand(request), signals),
+        demand: demand::read(own_demand(request), signals, &app.settings.applications),
         original: original::read(own_request(request), signals),
         address: client(app, request, signals, peer),
     }

@@ -78,12 +78,14 @@ pub(super) fn find<'r>(app: &App, signals: &Signals<'r>) -> Result<Shown<'r>, Re
         (Some(id), Some(secret)) => Some((id, secret)),
         _ => return Err(Reason::Malformed),
     };
+    let single = once(signals.single)?;
     let is_ours = || authorization.is_some_and(|value| is_ours(app, value));
-    let shown = match (pair, signed) {
-        (Some(_), Some(_)) => return Err(Reason::AmbiguousCredential),
-        (Some((id, secret)), None) => Shown::Pair(text(id)?, text(secret)?),
-        (None, Some(token)) => read_signed(app, text(token)?)?,
-        (None, None) => return find_elsewhere(app, authorization, signals.cookie),
+    let shown = match (pair, signed, single) {
+        (Some((id, secret)), None, None) => Shown::Pair(text(id)?, text(secret)?),
+        (None, Some(token), None) => read_signed(app, text(token)?)?,
+        (None, None, Some(object)) => read_json(text(object)?)?,
+        (None, None, None) => return find_elsewhere(app, authorization, signals.cookie),
+        _ => return Err(Reason::AmbiguousCredential),
     };
     if is_ours() { Err(Reason::AmbiguousCredential) } else { Ok(shown) }
 }
@@ -132,11 +134,13 @@ fn read_authorization<'r>(app: &App, value: &'r [u8]) -> Result<Shown<'r>, Reaso
 
 fn parse_authorization(value: &[u8]) -> Result<Shown<'_>, Reason> {
     match Authorization::parse(value).ok_or(Reason::Malformed)? {
-        Authorization::Json(text) => {
-            serde_json::from_str(text).map(Shown::Json).map_err(|_| Reason::Malformed)
-        }
+        Authorization::Json(text) => read_json(text),
         other => Ok(Shown::Authorization(other)),
     }
+}
+
+fn read_json<'r>(text: &str) -> Result<Shown<'r>, Reason> {
+    serde_json::from_str(text).map(Shown::Json).map_err(|_| Reason::Malformed)
 }
 
 /// Whether an `Authorization` has the form of one of our credentials, or is one that was imported.

@@ -4,6 +4,7 @@ use countersign_domain::demand::Demand;
 use countersign_domain::fact::Kind;
 use countersign_domain::scope::Scope;
 
+use super::applications::Applications;
 use super::signals::Signals;
 
 /// A demand that is not understood: an unknown name, an empty or impossible value, none where one is required. A
@@ -25,8 +26,12 @@ pub(super) enum Own<'r> {
     InHeader,
 }
 
-/// All demands of a request to a door.
-pub(super) fn read(own: Own<'_>, signals: &Signals<'_>) -> Result<Demand, BadDemand> {
+/// All demands of a request to a door, and of the application to which it asserts.
+pub(super) fn read(
+    own: Own<'_>,
+    signals: &Signals<'_>,
+    applications: &Applications,
+) -> Result<Wanted, BadDemand> {
     let mut demand = DemandBuilder::default();
     match own {
         Own::Query(query) => demand.add_query(query)?,
@@ -37,19 +42,28 @@ pub(super) fn read(own: Own<'_>, signals: &Signals<'_>) -> Result<Demand, BadDem
     for header in &signals.demands {
         demand.add_text(header)?;
     }
-    Ok(demand.build())
+    demand.wanted(applications)
 }
 
-/// The demand in a query that the operator wrote.
+/// The demand in a query that the operator wrote, for a door that lets nobody through to a service.
 pub(crate) fn of_query(query: &[u8]) -> Result<Demand, BadDemand> {
     let mut demand = DemandBuilder::default();
     demand.add_query(query)?;
-    Ok(demand.build())
+    demand.build()
+}
+
+/// What the operator wants of a door.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// Of whoever is let in.
+    pub(super) demand: Demand,
+    /// To which application, by its audience, the door asserts who that was.
+    pub(super) assertion: Option<Box<str>>,
 }
 
 /// Gathers the parts of a demand.
 #[derive(Debug, Default)]
-pub(crate) struct DemandBuilder(Demand);
+pub(crate) struct DemandBuilder(Wanted);
 
 impl DemandBuilder {
     fn add_query(&mut self, query: &[u8]) -> Result<(), BadDemand> {
@@ -65,7 +79,7 @@ impl DemandBuilder {
         }
     }
 
-    /// One part: `scope` (`a|b` = either), `organization`, `account`, `kind`, `audience`.
+    /// One part: `scope` (`a|b` = either), `organization`, `account`, `kind`, `audience`, `assertion`.
     pub(crate) fn add(&mut self, name: &str, value: &str) -> Result<(), BadDemand> {
         if value.is_empty() {
             return Err(BadDemand);
@@ -73,21 +87,31 @@ impl DemandBuilder {
         match name {
             "scope" => {
                 let either = value.split('|').map(Scope::parse).collect::<Result<Vec<_>, _>>();
-                self.0.scopes.push(either.map_err(|_| BadDemand)?);
+                self.0.demand.scopes.push(either.map_err(|_| BadDemand)?);
             }
-            "organization" => self.0.organizations.push(value.parse().map_err(|_| BadDemand)?),
-            "account" => self.0.accounts.push(value.parse().map_err(|_| BadDemand)?),
+            "organization" => self.0.demand.organizations.push(value.parse().map_err(|_| BadDemand)?),
+            "account" => self.0.demand.accounts.push(value.parse().map_err(|_| BadDemand)?),
             "kind" => {
                 let kind = [Kind::Service, Kind::Access].into_iter().find(|kind| kind.as_str() == value);
-                self.0.kinds.push(kind.ok_or(BadDemand)?);
+                self.0.demand.kinds.push(kind.ok_or(BadDemand)?);
             }
-            "audience" => self.0.audiences.push(value.into()),
+            "audience" => self.0.demand.audiences.push(value.into()),
+            // One service is behind a door, and it has one name.
+            "assertion" if self.0.assertion.is_none() => self.0.assertion = Some(value.into()),
             _ => return Err(BadDemand),
         }
         Ok(())
     }
 
-    pub(crate) fn build(self) -> Demand {
-        self.0
+    fn wanted(self, applications: &Applications) -> Result<Wanted, BadDemand> {
+        let Self(mut wanted) = self;
+        if let Some(audience) = &wanted.assertion {
+            wanted.demand.add(applications.demand_of(audience).ok_or(BadDemand)?);
+        }
+        Ok(wanted)
+    }
+
+    pub(crate) fn build(self) -> Result<Demand, BadDemand> {
+        if self.0.assertion.is_none() { Ok(self.0.demand) } else { Err(BadDemand) }
     }
 }

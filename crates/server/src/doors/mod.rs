@@ -6,6 +6,7 @@
 //! authority, counts and logs. [`reply`] prints. A refusal's precise reason goes to the metric and the log, never to
 //! the bearer.
 
+mod applications;
 pub(crate) mod authz;
 mod credential;
 mod demand;
@@ -13,14 +14,17 @@ pub(crate) mod ext_authz;
 mod original;
 mod reply;
 mod signals;
+mod single_header;
 #[cfg(test)]
 mod tests;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use countersign_authority::{Decision, Granted, Refused, Sighting};
-use countersign_domain::demand::{Demand, RequestLine};
+use countersign_domain::demand::RequestLine;
+use countersign_domain::error::causes;
 use countersign_domain::id::TokenRef;
 use countersign_domain::usage::Door;
 use countersign_domain::verdict::Reason;
@@ -29,10 +33,13 @@ use http_body_util::Full;
 
 use crate::App;
 use crate::sampler::Sample;
-use signals::Signals;
+use demand::Wanted;
+use signals::{Once, Signals};
 
+pub use applications::Applications;
 pub(crate) use credential::Shown;
 pub(crate) use demand::{BadDemand, DemandBuilder, of_query as demand_of_query};
+pub use single_header::SingleHeader;
 
 /// The answer of a door: headers and a few bytes.
 pub(crate) type DoorResponse = Response<Full<Bytes>>;
@@ -44,7 +51,7 @@ struct Knock<'r, 's> {
     /// What was found in the headers.
     signals: &'s Signals<'r>,
     /// What is demanded.
-    demand: Result<Demand, BadDemand>,
+    demand: Result<Wanted, BadDemand>,
     /// The original request, when it is stated.
     original: Result<Option<RequestLine<'r>>, Reason>,
     /// Where the client is, when that is known.
@@ -53,7 +60,8 @@ struct Knock<'r, 's> {
 
 /// What becomes of it.
 enum Outcome {
-    Granted(Granted),
+    /// With the assertion to the application behind the door, if it wants one.
+    Granted(Granted, Option<Arc<str>>),
     Denied(Refused),
     /// Too little is known to decide.
     Unready,
@@ -68,7 +76,7 @@ fn decide(app: &App, knock: &Knock<'_, '_>) -> Outcome {
     match judge(app, knock) {
         Ok(granted) => {
             app.metrics.count_verdict(knock.door, None);
-            Outcome::Granted(granted)
+            assert(app, knock, granted)
         }
         Err((refused, token)) => {
             app.metrics.count_verdict(knock.door, Some(refused.reason));
@@ -78,9 +86,23 @@ fn decide(app: &App, knock: &Knock<'_, '_>) -> Outcome {
     }
 }
 
+/// Without the assertion an application would turn away whom the door has let in.
+fn assert(app: &App, knock: &Knock<'_, '_>, granted: Granted) -> Outcome {
+    let Ok(Wanted { assertion: Some(audience), .. }) = &knock.demand else {
+        return Outcome::Granted(granted, None);
+    };
+    match app.authority.assertion(&granted, audience) {
+        Ok(assertion) => Outcome::Granted(granted, Some(assertion)),
+        Err(error) => {
+            tracing::error!(cause = %causes(&error), "there is no assertion for the application behind a door");
+            Outcome::Unready
+        }
+    }
+}
+
 fn judge(app: &App, knock: &Knock<'_, '_>) -> Result<Granted, (Refused, Option<TokenRef>)> {
     let nobody = |reason: Reason| (Refused::from(reason), None);
-    let demand = knock.demand.as_ref().map_err(|BadDemand| nobody(Reason::BadDemand))?;
+    let Wanted { demand, .. } = knock.demand.as_ref().map_err(|BadDemand| nobody(Reason::BadDemand))?;
     let request = knock.original.map_err(nobody)?;
     let shown = credential::find(app, knock.signals).map_err(nobody)?;
     let presented = shown.presented().ok_or_else(|| nobody(Reason::Malformed))?;
@@ -93,8 +115,16 @@ fn judge(app: &App, knock: &Knock<'_, '_>) -> Result<Granted, (Refused, Option<T
 }
 
 /// The credential that a request shows, found as a door finds it, for an API that takes the same ones.
-pub(crate) fn shown<'r>(app: &App, headers: &'r HeaderMap) -> Result<Shown<'r>, Reason> {
-    credential::find(app, &Signals::read(headers))
+pub(crate) fn shown<'r>(app: &'r App, headers: &'r HeaderMap) -> Result<Shown<'r>, Reason> {
+    credential::find(app, &Signals::read(headers, app.single_header()))
+}
+
+/// The signed token in a cookie, when there is one.
+pub(crate) fn cookie(headers: &HeaderMap) -> Option<&str> {
+    match Signals::read(headers, None).cookie {
+        Once::Value(value) => std::str::from_utf8(value).ok(),
+        Once::Absent | Once::Repeated => None,
+    }
 }
 
 /// Answers whoever asks a door without the certificate that it needs; one line, as far as the rate allows.
@@ -117,7 +147,8 @@ fn log_refusal(app: &App, reason: Reason, token: Option<TokenRef>, address: Opti
             reason = reason_word,
             address,
             suppressed,
-            "the demand in a proxy's configuration is not understood; everything it guards is refused"
+            "the demand in a proxy's configuration is not understood, or the application of its `assertion` is none \
+             of `cloudflare_access.applications`; everything it guards is refused"
         );
         return;
     }

@@ -21,6 +21,8 @@ static KIND: HeaderName = HeaderName::from_static("x-countersign-kind");
 static NAME: HeaderName = HeaderName::from_static("x-countersign-name");
 static SCOPES: HeaderName = HeaderName::from_static("x-countersign-scopes");
 static ORGANIZATIONS: HeaderName = HeaderName::from_static("x-countersign-organizations");
+/// Who it is, signed, for a service that believes nobody else.
+static ASSERTION: HeaderName = HeaderName::from_static("cf-access-jwt-assertion");
 static DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
 static SUNSET: HeaderName = HeaderName::from_static("sunset");
 
@@ -40,7 +42,7 @@ const MOST_ORGANIZATIONS: usize = (LONGEST_LIST + 1) / (ID + 1);
 const UNPRINTABLE: &AsciiSet = &CONTROLS.add(b'%');
 
 /// 200 with who it is. Every header is there, so that a client's own copy is always overwritten.
-pub(super) fn granted(granted: &Granted) -> DoorResponse {
+pub(super) fn granted(granted: &Granted, assertion: Option<&str>) -> DoorResponse {
     let fact = &granted.known.fact;
     let mut response = Response::new(Full::new(Bytes::new()));
     let headers = response.headers_mut();
@@ -57,6 +59,9 @@ pub(super) fn granted(granted: &Granted) -> DoorResponse {
         if let Some(date) = http_date(sunset_at) {
             headers.insert(&SUNSET, value(&date));
         }
+    }
+    if let Some(assertion) = assertion {
+        headers.insert(&ASSERTION, value(assertion));
     }
     if let Some(allowance) = &granted.allowance {
         say_left(headers, allowance);

@@ -38,6 +38,10 @@ pub(super) struct Signals<'r> {
     pub(super) original_url: Once<'r>,
     pub(super) forwarded_method: Once<'r>,
     pub(super) forwarded_uri: Once<'r>,
+    /// Both halves in one header.
+    pub(super) single: Once<'r>,
+    /// The name of that, when there is one.
+    single_header: Option<&'r str>,
     /// Demands in headers, in their order.
     pub(super) demands: Vec<&'r [u8]>,
     pub(super) has_forwarded_for: bool,
@@ -64,9 +68,14 @@ const DECISIVE: [&str; 12] = [
 ];
 
 impl<'r> Signals<'r> {
-    /// Finds them.
-    pub(super) fn read(headers: &'r HeaderMap) -> Self {
-        let mut signals = Self::default();
+    /// None yet; `single_header` is the name of a header that holds both halves of a service token, in lower case.
+    pub(super) fn of(single_header: Option<&'r str>) -> Self {
+        Self { single_header, ..Self::default() }
+    }
+
+    /// Finds them; `single_header` as above.
+    pub(super) fn read(headers: &'r HeaderMap, single_header: Option<&'r str>) -> Self {
+        let mut signals = Self::of(single_header);
         for (name, value) in headers {
             signals.add(name.as_str(), value.as_bytes());
         }
@@ -88,10 +97,20 @@ impl<'r> Signals<'r> {
             "x-forwarded-uri" => self.forwarded_uri.add(value),
             "x-countersign-demand" => self.demands.push(value),
             "x-forwarded-for" => self.has_forwarded_for = true,
-            "connection" => self.drops_a_signal |= names_decisive(value),
+            "connection" => self.drops_a_signal |= self.is_named_in(value),
             "user-agent" => self.user_agent = value,
+            _ if self.single_header == Some(name) => self.single.add(value),
             _ => {}
         }
+    }
+
+    /// Whether a value of `Connection` names a header that a door reads.
+    fn is_named_in(&self, connection: &[u8]) -> bool {
+        let is_single = |name: &[u8]| {
+            self.single_header.is_some_and(|single| name.eq_ignore_ascii_case(single.as_bytes()))
+        };
+        let mut names = connection.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        names.any(|name| is_decisive(name) || is_single(name))
     }
 
     /// RFC 6265, 4.2.1; HTTP/2 may send each in a header of its own.
@@ -107,10 +126,7 @@ impl<'r> Signals<'r> {
 /// The cookie in which Cloudflare keeps a token (cloudflare-access.md 5.2).
 const COOKIE: &[u8] = b"CF_Authorization=";
 
-fn names_decisive(connection: &[u8]) -> bool {
-    let is_decisive = |token: &[u8]| {
-        let token = token.trim_ascii();
-        DECISIVE.iter().any(|name| token.eq_ignore_ascii_case(name.as_bytes()))
-    };
-    connection.split(|byte| *byte == b',').any(is_decisive)
+/// Whether a header's presence or absence changes what a door decides, whatever the operator says.
+pub(super) fn is_decisive(name: &[u8]) -> bool {
+    DECISIVE.iter().any(|decisive| name.eq_ignore_ascii_case(decisive.as_bytes()))
 }

@@ -20,7 +20,7 @@ use http_body_util::BodyExt as _;
 use http::Request;
 
 use super::*;
-use crate::{Settings, StoreNumbers, TrustedProxies};
+use crate::{Applications, Settings, StoreNumbers, TrustedProxies};
 
 const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
@@ -51,6 +51,8 @@ impl World {
             connections: 10,
             public_url: "http://localhost".to_owned(),
             doors_need_certificate: false,
+            applications: Applications::default(),
+            single_header: None,
         };
         let app = App::new(authority, settings, Arc::new(StoreNumbers::default));
         let mut world =
@@ -89,10 +91,10 @@ impl World {
     /// `None` = let in.
     fn reason(&self, uri: &str, headers: &[(&str, &str)]) -> Option<Reason> {
         let request = request(uri, headers);
-        let signals = Signals::read(request.headers());
+        let signals = Signals::read(request.headers(), None);
         let knock = Knock { address: Some(PEER), ..authz::knock(&self.app, &request, &signals, PEER) };
         match decide(&self.app, &knock) {
-            Outcome::Granted(_) => None,
+            Outcome::Granted(..) => None,
             Outcome::Denied(refused) => Some(refused.reason),
             Outcome::Unready => panic!("everything was loaded"),
         }

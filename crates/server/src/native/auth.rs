@@ -71,7 +71,7 @@ impl FromRequestParts<Arc<App>> for Recognised {
 const OTHER_PLACES: [&str; 3] = ["authorization", "cf-access-client-id", "cf-access-client-secret"];
 
 /// The credential in `X-Access-Token`, else the one that a door would find.
-fn shown<'r>(app: &App, headers: &'r HeaderMap) -> Result<Shown<'r>, Reason> {
+fn shown<'r>(app: &'r App, headers: &'r HeaderMap) -> Result<Shown<'r>, Reason> {
     let Some(value) = single(headers, &X_ACCESS_TOKEN).map_err(|()| Reason::Malformed)? else {
         return doors::shown(app, headers);
     };

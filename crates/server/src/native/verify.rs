@@ -285,7 +285,7 @@ impl VerifyInput {
                 demand.add(name, value).map_err(|BadDemand| Failure::invalid(name, reason))?;
             }
         }
-        Ok(demand.build())
+        demand.build().map_err(|BadDemand| Failure::invalid("assertion", "is for doors"))
     }
 }
 

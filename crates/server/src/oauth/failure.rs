@@ -17,6 +17,8 @@ pub(super) enum Failure {
     InvalidClient,
     /// A good credential, but not for this.
     InsufficientScope,
+    /// A token that is not good; the same for every cause.
+    InvalidToken,
     /// A good credential that was used as often as it may be.
     RateLimited(Option<Exceeded>),
     /// The request is not as it should be; the text says how.
@@ -42,7 +44,7 @@ pub(super) enum Failure {
 /// Every error of this wire.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ErrorBody {
-    /// `invalid_request`, `invalid_client`, `unauthorized_client`, `unsupported_grant_type`, `invalid_scope`, `invalid_target`,
+    /// `invalid_request`, `invalid_client`, `invalid_token`, `unauthorized_client`, `unsupported_grant_type`, `invalid_scope`, `invalid_target`,
     /// `insufficient_scope`, `rate_limited`, `unsupported_token_type`, `temporarily_unavailable`, `server_error` or `not_found`.
     error: &'static str,
     /// For people.
@@ -78,6 +80,9 @@ impl Failure {
                 header::WWW_AUTHENTICATE,
                 "Bearer realm=\"countersign\", error=\"insufficient_scope\", scope=\"countersign:verify\"",
             )),
+            Self::InvalidToken => {
+                Some((header::WWW_AUTHENTICATE, "Bearer realm=\"countersign\", error=\"invalid_token\""))
+            }
             Self::WrongMethod => Some((header::ALLOW, "POST")),
             Self::Unready => Some((header::RETRY_AFTER, "1")),
             Self::RateLimited(_)
@@ -105,6 +110,7 @@ impl IntoResponse for Failure {
             Self::InsufficientScope => {
                 error(StatusCode::FORBIDDEN, "insufficient_scope", "the scope `countersign:verify` is needed")
             }
+            Self::InvalidToken => error(StatusCode::UNAUTHORIZED, "invalid_token", "the token is not good"),
             Self::RateLimited(exceeded) => rate_limited(exceeded.as_ref()),
             Self::Invalid(description) => error(StatusCode::BAD_REQUEST, "invalid_request", description),
             Self::Body(fault) => body_fault(&fault),

@@ -4,9 +4,11 @@
 //! Introspection is a door, and like [`crate::doors`] it is answered before any router. Who asks is found by
 //! [`client`], in what [`form`] has read.
 
+mod certificates;
 mod client;
 mod failure;
 mod form;
+mod identity;
 mod introspect;
 mod key_set;
 mod metadata;
@@ -38,6 +40,8 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(revoke::revoke))
         .routes(routes!(metadata::show))
         .routes(routes!(key_set::show))
+        .routes(routes!(certificates::show))
+        .routes(routes!(identity::show))
 }
 
 /// Whether a path is that of introspection.
@@ -47,7 +51,7 @@ pub(crate) fn is_introspection(path: &str) -> bool {
 
 /// Whether a path belongs to this wire.
 pub(crate) fn is_path(path: &str) -> bool {
-    ["/oauth2", "/.well-known"]
+    ["/oauth2", "/.well-known", "/cdn-cgi"]
         .iter()
         .any(|prefix| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }

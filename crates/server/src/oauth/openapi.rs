@@ -1,7 +1,7 @@
 //! The wire's OpenAPI document. Introspection, which no router knows, is described here.
 
 use utoipa::OpenApi as _;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{InfoBuilder, OpenApi};
 
 use super::failure::Failures;
@@ -17,7 +17,7 @@ pub(crate) fn openapi() -> OpenApi {
     document.merge(Introspection::openapi());
     document.info = InfoBuilder::new()
         .title("Countersign: tokens, introspection, revocation, metadata")
-        .description(Some("RFC 6749 (4.4), RFC 7662, RFC 7009, RFC 7517 and RFC 8414."))
+        .description(Some("RFC 6749 (4.4), RFC 7662, RFC 7009, RFC 7517 and RFC 8414; for origins of Cloudflare Access its certificates and identities."))
         .version(env!("CARGO_PKG_VERSION"))
         .build();
     let place =
@@ -27,6 +27,8 @@ pub(crate) fn openapi() -> OpenApi {
         [place("bearer", HttpAuthScheme::Bearer), place("client", HttpAuthScheme::Basic)],
     );
     need_any_place(&mut document);
+    let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new("CF_Authorization")));
+    describe_places(&mut document, [("cookie", cookie)]);
     document
 }
 

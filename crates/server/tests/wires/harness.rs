@@ -19,7 +19,9 @@ use countersign_domain::profile::Profile;
 use countersign_domain::store::{Revision, SharedStore};
 use countersign_domain::usage::Door;
 use countersign_postgres_cluster::Database;
-use countersign_server::{App, Exposure, Service, Settings, StoreNumbers, TrustedProxies};
+use countersign_server::{
+    App, Applications, Exposure, Service, Settings, SingleHeader, StoreNumbers, TrustedProxies,
+};
 use countersign_store_conformance::doubles::{ManualClock, ManualUptime, SeededEntropy};
 use countersign_store_conformance::model::ModelStore;
 use countersign_store_conformance::world::load_facts;
@@ -323,6 +325,14 @@ impl World {
     }
 }
 
+/// Those that are told who was let in.
+pub(crate) const APPLICATIONS: [&str; 2] = [
+    "32eafc7626e737dabd7ecf3ac4ac7cf4d93ee7a8c2b40a1e8d8b5ae8d6fd7ba2?scope=app:use",
+    "other?scope=app:use&kind=service",
+];
+/// Where both halves of a service token may stand, too.
+pub(crate) const SINGLE_HEADER: &str = "x-credentials";
+
 /// Where the service tokens of an account are.
 pub(crate) fn service_tokens_of(account: &str) -> String {
     format!("/client/v4/accounts/{account}/access/service_tokens")
@@ -334,6 +344,8 @@ fn serve(authority: &Arc<Authority>) -> (Arc<App>, Service) {
         connections: 10,
         public_url: ISSUER.to_owned(),
         doors_need_certificate: false,
+        applications: Applications::parse(APPLICATIONS).unwrap(),
+        single_header: SingleHeader::parse(SINGLE_HEADER),
     };
     let app = App::new(authority.clone(), settings, Arc::new(StoreNumbers::default));
     let service = Service::new(&app, Exposure::Everything);

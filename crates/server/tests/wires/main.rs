@@ -10,6 +10,7 @@ mod accounts;
 mod authorized;
 mod bodies;
 mod cloudflare;
+mod cloudflare_shape;
 mod connections;
 mod documents;
 mod envelope;

@@ -26,7 +26,7 @@ impl Operation {
 
     /// Whether it needs keys that sign.
     pub(crate) fn needs_keys(&self) -> bool {
-        self.template.contains(KEYS) || self.template == EXCHANGE
+        self.template.contains(KEYS) || self.template == EXCHANGE || self.template.starts_with("/cdn-cgi/")
     }
 
     pub(crate) fn is_door(&self) -> bool {
@@ -77,6 +77,7 @@ const NEEDS_MAIL: [&str; 5] = [
 const KEYS: &str = "/access/keys";
 
 const EXCHANGE: &str = "/oauth2/token";
+const IDENTITY: &str = "/cdn-cgi/access/get-identity";
 
 /// Who logs in.
 pub(crate) const SOMEBODY: (&str, &str) = ("somebody@example.com", "Secret!1");
@@ -151,6 +152,13 @@ impl Scene {
         }
     }
 
+    /// A signed token of the service token.
+    async fn cookie(&self) -> String {
+        let exchanged = self.world.post(EXCHANGE).header("authorization", &self.basic);
+        let exchanged = exchanged.form("grant_type=client_credentials").await;
+        format!("CF_Authorization={}", exchanged.text_at("/access_token"))
+    }
+
     /// The status of the answer to an operation.
     pub(crate) async fn send(&self, operation: &Operation, credential: &[(&str, &str)]) -> StatusCode {
         if operation.is_door() {
@@ -167,6 +175,7 @@ impl Scene {
         let credential = match operation.template.as_str() {
             // Nobody but a service token can be exchanged for a signed one.
             EXCHANGE if credential == [("authorization", &*of_root)] => &[("authorization", &*self.basic)],
+            IDENTITY if credential == [("authorization", &*of_root)] => &[("cookie", &*self.cookie().await)],
             _ => credential,
         };
         let call = credential.iter().fold(call, |call, (name, value)| call.header(name, value));

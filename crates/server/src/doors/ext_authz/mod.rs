@@ -17,13 +17,13 @@ use std::time::Instant;
 
 use axum::body::Body as AnyBody;
 use bytes::Bytes;
-use countersign_domain::demand::Demand;
 use countersign_domain::usage::Door;
 use countersign_domain::verdict::Reason;
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use http::{Request, Response, StatusCode};
 use hyper::body::Body;
 
+use super::demand::Wanted;
 use super::signals::Signals;
 use super::{DoorResponse, Knock, Outcome, decide};
 use crate::App;
@@ -62,15 +62,16 @@ pub(crate) fn denied(response: DoorResponse) -> Response<AnyBody> {
 fn answer(app: &App, message: Option<&CheckRequest>, peer: IpAddr) -> CheckResponse {
     let started = Instant::now();
     let check = message.map(Check::of);
-    let signals = check.as_ref().map(Check::signals).unwrap_or_default();
+    let signals = check.as_ref().map(|check| check.signals(app)).unwrap_or_default();
     let knock = match &check {
         Some(check) => check.knock(app, &signals, peer),
         None => unreadable(&signals),
     };
     let response = match decide(app, &knock) {
-        Outcome::Granted(granted) => {
-            let removed = check.iter().flat_map(Check::headers_to_remove).collect();
-            reply::granted(&granted, removed)
+        Outcome::Granted(granted, assertion) => {
+            let is_asserted = assertion.is_some();
+            let removed = check.iter().flat_map(|check| check.headers_to_remove(app, is_asserted)).collect();
+            reply::granted(&granted, assertion.as_deref(), removed)
         }
         Outcome::Denied(refused) => reply::denied(super::reply::denied(&refused)),
         Outcome::Unready => return reply::denied(super::reply::unready()),
@@ -84,7 +85,7 @@ fn unreadable<'r, 's>(signals: &'s Signals<'r>) -> Knock<'r, 's> {
     Knock {
         door: Door::ExtAuthz,
         signals,
-        demand: Ok(Demand::default()),
+        demand: Ok(Wanted::default()),
         original: Err(Reason::AmbiguousRequest),
         address: None,
     }

@@ -20,8 +20,12 @@ use http_body_util::BodyExt as _;
 use super::super::{DoorResponse, reply};
 
 /// Let in: who it is goes to the app, that a secret is about to end to the client.
-pub(super) fn granted(granted: &Granted, headers_to_remove: Vec<String>) -> CheckResponse {
-    let response = reply::granted(granted);
+pub(super) fn granted(
+    granted: &Granted,
+    assertion: Option<&str>,
+    headers_to_remove: Vec<String>,
+) -> CheckResponse {
+    let response = reply::granted(granted, assertion);
     // How long the door's own answer may be kept is no concern of either.
     let said = options(response.headers()).filter(|(name, _)| *name != header::CACHE_CONTROL);
     let (for_client, for_app): (Vec<_>, Vec<_>) = said.partition(|(name, _)| reply::is_for_client(name));

@@ -4,14 +4,13 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use countersign_domain::demand::Demand;
 use countersign_domain::usage::Door;
 use envoy_types::pb::envoy::config::core::v3::HeaderValue;
 use envoy_types::pb::envoy::config::core::v3::address::Address;
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::HttpRequest;
 use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest};
 
-use super::super::demand::{self, BadDemand, Own as OwnDemand};
+use super::super::demand::{self, BadDemand, Own as OwnDemand, Wanted};
 use super::super::original::{self, Own as OwnRequest};
 use super::super::signals::{Once, Signals};
 use super::super::{Knock, reply};
@@ -38,8 +37,8 @@ impl<'m> Check<'m> {
     /// Envoy joins a header that is repeated by commas, unless it is told to send headers as they are. There is no comma
     /// in a client id or a secret, so one says that there were two. What else is joined has not the form of a credential
     /// any more, does not agree with Envoy's own words, or is no demand.
-    pub(super) fn signals(&self) -> Signals<'m> {
-        let mut signals = Signals::default();
+    pub(super) fn signals(&self, app: &'m App) -> Signals<'m> {
+        let mut signals = Signals::of(app.single_header());
         for (name, value) in self.headers() {
             let name = lower_case(name);
             signals.add(&name, value);
@@ -55,7 +54,7 @@ impl<'m> Check<'m> {
         Knock {
             door: Door::ExtAuthz,
             signals,
-            demand: self.demand(signals),
+            demand: self.demand(app, signals),
             original: original::read(self.own_request(), signals),
             address: self.client(app, peer),
         }
@@ -63,20 +62,28 @@ impl<'m> Check<'m> {
 
     /// Headers of the original request that the app must not see: the secret ends at the proxy, and of what has our name
     /// it may believe those alone that the door sets.
-    pub(super) fn headers_to_remove(&self) -> impl Iterator<Item = String> + use<'m> {
-        let ends_here = |name: &str| {
+    pub(super) fn headers_to_remove(
+        &self,
+        app: &'m App,
+        is_asserted: bool,
+    ) -> impl Iterator<Item = String> + use<'m> {
+        let single_header = app.single_header();
+        let ends_here = move |name: &str| {
             let name = lower_case(name);
-            name == "cf-access-client-secret" || (name.contains("countersign") && !reply::is_identity(&name))
+            name == "cf-access-client-secret"
+                || single_header.is_some_and(|single_header| name == single_header)
+                || (name == "cf-access-jwt-assertion" && !is_asserted)
+                || (name.contains("countersign") && !reply::is_identity(&name))
         };
         self.headers().map(|(name, _)| name).filter(move |name| ends_here(name)).map(str::to_owned)
     }
 
     /// Exactly one key, which the operator has to write: any other is a typo that must not open a door.
-    fn demand(&self, signals: &Signals<'_>) -> Result<Demand, BadDemand> {
+    fn demand(&self, app: &App, signals: &Signals<'_>) -> Result<Wanted, BadDemand> {
         let mut stated = self.attributes.iter().flat_map(|attributes| &attributes.context_extensions);
         match (stated.next(), stated.next()) {
             (Some((name, text)), None) if name == DEMAND => {
-                demand::read(OwnDemand::Text(text.as_bytes()), signals)
+                demand::read(OwnDemand::Text(text.as_bytes()), signals, &app.settings.applications)
             }
             _ => Err(BadDemand),
         }

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::doors::{one_more, verdicts};
 use crate::connections::connect;
 use crate::ext_authz::Check;
-use crate::harness::World;
+use crate::harness::{SINGLE_HEADER, ServiceToken, World};
 
 /// Headers, and the reason for which they are refused.
 type Shape = (&'static str, Vec<(&'static str, String)>, Option<&'static str>);
@@ -19,9 +19,7 @@ async fn shapes(world: &World) -> Vec<Shape> {
     let service = world.service_token(json!({"name": "row"})).await;
     let token = world.access_token(json!({})).await;
     let bearer = format!("Bearer {token}");
-    let json = |id: &str, secret: &str| {
-        format!("{{\"cf-access-client-id\": \"{id}\", \"cf-access-client-secret\": \"{secret}\"}}")
-    };
+    let both = in_json(&service);
     let [id, secret, authorization] = ["cf-access-client-id", "cf-access-client-secret", "authorization"];
     let (own_id, own_secret) = ((id, service.client_id.clone()), (secret, service.secret.clone()));
     let pair = [own_id.clone(), own_secret.clone()];
@@ -44,7 +42,7 @@ async fn shapes(world: &World) -> Vec<Shape> {
         ),
         ("two credentials", with(&[(authorization, &bearer)]), Some("ambiguous_credential")),
         ("the application's own beside ours", with(&[(authorization, "Bearer app")]), None),
-        ("one JSON header", vec![(authorization, json(&service.client_id, &service.secret))], None),
+        ("one JSON header", vec![(authorization, both)], None),
         (
             "a JSON header that is none",
             vec![(authorization, "{\"cf-access-client-id\": 1}".into())],
@@ -80,12 +78,54 @@ async fn shapes(world: &World) -> Vec<Shape> {
     ]
 }
 
+/// Both halves in one value.
+fn in_json(service: &ServiceToken) -> String {
+    let ServiceToken { client_id, secret, .. } = service;
+    format!("{{\"cf-access-client-id\": \"{client_id}\", \"cf-access-client-secret\": \"{secret}\"}}")
+}
+
+/// The header that the operator has chosen for both halves.
+async fn single_header_shapes(world: &World) -> Vec<Shape> {
+    let service = world.service_token(json!({"name": "row"})).await;
+    let token = world.access_token(json!({})).await;
+    let single = (SINGLE_HEADER, in_json(&service));
+    let otherwise = |value: String| vec![(SINGLE_HEADER, value)];
+    let beside = |name, value: &str| vec![single.clone(), (name, value.to_owned())];
+    let in_other_letters = single.1.replace("cf-access-client", "CF-Access-Client");
+    let with_a_name_twice = single.1.replace('}', ", \"cf-access-client-id\": \"x\"}");
+    let bearer = format!("Bearer {token}");
+    vec![
+        ("one JSON header of the operator's choice", vec![single.clone()], None),
+        ("that twice", vec![single.clone(), single.clone()], Some("malformed")),
+        ("that beside the application's own", beside("authorization", "Bearer app"), None),
+        ("that beside a token", beside("authorization", &bearer), Some("ambiguous_credential")),
+        (
+            "that beside a pair",
+            vec![
+                ("cf-access-client-id", service.client_id.clone()),
+                ("cf-access-client-secret", service.secret.clone()),
+                single.clone(),
+            ],
+            Some("ambiguous_credential"),
+        ),
+        ("that with names in other letters", otherwise(in_other_letters), Some("malformed")),
+        ("that with a name twice", otherwise(with_a_name_twice), Some("malformed")),
+        ("that without JSON", otherwise(token), Some("malformed")),
+        (
+            "that, which the next hop drops",
+            beside("connection", "close, X-Credentials"),
+            Some("ambiguous_request"),
+        ),
+    ]
+}
+
 #[tokio::test]
 async fn every_door_with_headers_decides_alike() {
     let world = World::new().await;
     let envoy = AuthorizationClient::new(connect(world.listen(Exposure::Everything).await).await);
     let demand = format!("account={}", world.root_account);
-    for (name, headers, expected) in shapes(&world).await {
+    let shapes = [shapes(&world).await, single_header_shapes(&world).await].concat();
+    for (name, headers, expected) in shapes {
         let before = verdicts(&world, "authz").await;
         let request = Request::get(format!("/authz?{demand}"));
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));

@@ -1,0 +1,40 @@
+//! One header that holds both halves of a service token, under a name that the operator chooses (cloudflare-access.md 5.2).
+
+use http::HeaderName;
+use http::header;
+
+use super::signals::is_decisive;
+
+/// The name of that header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SingleHeader(HeaderName);
+
+/// Names with a meaning of their own, to clients, proxies or us.
+const TAKEN: [HeaderName; 10] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::HOST,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::USER_AGENT,
+];
+
+impl SingleHeader {
+    /// `None` when it is no name of a header, or one that means something else. `Authorization` is always read.
+    pub fn parse(text: &str) -> Option<Self> {
+        let name = HeaderName::try_from(text).ok()?;
+        let lower = name.as_str();
+        let is_ours = lower.contains("countersign") || lower.starts_with("cf-access-");
+        let is_taken = is_decisive(lower.as_bytes()) || TAKEN.contains(&name);
+        (!is_ours && !is_taken).then_some(Self(name))
+    }
+
+    /// In lower case.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
