@@ -1,4 +1,5 @@
-// Introspection and revocation, driven by openid-client as a resource server uses it, with nothing but the issuer.
+// Tokens, introspection and revocation, driven by openid-client as clients and resource servers use it, with nothing but the
+// issuer.
 //
 // Environment: COUNTERSIGN_URL (like http://127.0.0.1:8787), COUNTERSIGN_ACCOUNT_ID, COUNTERSIGN_TOKEN, and
 // COUNTERSIGN_PEERS_NODE_DIR, where the client is installed.
@@ -31,8 +32,8 @@ const post = async (path, body) => {
 const accessToken = async (body) => (await post(`/v1/Accounts/${ACCOUNT}/accessTokens`, body)).id;
 const serviceToken = async (body) =>
   (await post(`/client/v4/accounts/${ACCOUNT}/access/service_tokens`, body)).result;
-const shownAtTheDoor = async (token) =>
-  (await fetch(`${ISSUER}/authz`, { headers: { authorization: `Bearer ${token}` } })).status;
+const shownAtTheDoor = async (token, demand = '') =>
+  (await fetch(`${ISSUER}/authz?${demand}`, { headers: { authorization: `Bearer ${token}` } })).status;
 
 const server = await serviceToken({ name: 'resource server', scopes: ['countersign:verify'] });
 const methods = [client.ClientSecretBasic, client.ClientSecretPost];
@@ -101,6 +102,30 @@ const steps = {
     const { client_id, client_secret } = await serviceToken({ name: 'worker' });
     const revoked = client.tokenRevocation(await as(methods[0]), `${client_id}:${client_secret}`);
     await assert.rejects(revoked, { status: 400, error: 'unsupported_token_type' });
+  },
+
+  async 'get a signed token'() {
+    const worker = await serviceToken({ name: 'worker', scopes: ['orders:read', 'orders:write'] });
+    const resource = 'https://orders.example.com';
+    for (const method of methods) {
+      const got = await client.clientCredentialsGrant(await as(method, worker), { scope: 'orders:read', resource });
+      assert.deepEqual([got.token_type, got.expires_in, got.scope], ['bearer', 300, 'orders:read']);
+      assert.equal(await shownAtTheDoor(got.access_token, `audience=${resource}&scope=orders:read`), 200);
+      assert.equal(await shownAtTheDoor(got.access_token, `audience=${resource}&scope=orders:write`), 403);
+      assert.equal(await shownAtTheDoor(got.access_token), 401);
+      const [claims] = got.access_token.split('.').slice(1).map((part) => Buffer.from(part, 'base64url'));
+      const { iss, aud, client_id, account } = JSON.parse(claims);
+      assert.deepEqual([iss, aud, client_id, account], [ISSUER, resource, worker.client_id, ACCOUNT]);
+    }
+  },
+
+  async 'no signed token is got by who may not'() {
+    const worker = await serviceToken({ name: 'worker', scopes: ['orders:read'] });
+    const refused = async (who, asked, said) =>
+      assert.rejects(client.clientCredentialsGrant(await as(methods[0], who), asked), said);
+    await refused({ ...worker, client_secret: 'a1'.repeat(32) }, {}, { status: 401 });
+    await refused(worker, { scope: 'orders:write' }, { error: 'invalid_scope' });
+    await refused(worker, { resource: 'no-uri' }, { error: 'invalid_target' });
   },
 };
 

@@ -1,4 +1,5 @@
-"""Introspection and revocation, driven by Authlib as a resource server uses it, with only the endpoints of the metadata.
+"""Tokens, introspection and revocation, driven by Authlib as clients and resource servers use it, with only the endpoints of the
+metadata.
 
 Environment: COUNTERSIGN_URL (like http://127.0.0.1:8787), COUNTERSIGN_ACCOUNT_ID, COUNTERSIGN_TOKEN.
 Status 0 when every expectation held; otherwise the traceback of the first that did not.
@@ -7,8 +8,11 @@ Status 0 when every expectation held; otherwise the traceback of the first that 
 import os
 
 import requests
+from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
+from joserfc import jwt
+from joserfc.jwk import KeySet
 
 URL = os.environ["COUNTERSIGN_URL"].rstrip("/")
 ACCOUNT = os.environ["COUNTERSIGN_ACCOUNT_ID"]
@@ -25,7 +29,9 @@ def main():
 def find_the_endpoints():
     metadata = AuthorizationServerMetadata(requests.get(f"{URL}/.well-known/oauth-authorization-server").json())
     for checked in ("revocation_endpoint", "revocation_endpoint_auth_methods_supported",
-                    "introspection_endpoint", "introspection_endpoint_auth_methods_supported"):
+                    "introspection_endpoint", "introspection_endpoint_auth_methods_supported",
+                    "token_endpoint", "token_endpoint_auth_methods_supported", "grant_types_supported",
+                    "scopes_supported", "jwks_uri"):
         getattr(metadata, f"validate_{checked}")()
     equal(metadata["issuer"], URL, "issuer")
     FOUND.update(metadata)
@@ -89,9 +95,51 @@ def a_service_token_is_not_revoked_so():
     equal((answer.status_code, answer.json()["error"]), (400, "unsupported_token_type"), "refused")
 
 
+def get_a_signed_token():
+    token = service_token(name="worker", scopes=["orders:read", "orders:write"])
+    for method in ("client_secret_basic", "client_secret_post"):
+        client = OAuth2Session(token["client_id"], token["client_secret"], token_endpoint_auth_method=method)
+        got = client.fetch_token(FOUND["token_endpoint"], grant_type="client_credentials", scope="orders:read")
+        equal((got["token_type"], got["expires_in"], got["scope"]), ("Bearer", 300, "orders:read"), method)
+        claims = checked(got["access_token"])
+        equal((claims["iss"], claims["aud"], claims["client_id"]), (URL, URL, token["client_id"]), "claims")
+        equal((claims["scope"], claims["account"]), ("orders:read", ACCOUNT), "what it may")
+        equal(shown_at_the_door(got["access_token"], "scope=orders:read"), 200, "the door")
+        equal(shown_at_the_door(got["access_token"], "scope=orders:write"), 403, "narrower than its service token")
+        said = introspected(resource_server(), got["access_token"])
+        equal((said["active"], said["client_id"], said["scope"]), (True, token["client_id"], "orders:read"), "asked")
+
+
+def a_signed_token_is_for_a_resource():
+    token = service_token(name="worker", scopes=["orders:read"])
+    client = OAuth2Session(token["client_id"], token["client_secret"])
+    resource = "https://orders.example.com"
+    got = client.fetch_token(FOUND["token_endpoint"], grant_type="client_credentials", resource=resource)
+    equal(checked(got["access_token"])["aud"], resource, "aud")
+    equal(shown_at_the_door(got["access_token"]), 401, "for others")
+    equal(shown_at_the_door(got["access_token"], f"audience={resource}"), 200, "for the service itself")
+
+
+def no_signed_token_is_got_by_who_may_not():
+    token = service_token(name="worker", scopes=["orders:read"])
+
+    def refused(secret, **asked):
+        client = OAuth2Session(token["client_id"], secret)
+        try:
+            client.fetch_token(FOUND["token_endpoint"], grant_type="client_credentials", **asked)
+        except OAuthError as error:
+            return error.error
+        return None
+
+    equal(refused("a1" * 32), "invalid_client", "a wrong secret")
+    equal(refused(token["client_secret"], scope="orders:write"), "invalid_scope", "more than it may")
+    equal(refused(token["client_secret"], resource="no-uri"), "invalid_target", "no resource")
+
+
 STEPS = [find_the_endpoints, introspect_an_access_token, introspect_a_service_token, what_is_not_good_is_not_active,
          a_wrong_client_learns_nothing, revoke_in_the_name_of_a_client, revoke_by_possession,
-         a_service_token_is_not_revoked_so]
+         a_service_token_is_not_revoked_so, get_a_signed_token, a_signed_token_is_for_a_resource,
+         no_signed_token_is_got_by_who_may_not]
 FOUND = {}
 
 
@@ -120,8 +168,15 @@ def introspected(client, token):
     return answer.json()
 
 
-def shown_at_the_door(token):
-    return requests.get(f"{URL}/authz", headers={"Authorization": f"Bearer {token}"}).status_code
+def checked(token):
+    keys = KeySet.import_key_set(requests.get(FOUND["jwks_uri"]).json())
+    decoded = jwt.decode(token, keys, algorithms=["EdDSA"])
+    equal(decoded.header["typ"], "at+jwt", "typ")
+    return decoded.claims
+
+
+def shown_at_the_door(token, demand=""):
+    return requests.get(f"{URL}/authz?{demand}", headers={"Authorization": f"Bearer {token}"}).status_code
 
 
 def equal(found, expected, what):

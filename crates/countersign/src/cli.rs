@@ -4,7 +4,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::commands::{
-    access_token, account, audit, backup, config, migrate, organization, restore, service_token, verify,
+    access_token, account, audit, backup, config, jwt, migrate, organization, restore, service_token, verify,
 };
 use crate::config::ConfigArgs;
 use crate::failure::{EXIT_CODES, Failure};
@@ -52,6 +52,9 @@ enum Command {
     /// Ask whether a door would take a credential
     #[command(after_help = verify::EXAMPLES)]
     Verify(verify::VerifyArgs),
+    /// Get short-lived signed tokens, and look at them as services do that check by themselves
+    #[command(subcommand)]
+    Jwt(jwt::Command),
     /// Show what was done, by whom, to what
     Audit(audit::AuditArgs),
     /// Write everything that the store holds into a file, also while servers use it
@@ -104,6 +107,7 @@ impl Cli {
             Command::Organization(command) => command.run(),
             Command::AccessToken(command) => command.run(),
             Command::Verify(args) => verify::verify(&args),
+            Command::Jwt(command) => command.run(),
             Command::Audit(args) => audit::audit(&args),
             Command::Backup(args) => Ok(backup::backup(&args)?),
             Command::Restore(args) => restore::restore(&args),

@@ -6,13 +6,16 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use countersign_domain::id::AccountId;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use countersign_domain::id::{AccountId, ClientId};
 use countersign_domain::secret::Secret;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::http::{self, Method, Request, StatusCode, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Proxy};
+use zeroize::Zeroizing;
 
 use crate::environment::{Lookup, find_secret};
 use crate::failure::Failure;
@@ -39,7 +42,20 @@ pub(crate) struct Client {
     agent: Agent,
     /// Without a slash at the end.
     base: String,
-    token: Secret,
+    /// The value of `Authorization`, when there is one.
+    authorization: Option<Secret>,
+}
+
+/// What is sent.
+struct Body {
+    content_type: &'static str,
+    text: String,
+}
+
+impl Body {
+    fn json(value: &Value) -> Self {
+        Self { content_type: "application/json", text: value.to_string() }
+    }
 }
 
 /// A successful answer.
@@ -64,6 +80,26 @@ impl Client {
                 "COUNTERSIGN_TOKEN is not set; it has to hold an access token of the server".to_owned(),
             )
         })?;
+        Self::with(args, Some(Secret::from_operator(format!("Bearer {}", token.reveal()))))
+    }
+
+    /// For what a service token does by itself: its client id and secret, each as the body of a form would have it (RFC 6749,
+    /// 2.3.1), which changes neither.
+    pub(crate) fn of_service_token(
+        args: &ServerArgs,
+        client_id: ClientId,
+        secret: &Secret,
+    ) -> Result<Self, Failure> {
+        let pair = Zeroizing::new(format!("{client_id}:{}", secret.reveal()));
+        Self::with(args, Some(Secret::from_operator(format!("Basic {}", STANDARD.encode(pair.as_bytes())))))
+    }
+
+    /// For what everybody may know.
+    pub(crate) fn of_nobody(args: &ServerArgs) -> Result<Self, Failure> {
+        Self::with(args, None)
+    }
+
+    fn with(args: &ServerArgs, authorization: Option<Secret>) -> Result<Self, Failure> {
         let uri = Uri::from_str(&args.url).ok().filter(is_base).ok_or_else(|| {
             Failure::Usage(
                 "--url (COUNTERSIGN_URL) must be a URL such as https://tokens.example.com".to_owned(),
@@ -85,7 +121,7 @@ impl Client {
             .proxy(if is_loopback(&uri) { None } else { Proxy::try_from_env() })
             .build()
             .new_agent();
-        Ok(Self { agent, base: args.url.trim_end_matches('/').to_owned(), token })
+        Ok(Self { agent, base: args.url.trim_end_matches('/').to_owned(), authorization })
     }
 
     /// Asks for something.
@@ -95,12 +131,18 @@ impl Client {
 
     /// Sends something to be done.
     pub(crate) fn post(&self, path: &str, body: &Value) -> Result<Answer, Failure> {
-        self.call(Method::POST, path, Some(body))
+        self.call(Method::POST, path, Some(Body::json(body)))
     }
 
     /// Sends what is to be changed.
     pub(crate) fn put(&self, path: &str, body: &Value) -> Result<Answer, Failure> {
-        self.call(Method::PUT, path, Some(body))
+        self.call(Method::PUT, path, Some(Body::json(body)))
+    }
+
+    /// Sends a form.
+    pub(crate) fn post_form(&self, path: &str, form: String) -> Result<Answer, Failure> {
+        let content_type = "application/x-www-form-urlencoded";
+        self.call(Method::POST, path, Some(Body { content_type, text: form }))
     }
 
     /// Ends something.
@@ -122,20 +164,18 @@ impl Client {
         account.map_err(|_| Failure::Unanswered("the server names an account id that is none".to_owned()))
     }
 
-    fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, Failure> {
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.base))
-            .header("authorization", format!("Bearer {}", self.token.reveal()));
+    fn call(&self, method: Method, path: &str, body: Option<Body>) -> Result<Answer, Failure> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization.reveal());
+        }
+        let unfit = "the credential cannot be sent in a header";
         let sent = match body {
-            Some(body) => {
-                let request = request.header("content-type", "application/json").body(body.to_string());
-                self.agent.run(request.context("COUNTERSIGN_TOKEN cannot be sent in a header")?)
+            Some(Body { content_type, text }) => {
+                let request = request.header("content-type", content_type).body(text);
+                self.agent.run(request.context(unfit)?)
             }
-            None => {
-                let request = request.body(());
-                self.agent.run(request.context("COUNTERSIGN_TOKEN cannot be sent in a header")?)
-            }
+            None => self.agent.run(request.body(()).context(unfit)?),
         };
         let mut response = sent.map_err(|error| self.unreachable(&error))?;
         let read = response.body_mut().with_config().limit(LARGEST_ANSWER).read_to_vec();
@@ -189,7 +229,7 @@ pub(crate) fn read<T: DeserializeOwned>(value: Value) -> Result<T, Failure> {
     })
 }
 
-/// What the server says is wrong, in any of its three error shapes, one line for each fault.
+/// What the server says is wrong, in any of its four error shapes, one line for each fault.
 fn faults(body: &Value) -> Vec<String> {
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
     if let Some(errors) = body.get("errors").and_then(Value::as_array).filter(|errors| !errors.is_empty()) {
@@ -197,6 +237,9 @@ fn faults(body: &Value) -> Vec<String> {
     }
     if let Some(messages) = body.pointer("/error/details/messages").and_then(Value::as_object) {
         return messages.iter().flat_map(|(property, reasons)| named(property, reasons)).collect();
+    }
+    if let (Some(error), Some(description)) = (text(body, "error"), text(body, "error_description")) {
+        return vec![format!("{error}: {description}")];
     }
     if let Some(error) = body.get("error") {
         return text(error, "message").or_else(|| error.as_str().map(str::to_owned)).into_iter().collect();

@@ -1,27 +1,19 @@
 //! `countersign verify`: would a door take this credential?
 
-use std::io::Read as _;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use clap::{ArgGroup, Args, ValueEnum};
 use countersign_domain::id::{AccountId, ClientId, OrganizationId};
 use countersign_domain::secret::Secret;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::presented::From;
 use super::{Common, now, print_json, scopes_text};
 use crate::client::read;
-use crate::environment::{self, find_text, without_line_end};
 use crate::failure::Failure;
 use crate::when::When;
 use crate::{output, table};
-
-/// Longest credential that is read.
-const LONGEST: u64 = 1_024;
-/// Where a secret can be, so that it is in nobody's list of processes.
-const SECRET_VARIABLE: &str = "COUNTERSIGN_CLIENT_SECRET";
 
 pub(crate) const EXAMPLES: &str = "\
 The secret is never an argument: every user of the machine could read it there.
@@ -42,13 +34,12 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "CLIENT_ID")]
     client_id: Option<ClientId>,
 
-    /// Verify an access token. Its text comes from --from or from standard input
+    /// Verify an access token, or a signed one. Its text comes from --from or from standard input
     #[arg(long)]
     token_stdin: bool,
 
-    /// Read the secret or the token from this file instead of standard input
-    #[arg(long, value_name = "FILE")]
-    from: Option<PathBuf>,
+    #[command(flatten)]
+    from: From,
 
     /// A scope that the door demands; repeatable, all are needed, `a|b` is either
     #[arg(long = "scope", value_name = "SCOPE", help_heading = "Demand")]
@@ -178,27 +169,8 @@ impl VerifyArgs {
     }
 
     fn credential(&self) -> Result<Secret, Failure> {
-        if let Some(path) = &self.from {
-            return Ok(read_file(path)?);
-        }
-        if self.client_id.is_some()
-            && let Some(secret) = find_text(&environment::of_process, SECRET_VARIABLE)?
-        {
-            return Ok(Secret::from_operator(secret));
-        }
-        Ok(read_secret(std::io::stdin()).context("cannot read standard input")?)
+        if self.client_id.is_some() { self.from.secret() } else { self.from.token() }
     }
-}
-
-fn read_file(path: &Path) -> anyhow::Result<Secret> {
-    let read = || read_secret(std::fs::File::open(path)?);
-    read().with_context(|| format!("cannot read {}", path.display()))
-}
-
-fn read_secret(from: impl std::io::Read) -> std::io::Result<Secret> {
-    let mut text = String::new();
-    from.take(LONGEST).read_to_string(&mut text)?;
-    Ok(Secret::from_operator(without_line_end(text)))
 }
 
 impl Verdict {
@@ -261,13 +233,6 @@ mod tests {
             "expires_at": null, "secret_version": 2,
         }))?;
         assert_eq!(valid.text(), "valid\ntoken   t\nkind    service\nname    ci\nscopes  a b\nsecret  v2\n");
-        Ok(())
-    }
-
-    #[test]
-    fn a_secret_ends_with_its_line() -> std::io::Result<()> {
-        assert_eq!(read_secret(&b"abc\r\n"[..])?.reveal(), "abc");
-        assert_eq!(read_secret(&[b'a'; 5_000][..])?.reveal().len(), 1_024);
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::server::{ACCOUNT, Data, Server, TOKEN, countersign, err, out, output_of};
 
 /// The only line on standard output: the secret, and nothing that is not the secret.
-fn secret_of(output: &Output) -> String {
+pub(crate) fn secret_of(output: &Output) -> String {
     assert!(output.status.success(), "{}", err(output));
     let stdout = out(output);
     assert_eq!(stdout.lines().count(), 1, "{stdout}");
@@ -17,23 +17,23 @@ fn secret_of(output: &Output) -> String {
 }
 
 /// The value of a line such as `client id  88bf….access`.
-fn fact(text: &str, name: &str) -> String {
+pub(crate) fn fact(text: &str, name: &str) -> String {
     let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
     line.trim().to_owned()
 }
 
-fn json_of(output: &Output) -> Value {
+pub(crate) fn json_of(output: &Output) -> Value {
     assert!(output.status.success(), "{}", err(output));
     serde_json::from_str(&out(output)).expect("JSON on standard output")
 }
 
-struct Issued {
+pub(crate) struct Issued {
     id: String,
-    client_id: String,
-    secret: String,
+    pub(crate) client_id: String,
+    pub(crate) secret: String,
 }
 
-fn issue(server: &Server, arguments: &[&str]) -> Issued {
+pub(crate) fn issue(server: &Server, arguments: &[&str]) -> Issued {
     let arguments = ["service-token", "issue"].iter().chain(arguments).copied();
     let output = server.cli(arguments);
     let secret = secret_of(&output);

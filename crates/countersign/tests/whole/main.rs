@@ -67,6 +67,7 @@ mod handbook;
 mod household;
 #[cfg(test)]
 mod journal;
+mod jwt;
 #[cfg(test)]
 mod ledger;
 #[cfg(test)]

@@ -396,7 +396,8 @@ fn refuses_the_next_request(kind: Kind) {
         for _ in 0..revocations {
             let token = scene.issue(json!({}));
             shown.lock().expect("the other").clone_from(&token);
-            assert_eq!(scene.show(&token, &[]).status, 200, "{kind:?}: before it was revoked");
+            let status = scene.show(&token, &[]).status;
+            assert_eq!(status, 200, "{kind:?}: before it was revoked; {}", scene.server.log());
             scene.manager.revoke(&token.id).expect("revoked");
             refused += usize::from(scene.show(&token, &[]).status == 401);
         }

@@ -123,7 +123,7 @@ impl Scene {
             body.as_object_mut().expect("an object").entry(field).or_insert(value);
         }
         let answer = self.manager.ask("POST", &tokens(), &body).expect("an answer");
-        assert_eq!(answer.status, 201, "{}", answer.text());
+        assert_eq!(answer.status, 201, "{}; {}", answer.text(), self.server.log());
         let token = answer.json();
         let text = |field: &str| token["result"][field].as_str().expect("a text").to_owned();
         Issued { id: text("id"), client_id: text("client_id"), secret: text("client_secret") }

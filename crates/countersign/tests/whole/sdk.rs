@@ -44,7 +44,7 @@ fn plain_fetch_of_node_goes_through_everything() {
 }
 
 #[test]
-fn authlib_introspects_and_revokes() {
+fn authlib_gets_introspects_and_revokes() {
     let python = installed("COUNTERSIGN_PEERS_PYTHON");
     let mut walk = ended_in_time(&python);
     walk.arg("-B").arg(script("oauth.py"));
@@ -52,7 +52,7 @@ fn authlib_introspects_and_revokes() {
 }
 
 #[test]
-fn openid_client_introspects_and_revokes() {
+fn openid_client_gets_introspects_and_revokes() {
     let modules = installed("COUNTERSIGN_PEERS_NODE_DIR");
     let mut walk = ended_in_time(Path::new("node"));
     walk.arg(script("oauth.mjs")).env("COUNTERSIGN_PEERS_NODE_DIR", modules);
