@@ -82,6 +82,18 @@ enum Command {
         #[arg(long)]
         seconds: f64,
     },
+    /// Mints and reads short-lived tokens without HTTP, beside the bare signature and the bare check
+    ReferenceSigned {
+        /// A new directory for its data
+        #[arg(long)]
+        data: PathBuf,
+        /// How long before anything is counted
+        #[arg(long, default_value_t = 0.0)]
+        warm_up: f64,
+        /// How long
+        #[arg(long)]
+        seconds: f64,
+    },
     /// Inserts rows durably into a PostgreSQL with pgbench, one to a commit
     ReferencePgbench {
         /// Where it is
@@ -131,6 +143,10 @@ fn main() -> Result<ExitCode> {
         Command::ReferenceArgon2 { warm_up, seconds } => {
             let [warm_up, measured] = [warm_up, seconds].map(Duration::from_secs_f64);
             answer(&reference::argon2::hash(credentials::PASSWORD, warm_up, measured)?)?;
+        }
+        Command::ReferenceSigned { data, warm_up, seconds } => {
+            let [warm_up, measured] = [warm_up, seconds].map(Duration::from_secs_f64);
+            answer(&reference::signed::measure(&data, warm_up, measured)?)?;
         }
         Command::ReferencePgbench { url, postgres, warm_up, seconds } => {
             let [warm_up, measured] = [warm_up, seconds].map(Duration::from_secs_f64);

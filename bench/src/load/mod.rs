@@ -67,6 +67,15 @@ pub(crate) enum WorkPlan {
     Verify(VerifyPlan),
     /// Shows access tokens: 200 for a live one, 401 for an unknown one.
     Bear(BearPlan),
+    /// Exchanges service tokens for short-lived ones: 200 with one each.
+    Exchange(ExchangePlan),
+    /// Shows short-lived tokens at the door: 200 each.
+    BearSigned {
+        /// The file they are in, one a line.
+        tokens: PathBuf,
+        /// Each is shown once; otherwise the shuffled list begins anew at its end.
+        once: bool,
+    },
     /// Asks npm's `oidc-provider` about its own tokens.
     IntrospectOidc {
         /// The file in which it has written them.
@@ -211,6 +220,19 @@ pub(crate) struct BearPlan {
     pub(crate) unknown: usize,
     /// Where.
     pub(crate) asked: Asked,
+}
+
+/// Which service tokens are exchanged.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ExchangePlan {
+    /// The file they are in.
+    pub(crate) tokens: PathBuf,
+    /// How many of them: the first of the file.
+    pub(crate) live: usize,
+    /// After this many it has nothing left to send.
+    pub(crate) count: Option<u64>,
+    /// Where every token that was answered is written, one a line.
+    pub(crate) answered: Option<PathBuf>,
 }
 
 /// What is asked with an access token.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use countersign_postgres_cluster::PROGRAMS;
 
-use super::{Counters, reported};
+use super::{Counters, UNTIMED, lane, reported};
 use crate::load::Report;
 
 /// Those of the load that it is compared with.
@@ -59,7 +59,7 @@ pub(crate) fn insert(url: &str, postgres: u32, warm_up: Duration, measured: Dura
     let rows = self::rows(url)? - rows;
     ensure!(pgbench.wait()?.success(), "pgbench has failed");
     ensure!(rows > 0, "pgbench has inserted nothing");
-    Ok(reported("insert", rows, seconds, &before, &after))
+    Ok(reported(vec![lane("insert", rows, seconds, UNTIMED)], seconds, &before, &after))
 }
 
 /// Rows that were inserted so far, but for a few that are being inserted.

@@ -232,7 +232,7 @@ impl Bench {
     /// Takes jobs one after the other, each on a quiet machine. When other programs disturbed one, all are
     /// taken again: a ratio holds between runs that stand beside each other, not with one of minutes ago. What
     /// was answered wrongly in a disturbed run was wrong all the same.
-    fn take_together<const N: usize>(&mut self, jobs: [Job; N]) -> Result<[Taken; N]> {
+    pub(crate) fn take_together<const N: usize>(&mut self, jobs: [Job; N]) -> Result<[Taken; N]> {
         let mut left = if self.scale.quiet { TRIES } else { 1 };
         loop {
             let taken = jobs.iter().map(|job| self.once(job, &jobs)).collect::<Result<Vec<_>>>()?;
@@ -256,6 +256,7 @@ impl Bench {
             Work::Load(plan) => self.start_load(plan)?,
             Work::Insert { per_commit, environment } => self.start_insert(*per_commit, environment)?,
             Work::Hash => self.start_hash()?,
+            Work::Signed => self.start_signed()?,
             Work::Pgbench(database) => self.start_pgbench(database)?,
         };
         self.taken(&job.label, Running { child, others: Meter::start(&idle)? })
@@ -362,6 +363,12 @@ impl Bench {
     fn start_hash(&self) -> Result<Child> {
         let mut command = on_core(SERVER_CORE, &self.this);
         command.arg("reference-argon2");
+        self.start_reference(command)
+    }
+
+    fn start_signed(&self) -> Result<Child> {
+        let mut command = on_core(SERVER_CORE, &self.this);
+        command.arg("reference-signed").arg("--data").arg(self.scratch("signed")?);
         self.start_reference(command)
     }
 

@@ -26,6 +26,8 @@ pub(super) enum Work {
     },
     /// The bare hash.
     Hash,
+    /// Short-lived tokens are minted and read without HTTP.
+    Signed,
     /// pgbench inserts.
     Pgbench(DatabaseAddress),
 }
@@ -40,7 +42,7 @@ impl Job {
     pub(super) fn server(&self) -> Option<u32> {
         match &self.work {
             Work::Load(plan) => plan.server,
-            Work::Insert { .. } | Work::Hash | Work::Pgbench(_) => None,
+            Work::Insert { .. } | Work::Hash | Work::Signed | Work::Pgbench(_) => None,
         }
     }
 
@@ -57,5 +59,10 @@ impl Job {
     /// Passwords are hashed, and nothing else.
     pub(crate) fn hash(label: &str) -> Self {
         Self { label: label.into(), work: Work::Hash }
+    }
+
+    /// Short-lived tokens are minted and read without HTTP, beside the bare signature and the bare check.
+    pub(crate) fn signed(label: &str) -> Self {
+        Self { label: label.into(), work: Work::Signed }
     }
 }

@@ -36,6 +36,10 @@ pub(crate) struct Scale {
     pub(crate) many_tenants: TenantsSize,
     /// Access tokens that LoopBack knows.
     pub(crate) loopback: usize,
+    /// Short-lived tokens that are shown again and again: fewer than the server remembers.
+    pub(crate) signed_seen: usize,
+    /// Short-lived tokens that are shown once: about as many as the door reads while it is measured.
+    pub(crate) signed_unseen: usize,
     /// Tokens revoked and verified at once.
     pub(crate) revocations: usize,
     /// Changes on one node that are waited for on another.
@@ -71,6 +75,8 @@ impl Scale {
                 service_tokens: 100_000,
             },
             loopback: 10_000,
+            signed_seen: 10_000,
+            signed_unseen: 300_000,
             revocations: 10_000,
             spread: 1_000,
             cuts: 5,
@@ -93,6 +99,8 @@ impl Scale {
             few_tenants: TenantsSize { accounts: 200, access_tokens: 2_000, service_tokens: 100 },
             many_tenants: TenantsSize { accounts: 1_000, access_tokens: 10_000, service_tokens: 5_000 },
             loopback: 1_000,
+            signed_seen: 1_000,
+            signed_unseen: 30_000,
             revocations: 500,
             spread: 100,
             cuts: 2,

@@ -26,6 +26,17 @@ pub(crate) fn verify_access(organization: &str, text: &str) -> Vec<u8> {
     .into_bytes()
 }
 
+/// Asks the door about a short-lived token.
+pub(crate) fn verify_signed(text: &str) -> Vec<u8> {
+    format!("GET /authz HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {text}\r\n\r\n").into_bytes()
+}
+
+/// Exchanges a service token for a short-lived one.
+pub(crate) fn exchange(client_id: &str, secret: &str) -> Vec<u8> {
+    let client = STANDARD.encode(format!("{client_id}:{secret}"));
+    post("/oauth2/token", &format!("Basic {client}"), FORM, "grant_type=client_credentials")
+}
+
 /// Asks the verify API about a service token, as root.
 pub(crate) fn verify_by_request(client_id: &str, secret: &str) -> Vec<u8> {
     let body = format!(r#"{{"client_id":"{client_id}","client_secret":"{secret}"}}"#);

@@ -1,7 +1,9 @@
 //! What a lane sends, and which answers are right.
 
 mod bear;
+mod bear_signed;
 mod create;
+mod exchange;
 mod introspect_oidc;
 mod list;
 mod list_access;
@@ -38,6 +40,8 @@ pub(super) fn open(plan: &WorkPlan) -> Result<Box<dyn Work>> {
     Ok(match plan {
         WorkPlan::Verify(plan) => Box::new(verify::open(plan)?),
         WorkPlan::Bear(plan) => Box::new(bear::open(plan)?),
+        WorkPlan::Exchange(plan) => Box::new(exchange::open(plan)?),
+        WorkPlan::BearSigned { tokens, once } => Box::new(bear_signed::open(tokens, *once)?),
         WorkPlan::IntrospectOidc { tokens, unknown } => Box::new(introspect_oidc::open(tokens, *unknown)?),
         WorkPlan::Login { accounts } => Box::new(login::open(*accounts)),
         WorkPlan::ListAccess { account, queries, rows } => {

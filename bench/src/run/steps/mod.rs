@@ -8,6 +8,7 @@ mod list;
 mod mixed;
 mod nodes;
 mod shared;
+mod signed;
 mod size;
 mod tenancy;
 mod verify;
@@ -30,6 +31,9 @@ pub(crate) enum Row {
     V6,
     A1,
     A2,
+    J1,
+    J2,
+    J3,
     W1,
     W2,
     W3,
@@ -72,6 +76,8 @@ pub(crate) enum Step {
     Authorized,
     /// A2.
     Login,
+    /// J1, J2, J3.
+    Signed,
     /// M1.
     Mixed,
     /// M2.
@@ -115,6 +121,7 @@ impl Row {
             Self::V6 => &[Step::Doors],
             Self::A1 => &[Step::Authorized],
             Self::A2 => &[Step::Login],
+            Self::J1 | Self::J2 | Self::J3 => &[Step::Signed],
             Self::M1 => &[Step::Mixed],
             Self::M2 => &[Step::Checkpoints],
             Self::V3 | Self::R1 => &[Step::Many],
@@ -136,7 +143,7 @@ impl Row {
 
 impl Step {
     /// All, in the order in which a round takes them: what others are compared with comes before them.
-    const ALL: [Self; 23] = [
+    const ALL: [Self; 24] = [
         Self::Empty,
         Self::Verify,
         Self::FixedRate,
@@ -145,6 +152,7 @@ impl Step {
         Self::Doors,
         Self::Authorized,
         Self::Login,
+        Self::Signed,
         Self::Mixed,
         Self::Checkpoints,
         Self::Many,
@@ -179,6 +187,7 @@ impl Step {
             Self::Doors => "the other doors (V6)",
             Self::Authorized => "whose token it is, beside LoopBack 3 (A1)",
             Self::Login => "log in (A2)",
+            Self::Signed => "short-lived tokens (J1, J2, J3)",
             Self::Mixed => "verify while others write (M1)",
             Self::Checkpoints => "verify through checkpoints (M2)",
             Self::Many => "a million tokens (V3, S1, R1)",
@@ -208,6 +217,7 @@ impl Step {
             Self::Doors => doors::others(bench),
             Self::Authorized => access::authorized(bench),
             Self::Login => access::login(bench),
+            Self::Signed => signed::tokens(bench),
             Self::Mixed => mixed::with_writes(bench),
             Self::Checkpoints => mixed::through_checkpoints(bench),
             Self::Many => size::many(bench),
