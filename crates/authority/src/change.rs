@@ -124,7 +124,8 @@ pub(crate) fn contended() -> Error {
     Error::busy()
 }
 
-/// Which values of a service token changed, by their names in the native API. Never a digest.
+/// Which values of a service token changed, by their names in the native API. Never a digest. Where a secret is to end at another
+/// time, the number of the current one is there in any case: it says of which.
 pub(crate) fn differences(before: &ServiceToken, after: &ServiceToken) -> Vec<FieldChange> {
     let previous_end = |token: &ServiceToken| token.previous.as_ref().map(|p| time_text(p.expires_at));
     let own = [
@@ -135,11 +136,12 @@ pub(crate) fn differences(before: &ServiceToken, after: &ServiceToken) -> Vec<Fi
         ("secret_version", Some(before.current.version.to_string()), Some(after.current.version.to_string())),
         ("previous_secret_expires_at", previous_end(before), previous_end(after)),
     ];
+    let is_other_end = previous_end(before) != previous_end(after);
     let restrictions = before.restrictions.stated().into_iter().zip(after.restrictions.stated());
     let restrictions = restrictions.map(|((name, from), (_, to))| (name, from, to));
     own.into_iter()
         .chain(restrictions)
-        .filter(|(_, from, to)| from != to)
+        .filter(|(name, from, to)| from != to || *name == "secret_version" && is_other_end)
         .map(|(field, from, to)| FieldChange {
             field: field.into(),
             from: from.map(Into::into),

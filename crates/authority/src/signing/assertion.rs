@@ -2,6 +2,7 @@
 //! know (cloudflare-access.md 5.3).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use countersign_domain::error::Error;
 use countersign_domain::fact::Bearer;
@@ -16,7 +17,9 @@ use super::ring::TokenType;
 use crate::{Authority, Granted};
 
 /// Most assertions that are kept: about 1 kB each.
-pub(super) const MOST_KEPT: usize = 4_096;
+pub(super) const MOST_KEPT: usize = 16_384;
+/// Longest life of one, whatever access tokens have: it is for the one request with which it comes, and nobody revokes it.
+const LONGEST: Duration = Duration::from_secs(5 * 60);
 
 /// For whom one is: whose it says, for which service, signed by which generation of keys.
 pub(super) type Subject = (TokenRef, Box<str>, u32);
@@ -25,7 +28,8 @@ pub(super) type Subject = (TokenRef, Box<str>, u32);
 #[derive(Debug, Clone)]
 pub(super) struct Kept {
     text: Arc<str>,
-    /// Until when it is said again.
+    expires_at: Timestamp,
+    /// Until when it is said again: for half of its life.
     until: Timestamp,
 }
 
@@ -46,8 +50,7 @@ struct Claims<'a> {
 }
 
 impl Authority {
-    /// The assertion that a service with this name is told of who was let in just now. It lives for half of what an access token
-    /// does at least: it is for the one request with which it comes.
+    /// The assertion that an application is told of who was let in just now. It ends with the credential that was shown, or sooner.
     pub fn assertion(&self, granted: &Granted, audience: &str) -> Result<Arc<str>, Error> {
         let signing = self.signing()?;
         let (ring, now) = (signing.ring.load(), self.clock.now());
@@ -55,11 +58,13 @@ impl Authority {
         let turn = ring.timetable.signing(now).ok_or_else(missing)?;
         let fact = &granted.known.fact;
         let subject: Subject = (fact.token(), audience.into(), turn.number);
-        if let Some(kept) = signing.assertions.get(&subject).filter(|kept| now < kept.until) {
+        let ends = ends_of(granted);
+        let is_fit = |kept: &Kept| now < kept.until && kept.expires_at <= ends;
+        if let Some(kept) = signing.assertions.get(&subject).filter(is_fit) {
             return Ok(kept.text);
         }
         let issued_at = whole_seconds(now);
-        let lifetime = signing.settings.lifetime;
+        let expires_at = whole_seconds(now.after(signing.settings.lifetime.min(LONGEST)).min(ends));
         let (common_name, sub) = match fact.bearer {
             Bearer::Service { client_id, .. } => (Some(client_id.to_string()), String::new()),
             Bearer::Access(_) => (None, fact.account.to_string()),
@@ -67,7 +72,7 @@ impl Authority {
         let claims = Claims {
             kind: "app",
             aud: [audience],
-            exp: issued_at.after(lifetime).as_seconds(),
+            exp: expires_at.as_seconds(),
             iss: &signing.settings.issuer,
             common_name,
             iat: issued_at.as_seconds(),
@@ -77,8 +82,15 @@ impl Authority {
             .map_err(|error| Error::Store(StoreError::Unavailable(error.into())))?;
         let key = ring.signing(Algorithm::Rs256, now).ok_or_else(missing)?;
         let text: Arc<str> = key.sign(TokenType::Assertion, &claims)?.into();
-        let kept = Kept { text: Arc::clone(&text), until: issued_at.after(lifetime / 2) };
-        signing.assertions.insert(subject, kept);
+        let until = issued_at.after(expires_at.since(issued_at) / 2);
+        signing.assertions.insert(subject, Kept { text: Arc::clone(&text), expires_at, until });
         Ok(text)
     }
+}
+
+/// When the credential is good no more that was shown: the token itself, a secret that is on its way out, or a signed token.
+fn ends_of(granted: &Granted) -> Timestamp {
+    let secret = granted.grant.outgoing.map(|outgoing| outgoing.sunset_at);
+    let signed = granted.signed.as_ref().map(|signed| signed.expires_at);
+    [secret, signed].into_iter().flatten().fold(granted.known.fact.expires_at, Timestamp::min)
 }

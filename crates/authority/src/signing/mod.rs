@@ -10,12 +10,14 @@ mod revocations;
 pub(crate) mod ring;
 mod token;
 
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use countersign_domain::signed::SignedToken;
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, UnitWeighter};
 
 use crate::seal::Seal;
 use ring::KeyRing;
@@ -62,10 +64,29 @@ impl Signing {
             settings,
             seal,
             ring: ArcSwap::default(),
-            seen: Cache::new(MOST_SEEN),
-            assertions: Cache::new(assertion::MOST_KEPT),
+            seen: recent(MOST_SEEN),
+            assertions: recent(assertion::MOST_KEPT),
         }
     }
+}
+
+/// A cache for what lives for minutes. As the library sets it up, nearly all of it goes to what came first and is kept until something
+/// else was asked for twice while it was in the small rest; here half is for what came last.
+fn recent<K: Eq + Hash, V: Clone>(most: usize) -> Cache<K, V> {
+    let mut options = OptionsBuilder::new();
+    options.estimated_items_capacity(most).weight_capacity(most as u64);
+    let options = options.hot_allocation(0.5).ghost_allocation(1.0).build();
+    options.map_or_else(
+        |_| Cache::new(most),
+        |options| {
+            Cache::with_options(
+                options,
+                UnitWeighter,
+                DefaultHashBuilder::default(),
+                DefaultLifecycle::default(),
+            )
+        },
+    )
 }
 
 #[cfg(test)]

@@ -1,13 +1,15 @@
 //! What services have to refuse that check signed tokens by themselves: read from the audit, which every node has, and which
 //! outlives what was revoked.
 
+use std::time::Duration;
+
 use countersign_domain::audit::{Action, Actor, AuditEntry, AuditRecord, FieldChange, Subject};
 use countersign_domain::caller::{Caller, Permission};
 use countersign_domain::error::Error;
 use countersign_domain::id::{AccountId, ServiceTokenId, TokenRef};
 use countersign_domain::scope::Scopes;
 use countersign_domain::service_token::SecretVersion;
-use countersign_domain::signing_key::CLOCK_SKEW;
+use countersign_domain::signing_key::{CLOCK_SKEW, LONGEST_SIGNED};
 use countersign_domain::store::{AuditQuery, Revision};
 use countersign_domain::time::Timestamp;
 
@@ -16,12 +18,17 @@ use crate::Authority;
 /// Most records that are looked at for a page.
 const ROWS: u32 = 1_000;
 
-/// Signed tokens that are good no more: of one service token, of an account and all below it, or all. Of each only what was issued
-/// up to `at`.
+/// Nobody is given a token any more, on any node, so long after something was taken from it: what a node does not know yet it hears
+/// within two seconds, or it exchanges nothing.
+const HEARD: Duration = CLOCK_SKEW;
+
+/// Signed tokens that are good no more: of one service token, of an account and all below it, or all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revocation {
     /// When it was decided.
     pub at: Timestamp,
+    /// Only what was issued up to then, where more can be issued that is good; `None` = whenever it was.
+    pub issued_until: Option<Timestamp>,
     /// From when on they are to be refused: later where a secret is accepted for a while after it was replaced.
     pub from: Timestamp,
     /// Why.
@@ -106,8 +113,8 @@ impl Authority {
         let page = self.store.list_audit(query).await?;
         let concerns = |record: &&AuditRecord| self.concerns(caller, &record.entry);
         // One that is to go on for longer than they live ends no signed token.
-        let matters = |found: &Revocation| found.from < found.at.after(lifetime);
-        let found = page.records.iter().filter(concerns).filter_map(|record| revocation(&record.entry));
+        let matters = |found: &Revocation| found.from < found.at.after(LONGEST_SIGNED);
+        let found = page.records.iter().filter(concerns).flat_map(|record| revocations(&record.entry));
         let items = found.filter(matters).collect();
         // A change is decided before it is written, and its place is taken before it is there.
         Ok(Revocations { items, next: page.next, asked_at: now.before(CLOCK_SKEW) })
@@ -122,7 +129,8 @@ impl Authority {
         let own = self.directory.chain(caller.account);
         // What stops an account above stops this one.
         let is_above = |account| own.as_ref().is_some_and(|chain| chain.is_within(account));
-        if matches!(entry.action, Action::DisableAccount | Action::DeleteAccount) && is_above(entry.account) {
+        let stops_what_is_below = [Action::DisableAccount, Action::DeleteAccount, Action::RevokeDescendants];
+        if stops_what_is_below.contains(&entry.action) && is_above(entry.account) {
             return true;
         }
         match self.directory.chain(entry.account) {
@@ -142,38 +150,53 @@ fn is_actor_within(authority: &Authority, entry: &AuditEntry, account: AccountId
 }
 
 /// What an entry of the audit means for signed tokens.
-fn revocation(entry: &AuditEntry) -> Option<Revocation> {
-    let mut from = entry.at;
-    let (reason, secret_version_below) = match entry.action {
-        Action::RevokeServiceToken => (RevocationReason::Revoked, None),
-        Action::DisableServiceToken => (RevocationReason::Disabled, None),
-        Action::UpdateServiceToken | Action::RotateServiceToken => {
-            let (reason, version, end) = of_update(entry)?;
-            from = from.max(end);
-            (reason, version)
+fn revocations(entry: &AuditEntry) -> Vec<Revocation> {
+    match entry.action {
+        Action::RevokeServiceToken => vec![whole(entry, RevocationReason::Revoked)],
+        Action::DeleteAccount => vec![whole(entry, RevocationReason::AccountDeleted)],
+        Action::DisableServiceToken => vec![until_now(entry, RevocationReason::Disabled)],
+        Action::DisableAccount => vec![until_now(entry, RevocationReason::AccountDisabled)],
+        // Which service tokens stem from an access token is not known here: all of its account and below it do their exchange anew.
+        Action::RevokeDescendants => vec![until_now(entry, RevocationReason::Revoked)],
+        Action::RestoreStore => {
+            vec![Revocation { account: None, ..until_now(entry, RevocationReason::Restored) }]
         }
-        Action::DisableAccount => (RevocationReason::AccountDisabled, None),
-        Action::DeleteAccount => (RevocationReason::AccountDeleted, None),
-        Action::RestoreStore => (RevocationReason::Restored, None),
-        _ => return None,
-    };
+        Action::UpdateServiceToken | Action::RotateServiceToken => of_update(entry),
+        _ => Vec::new(),
+    }
+}
+
+/// Of something that does not come back.
+fn whole(entry: &AuditEntry, reason: RevocationReason) -> Revocation {
     let token = match entry.subject {
         Subject::Token(TokenRef::Service(id)) => Some(id),
         Subject::Token(TokenRef::Access(_)) | Subject::Account(_) => None,
     };
     let account = match entry.subject {
-        _ if reason == RevocationReason::Restored => None,
-        Subject::Account(account) => Some(account),
-        Subject::Token(_) => Some(entry.account),
+        Subject::Account(account) => account,
+        Subject::Token(_) => entry.account,
     };
-    Some(Revocation { at: entry.at, from, reason, account, token, secret_version_below })
+    Revocation {
+        at: entry.at,
+        issued_until: None,
+        from: entry.at,
+        reason,
+        account: Some(account),
+        token,
+        secret_version_below: None,
+    }
+}
+
+/// Of something that goes on, or can: what is got for it later is good.
+fn until_now(entry: &AuditEntry, reason: RevocationReason) -> Revocation {
+    Revocation { issued_until: Some(entry.at.after(HEARD)), ..whole(entry, reason) }
 }
 
 /// An update that takes something away. It says what became of every value, so that it need not be asked what there is now.
-fn of_update(entry: &AuditEntry) -> Option<(RevocationReason, Option<SecretVersion>, Timestamp)> {
+fn of_update(entry: &AuditEntry) -> Vec<Revocation> {
     let change = |name: &str| entry.changes.iter().find(|change| *change.field == *name);
     if change("enabled").is_some_and(|change| change.to.as_deref() == Some("false")) {
-        return Some((RevocationReason::Disabled, None, entry.at));
+        return vec![until_now(entry, RevocationReason::Disabled)];
     }
     if change("scopes").is_some_and(narrows_scopes)
         || change("expires_at").is_some_and(ends_earlier)
@@ -181,12 +204,29 @@ fn of_update(entry: &AuditEntry) -> Option<(RevocationReason, Option<SecretVersi
             .iter()
             .any(|name| change(name).is_some_and(|c| c.to.is_some()))
     {
-        return Some((RevocationReason::Narrowed, None, entry.at));
+        return vec![until_now(entry, RevocationReason::Narrowed)];
     }
-    let version = change("secret_version").and_then(|change| change.to.as_deref()?.parse().ok());
-    let previous = change("previous_secret_expires_at")?;
-    let end = previous.to.as_deref().and_then(time).unwrap_or(entry.at);
-    Some((RevocationReason::RotatedOut, version, end))
+    match (change("previous_secret_expires_at"), change("secret_version")) {
+        (Some(end), Some(version)) => of_secrets(entry, end, version),
+        _ => Vec::new(),
+    }
+}
+
+/// Of secrets that end: that before the current one when it is said, and at once whatever it has taken the place of.
+fn of_secrets(entry: &AuditEntry, end: &FieldChange, version: &FieldChange) -> Vec<Revocation> {
+    let number = |text: &Option<Box<str>>| text.as_deref().and_then(|text| text.parse().ok());
+    let (before, after) = (number(&version.from), number(&version.to));
+    let below = |secret_version_below, from| Revocation {
+        from,
+        secret_version_below,
+        ..whole(entry, RevocationReason::RotatedOut)
+    };
+    let ended = below(after, end.to.as_deref().and_then(time).unwrap_or(entry.at).max(entry.at));
+    let was_accepted = end.from.as_deref().and_then(time).is_some_and(|end| end > entry.at);
+    if before != after && was_accepted {
+        return vec![ended, below(before, entry.at)];
+    }
+    vec![ended]
 }
 
 /// What was signed before may live beyond the end that there is now.

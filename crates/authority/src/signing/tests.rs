@@ -267,3 +267,19 @@ fn a_key_that_is_sealed_under_another_only_verifies() {
     assert!(refused.is_err());
     assert!(signing.read(&good, now).is_ok());
 }
+
+/// What is shown now is remembered, whatever was shown before and never again.
+#[test]
+fn what_came_last_is_remembered() {
+    let cache = super::recent::<u32, ()>(16_384);
+    let show = |key| {
+        let is_known = cache.get(&key).is_some();
+        if !is_known {
+            cache.insert(key, ());
+        }
+        is_known
+    };
+    assert!(!(0..200_000).any(show), "each once");
+    let laps = [(); 4].map(|()| (1_000_000..1_012_000).filter(|key| show(*key)).count());
+    assert!(laps[3] > 11_000, "of 12,000 in four laps: {laps:?}");
+}

@@ -16,13 +16,13 @@ const SECRET_VARIABLE: &str = "COUNTERSIGN_CLIENT_SECRET";
 
 /// Where the credential is.
 #[derive(Debug, clap::Args)]
-pub(super) struct From {
+pub(super) struct Source {
     /// Read the secret or the token from this file instead of standard input
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
 }
 
-impl From {
+impl Source {
     /// The secret of a service token; also from COUNTERSIGN_CLIENT_SECRET.
     pub(super) fn secret(&self) -> Result<Secret, Failure> {
         if self.from.is_none()
@@ -49,7 +49,11 @@ fn read_file(path: &Path) -> anyhow::Result<Secret> {
 
 fn read(from: impl std::io::Read) -> std::io::Result<Secret> {
     let mut text = String::new();
-    from.take(LONGEST).read_to_string(&mut text)?;
+    from.take(LONGEST + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LONGEST {
+        let why = format!("more than {LONGEST} bytes: this is no credential");
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, why));
+    }
     Ok(Secret::from_operator(without_line_end(text)))
 }
 
@@ -60,7 +64,7 @@ mod tests {
     #[test]
     fn a_secret_ends_with_its_line() -> std::io::Result<()> {
         assert_eq!(read(&b"abc\r\n"[..])?.reveal(), "abc");
-        assert_eq!(read(&[b'a'; 10_000][..])?.reveal().len(), 8 * 1024);
+        assert!(read(&[b'a'; 8 * 1024][..]).is_ok() && read(&[b'a'; 8 * 1024 + 1][..]).is_err());
         Ok(())
     }
 }

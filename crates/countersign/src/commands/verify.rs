@@ -8,7 +8,7 @@ use countersign_domain::secret::Secret;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::presented::From;
+use super::presented::Source;
 use super::{Common, now, print_json, scopes_text};
 use crate::client::read;
 use crate::failure::Failure;
@@ -39,7 +39,7 @@ pub(crate) struct VerifyArgs {
     token_stdin: bool,
 
     #[command(flatten)]
-    from: From,
+    from: Source,
 
     /// A scope that the door demands; repeatable, all are needed, `a|b` is either
     #[arg(long = "scope", value_name = "SCOPE", help_heading = "Demand")]

@@ -125,6 +125,8 @@ fn a_clients_own_word_for_who_it_is_never_arrives() {
         names.extend(lower.iter().flat_map(|name| [name.replace('-', "."), name.replace('-', "~")]));
         names.extend(lower.iter().cloned());
         names.push("X-Countersign-Demand".to_owned());
+        let asserted = ["Cf-Access-Jwt-Assertion", "cf_access_jwt_assertion", "Cf-Access_Jwt-Assertion"];
+        names.extend(asserted.map(str::to_owned));
         let forged: Vec<Header<'_>> = names.iter().map(|name| (&**name, FORGED)).collect();
         for header in &forged {
             let arrived = Arrived::told_by(&scene.show(&token, &[*header, *header]));
@@ -161,7 +163,12 @@ fn nobody_has_what_the_door_says_dropped() {
         let mut scene = Scene::new(kind);
         let token = scene.issue(json!({}));
         let told = identity(&Arrived::told_by(&scene.show(&token, &[])));
-        let named = ["X-Countersign-Account", "close, x-countersign-scopes", "X_Countersign_Kind"];
+        let named = [
+            "X-Countersign-Account",
+            "close, x-countersign-scopes",
+            "X_Countersign_Kind",
+            "Cf-Access-Jwt-Assertion",
+        ];
         for connection in named {
             let answer = scene.show(&token, &[("Connection", connection)]);
             if matches!(kind, Kind::Caddy | Kind::Haproxy) {

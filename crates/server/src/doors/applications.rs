@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use countersign_authority::is_resource;
 use countersign_domain::demand::Demand;
 
 use super::demand;
@@ -31,13 +32,18 @@ impl Applications {
         for text in texts {
             let (audience, demand) = text.split_once('?').unwrap_or((text, ""));
             if !is_name(audience) {
-                return Err(format!("`{text}` must begin with 1 to {LONGEST_NAME} printable characters"));
+                return Err(format!(
+                    "`{text}` must begin with an audience of 1 to {LONGEST_NAME} printable characters that is no URI"
+                ));
             }
             if demand.is_empty() {
                 return Err(format!("`{text}` must say what the application demands: `{audience}?scope=…`"));
             }
             let demand = demand::of_query(demand.as_bytes())
                 .map_err(|demand::BadDemand| format!("`{text}`: the demand is not understood"))?;
+            if demand == Demand::default() {
+                return Err(format!("`{text}` demands nothing"));
+            }
             let application = Application { text: text.into(), demand };
             if applications.insert(audience.into(), application).is_some() {
                 return Err(format!("`{audience}` is there twice"));
@@ -57,6 +63,9 @@ impl Applications {
     }
 }
 
+/// A URI is the audience of access tokens, which any client may get for it; applications of Cloudflare do not look at `typ`, so one
+/// must not pass for the other.
 fn is_name(text: &str) -> bool {
-    (1..=LONGEST_NAME).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+    let is_printable = text.bytes().all(|byte| byte.is_ascii_graphic());
+    (1..=LONGEST_NAME).contains(&text.len()) && is_printable && !is_resource(text)
 }

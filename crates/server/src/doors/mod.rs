@@ -74,10 +74,7 @@ fn decide(app: &App, knock: &Knock<'_, '_>) -> Outcome {
         return Outcome::Unready;
     }
     match judge(app, knock) {
-        Ok(granted) => {
-            app.metrics.count_verdict(knock.door, None);
-            assert(app, knock, granted)
-        }
+        Ok(granted) => assert(app, knock, granted),
         Err((refused, token)) => {
             app.metrics.count_verdict(knock.door, Some(refused.reason));
             log_refusal(app, refused.reason, token, knock.address);
@@ -88,12 +85,14 @@ fn decide(app: &App, knock: &Knock<'_, '_>) -> Outcome {
 
 /// Without the assertion an application would turn away whom the door has let in.
 fn assert(app: &App, knock: &Knock<'_, '_>, granted: Granted) -> Outcome {
-    let Ok(Wanted { assertion: Some(audience), .. }) = &knock.demand else {
-        return Outcome::Granted(granted, None);
-    };
-    match app.authority.assertion(&granted, audience) {
-        Ok(assertion) => Outcome::Granted(granted, Some(assertion)),
+    let audience = knock.demand.as_ref().ok().and_then(|wanted| wanted.assertion.as_deref());
+    match audience.map(|audience| app.authority.assertion(&granted, audience)).transpose() {
+        Ok(assertion) => {
+            app.metrics.count_verdict(knock.door, None);
+            Outcome::Granted(granted, assertion)
+        }
         Err(error) => {
+            app.authority.give_back(&granted);
             tracing::error!(cause = %causes(&error), "there is no assertion for the application behind a door");
             Outcome::Unready
         }

@@ -10,10 +10,11 @@ use super::signals::is_decisive;
 pub struct SingleHeader(HeaderName);
 
 /// Names with a meaning of their own, to clients, proxies or us.
-const TAKEN: [HeaderName; 10] = [
+const TAKEN: [HeaderName; 11] = [
     header::CONNECTION,
     header::CONTENT_LENGTH,
     header::CONTENT_TYPE,
+    header::FORWARDED,
     header::HOST,
     header::PROXY_AUTHORIZATION,
     header::TE,
@@ -29,7 +30,9 @@ impl SingleHeader {
         let name = HeaderName::try_from(text).ok()?;
         let lower = name.as_str();
         let is_ours = lower.contains("countersign") || lower.starts_with("cf-access-");
-        let is_taken = is_decisive(lower.as_bytes()) || TAKEN.contains(&name);
+        // Where APIs find a credential.
+        let is_of_an_api = ["x-access-token", "x-auth-key", "x-auth-email"].contains(&lower);
+        let is_taken = is_decisive(lower.as_bytes()) || is_of_an_api || TAKEN.contains(&name);
         (!is_ours && !is_taken).then_some(Self(name))
     }
 

@@ -68,14 +68,15 @@ impl FromRequestParts<Arc<App>> for Recognised {
 }
 
 /// Where else a credential can stand.
-const OTHER_PLACES: [&str; 3] = ["authorization", "cf-access-client-id", "cf-access-client-secret"];
+const OTHER_PLACES: [&str; 4] =
+    ["authorization", "cf-access-client-id", "cf-access-client-secret", "cf-access-token"];
 
 /// The credential in `X-Access-Token`, else the one that a door would find.
 fn shown<'r>(app: &'r App, headers: &'r HeaderMap) -> Result<Shown<'r>, Reason> {
     let Some(value) = single(headers, &X_ACCESS_TOKEN).map_err(|()| Reason::Malformed)? else {
         return doors::shown(app, headers);
     };
-    if OTHER_PLACES.iter().any(|place| headers.contains_key(*place)) {
+    if OTHER_PLACES.into_iter().chain(app.single_header()).any(|place| headers.contains_key(place)) {
         return Err(Reason::AmbiguousCredential);
     }
     let text = value.to_str().map_err(|_| Reason::Malformed)?;

@@ -31,11 +31,13 @@ pub(super) struct RevocationsOutput {
     as_of: Option<String>,
 }
 
-/// Signed tokens that are to be refused from `from` on, if they were issued (`iat`) at `at` or before, in whole seconds.
+/// Signed tokens that are to be refused from `from` on, if they were issued (`iat`) at `issued_until` or before, in whole seconds.
 #[derive(Debug, Serialize, ToSchema)]
 struct RevocationOutput {
-    /// RFC 3339.
+    /// When it was decided; RFC 3339.
     at: Option<String>,
+    /// RFC 3339; a minute after `at`. `null`: whenever they were issued.
+    issued_until: Option<String>,
     /// RFC 3339; `at`, or later.
     from: Option<String>,
     /// `revoked`, `disabled`, `rotated_out`, `narrowed`, `account_disabled`, `account_deleted` or `restored`.
@@ -52,6 +54,7 @@ impl RevocationOutput {
     fn of(revocation: &Revocation) -> Self {
         Self {
             at: rfc3339(revocation.at),
+            issued_until: revocation.issued_until.and_then(rfc3339),
             from: rfc3339(revocation.from),
             reason: revocation.reason.as_str(),
             account: revocation.account.map(|account| account.to_string()),
@@ -83,7 +86,8 @@ impl<S: Sync> FromRequestParts<S> for RevocationsQuery {
 
 /// `GET /api/v1/revocations`: which signed tokens are good no more, for services that check them by themselves.
 ///
-/// Needs `countersign:verify`. Speaks of the caller's account and of accounts below it. Asked every minute with the `as_of` of
+/// Needs `countersign:verify`. Speaks of the caller's account and of accounts below it; that one below was deleted is heard by the root and by whoever
+/// deleted it. Asked every minute with the `as_of` of
 /// the time before it says what has come to it since; without `since`, all that can matter to a token which has not expired. To
 /// hear of something twice does no harm.
 #[utoipa::path(

@@ -9,6 +9,7 @@ use countersign_authority::{
 };
 use countersign_domain::demand::Demand;
 use countersign_domain::fact::Kind;
+use countersign_domain::lease::Freshness;
 use countersign_domain::scope::{Scope, Scopes};
 use countersign_domain::usage::Door;
 use countersign_domain::verdict::{Reason, Refusal};
@@ -75,7 +76,8 @@ async fn answer(app: &App, request: Request) -> Result<Response, Failure> {
     let arrival = arrival(&parts.extensions);
     let body = form::read(&parts.headers, body).await?;
     let form = Form::parse(&body)?;
-    if app.check_ready().is_err() {
+    // A door may go on with what it knew. A token that is got so would live where no door is asked.
+    if app.check_ready().is_err() || !matches!(app.authority.readiness(), Ok(Freshness::Fresh)) {
         app.metrics.count_unready();
         return Err(Failure::Unready);
     }

@@ -120,9 +120,47 @@ async fn what_an_application_demands_is_demanded_at_every_door() {
         let headers = [id, secret, ("x-countersign-demand", &demand)];
         assert_eq!(world.door(path, &headers), StatusCode::FORBIDDEN, "{path}");
     }
+    let [id, secret] = user.headers();
+    let beside = [id, secret, ("x-countersign-demand", &demand)];
+    assert_eq!(
+        assertion(&world, "", &beside),
+        (StatusCode::FORBIDDEN, None),
+        "beside the operator's own words"
+    );
+    assert_eq!(world.door("/authz/app", &beside), StatusCode::OK, "there the header is the operator's");
     // Where nobody goes through, there is nobody to tell.
     let body = json!({"client_id": user.client_id, "client_secret": user.secret, "assertion": "other"});
     assert_eq!(world.post("/api/v1/verify").bearer(&world.root).json(&body).await.status, 400);
+}
+
+/// It is for the request with which it comes, so it does not outlive what was shown for it.
+#[tokio::test]
+async fn an_assertion_ends_with_the_credential() {
+    let (world, _) = world().await;
+    let short = world.service_token(json!({"name": "short", "duration": "100s"})).await;
+    let long = world.service_token(json!({"name": "long"})).await;
+    let demand = format!("assertion={AUD}");
+    let life = async |headers: &[(&str, &str)]| {
+        let claims = checked(&world, &assertion(&world, &demand, headers).1.unwrap()).await;
+        claims["exp"].as_i64().unwrap() - world.clock_seconds()
+    };
+    assert_eq!((life(&short.headers()).await, life(&long.headers()).await), (100, 300));
+    let text = world.exchange(&long.client_id, &long.secret, "").await;
+    world.clock.advance(Duration::from_secs(60));
+    assert_eq!((life(&short.headers()).await, life(&long.headers()).await), (40, 300 - 60));
+    let bearer = format!("Bearer {text}");
+    world.clock.advance(Duration::from_secs(100));
+    let signed = [("authorization", &*bearer)];
+    assert_eq!(
+        (life(&long.headers()).await, life(&signed).await),
+        (300, 140),
+        "none is kept that lives longer"
+    );
+    let path = format!("{}/{}/rotate", world.service_tokens(), long.id);
+    let soon = jiff::Timestamp::from_second(world.clock_seconds() + 50).unwrap().to_string();
+    let body = json!({"previous_client_secret_expires_at": soon});
+    assert_eq!(world.post(&path).bearer(&world.root).json(&body).await.status, StatusCode::OK);
+    assert_eq!(life(&long.headers()).await, 50, "the secret is on its way out");
 }
 
 /// Envoy hands the assertion on, and neither a client's own nor its secret.

@@ -52,7 +52,8 @@ impl Service<'_> {
                 && entry["secret_version_below"]
                     .as_u64()
                     .is_none_or(|below| token["secret_version"].as_u64().unwrap() < below)
-                && token["iat"].as_i64().unwrap() <= seconds(&entry["at"])
+                && (entry["issued_until"].is_null()
+                    || token["iat"].as_i64().unwrap() <= seconds(&entry["issued_until"]))
                 && now >= seconds(&entry["from"])
         };
         token["exp"].as_i64().unwrap() > now && !self.known.iter().any(|entry| concerns(&entry))
@@ -126,10 +127,105 @@ async fn a_service_that_asks_refuses_what_ended() {
 
     // What is got afterwards is good.
     act("PUT", one(1), json!({"name": "token", "enabled": true})).await;
-    world.clock.advance(Duration::from_secs(1));
+    world.clock.advance(Duration::from_secs(61));
     let (again, narrower) = (signed(&world, &tokens[1].1).await, signed(&world, &tokens[4].1).await);
     service.poll().await;
     assert!(service.accepts(&again) && service.accepts(&narrower));
+}
+
+/// A node that has not heard of it yet may exchange a secret a moment later.
+#[tokio::test]
+async fn what_was_got_a_moment_later_is_refused_as_well() {
+    let world = World::new().await;
+    let root = world.root_account.clone();
+    let plain = || json!({"name": "token", "scopes": ["a", "b"]});
+    let mut claims = Vec::new();
+    let mut tokens = Vec::new();
+    for _ in 0..4 {
+        let token = issue(&world, &root, plain()).await;
+        let mut later = signed(&world, &token).await;
+        later["iat"] = json!(world.clock_seconds() + 2);
+        claims.push(later);
+        tokens.push(token);
+    }
+    let one = |index: usize| format!("{}/{}", service_tokens_of(&root), tokens[index].id);
+    let acts = [
+        ("DELETE", one(0), json!({})),
+        ("PUT", one(1), json!({"name": "token", "enabled": false})),
+        ("POST", format!("{}/rotate", one(2)), json!({})),
+        ("PUT", one(3), json!({"name": "token", "scopes": ["a"]})),
+    ];
+    for (method, path, body) in acts {
+        let answer = world.call(method, &path).bearer(&world.root).json(&body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{method} {path}: {answer:?}");
+    }
+    let caller = world.root.clone();
+    let mut service = Service { world: &world, caller, known: Vec::new(), since: None };
+    service.poll().await;
+    assert_eq!(claims.iter().map(|token| service.accepts(token)).collect::<Vec<_>>(), [false; 4]);
+}
+
+/// A secret that is replaced twice ends at once, whatever was left of its overlap; one whose end alone is moved takes no other along.
+#[tokio::test]
+async fn each_secret_ends_when_it_does_at_the_doors() {
+    let world = World::new().await;
+    let root = world.root_account.clone();
+    let token = issue(&world, &root, json!({"name": "token"})).await;
+    let one = format!("{}/{}", service_tokens_of(&root), token.id);
+    let in_an_hour = || jiff::Timestamp::from_second(world.clock_seconds() + 3_600).unwrap().to_string();
+    let rotate = async || {
+        let body = json!({"previous_client_secret_expires_at": in_an_hour()});
+        let answer = world.post(&format!("{one}/rotate")).bearer(&world.root).json(&body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        let secret = answer.text_at("/result/client_secret");
+        ServiceToken { id: token.id.clone(), client_id: token.client_id.clone(), secret }
+    };
+    let caller = world.root.clone();
+    let mut service = Service { world: &world, caller, known: Vec::new(), since: None };
+    let second = rotate().await;
+    let (of_first, of_second) = (signed(&world, &token).await, signed(&world, &second).await);
+    service.poll().await;
+    assert!(service.accepts(&of_first) && service.accepts(&of_second));
+    world.clock.advance(Duration::from_secs(60));
+    let third = rotate().await;
+    let of_third = signed(&world, &third).await;
+    service.poll().await;
+    assert!(!service.accepts(&of_first), "it was dropped for the second one");
+    assert!(service.accepts(&of_second) && service.accepts(&of_third));
+    let now = jiff::Timestamp::from_second(world.clock_seconds()).unwrap().to_string();
+    let body = json!({"name": "token", "previous_client_secret_expires_at": now});
+    let answer = world.call("PUT", &one).bearer(&world.root).json(&body).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    service.poll().await;
+    assert!(!service.accepts(&of_second), "ended before its time");
+    assert!(service.accepts(&of_third), "the current secret goes on");
+}
+
+/// What a leaked access token has minted ends with it, elsewhere as at the doors.
+#[tokio::test]
+async fn descendants_are_refused_elsewhere() {
+    let world = World::new().await;
+    world.authority.tend_keys().await.unwrap();
+    let root = world.root_account.clone();
+    let account = world.account_below(&root).await;
+    let leaked = world.access_token_of(&account, json!({})).await;
+    let path = service_tokens_of(&account);
+    let minted = world.post(&path).bearer(&leaked).json(&json!({"name": "minted"})).await;
+    let minted = ServiceToken {
+        id: minted.text_at("/result/id"),
+        client_id: minted.text_at("/result/client_id"),
+        secret: minted.text_at("/result/client_secret"),
+    };
+    let of_minted = signed(&world, &minted).await;
+    let elsewhere = issue(&world, &root, json!({"name": "elsewhere"})).await;
+    let of_elsewhere = signed(&world, &elsewhere).await;
+    let path = format!("/v1/Accounts/{account}/accessTokens/{}?descendants=true", &leaked[..22]);
+    let answer = world.delete(&path).bearer(&world.root).send().await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    let caller = world.root.clone();
+    let mut service = Service { world: &world, caller, known: Vec::new(), since: None };
+    service.poll().await;
+    assert!(!service.accepts(&of_minted) && service.accepts(&of_elsewhere));
 }
 
 /// Everybody hears of what is below, and of what stops it, and of nothing else.

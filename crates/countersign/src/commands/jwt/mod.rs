@@ -11,7 +11,7 @@ use countersign_domain::time::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::presented::From;
+use super::presented::Source;
 use super::{now, print_json, print_secret};
 use crate::client::{Client, ServerArgs, read};
 use crate::failure::Failure;
@@ -48,7 +48,7 @@ pub(crate) struct IssueArgs {
     client_id: ClientId,
 
     #[command(flatten)]
-    from: From,
+    from: Source,
 
     /// What it is to be used for; repeatable [default: whatever the service token may]
     #[arg(long = "scope", value_name = "SCOPE")]
@@ -70,7 +70,7 @@ pub(crate) struct IssueArgs {
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
     #[command(flatten)]
-    from: From,
+    from: Source,
 
     /// Print header and claims as JSON
     #[arg(long, help_heading = "Output")]

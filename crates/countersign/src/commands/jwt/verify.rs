@@ -10,7 +10,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::presented::From;
+use super::super::presented::Source;
 use super::super::print_json;
 use super::Claims;
 use crate::client::{Client, ServerArgs, read};
@@ -32,7 +32,7 @@ Exit code 0: good. 1: refused; the reason is on standard output.";
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
-    from: From,
+    from: Source,
 
     /// The service that the token must be for [default: the issuer]
     #[arg(long, value_name = "URI", help_heading = "Demand")]
@@ -146,7 +146,7 @@ fn algorithm_of(key: &Jwk) -> Option<Algorithm> {
     key.common.key_algorithm?.to_string().parse().ok()
 }
 
-impl std::convert::From<Error> for Refusal {
+impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         Self::Library(error)
     }

@@ -72,7 +72,7 @@ impl<'m> Check<'m> {
             let name = lower_case(name);
             name == "cf-access-client-secret"
                 || single_header.is_some_and(|single_header| name == single_header)
-                || (name == "cf-access-jwt-assertion" && !is_asserted)
+                || is_assertion(&name, is_asserted)
                 || (name.contains("countersign") && !reply::is_identity(&name))
         };
         self.headers().map(|(name, _)| name).filter(move |name| ends_here(name)).map(str::to_owned)
@@ -138,6 +138,15 @@ fn lower_case(name: &str) -> Cow<'_, str> {
     match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
         true => Cow::Owned(name.to_ascii_lowercase()),
         false => Cow::Borrowed(name),
+    }
+}
+
+/// Whether a header is an assertion of the client's own, in a spelling that an app may take for it. That of the door takes the place
+/// of the right one.
+fn is_assertion(name: &str, is_asserted: bool) -> bool {
+    match name {
+        "cf-access-jwt-assertion" => !is_asserted,
+        _ => name.replace('_', "-") == "cf-access-jwt-assertion",
     }
 }
 
