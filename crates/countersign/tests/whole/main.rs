@@ -52,6 +52,8 @@ mod starting;
 mod tenants;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod validators;
 
 #[cfg(test)]
 mod certificates;
@@ -61,6 +63,8 @@ mod connection;
 mod disk;
 #[cfg(test)]
 mod documented;
+#[cfg(test)]
+mod forge;
 #[cfg(test)]
 mod handbook;
 #[cfg(test)]
@@ -95,4 +99,8 @@ mod site;
 #[cfg(test)]
 mod steward;
 #[cfg(test)]
+mod tampered;
+#[cfg(test)]
 mod unit;
+#[cfg(test)]
+mod workshop;

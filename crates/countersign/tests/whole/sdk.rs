@@ -68,7 +68,8 @@ pub(crate) fn installed(variable: &str) -> PathBuf {
     path
 }
 
-fn script(name: &str) -> PathBuf {
+/// A script of `tests/peers`.
+pub(crate) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/peers").join(name)
 }
 
