@@ -25,6 +25,8 @@ mod measuring;
 #[cfg(test)]
 mod moving;
 #[cfg(test)]
+mod offline;
+#[cfg(test)]
 mod operating;
 #[cfg(test)]
 mod power_loss;
@@ -57,6 +59,10 @@ mod validators;
 
 #[cfg(test)]
 mod certificates;
+/// The module of `docs/offline.md` as it stands there, for a crate of its own.
+#[cfg(test)]
+#[expect(unreachable_pub, reason = "it is somebody else's")]
+mod checker;
 #[cfg(test)]
 mod connection;
 #[cfg(test)]
@@ -98,6 +104,8 @@ mod server;
 mod site;
 #[cfg(test)]
 mod steward;
+#[cfg(test)]
+mod stub;
 #[cfg(test)]
 mod tampered;
 #[cfg(test)]

@@ -6,6 +6,8 @@ use crate::server::{ACCOUNT, Server, TOKEN};
 
 /// A service token.
 pub(crate) struct Token {
+    /// The path of its operations.
+    pub(crate) path: String,
     pub(crate) client_id: String,
     pub(crate) secret: String,
 }
@@ -24,7 +26,11 @@ impl Token {
         let (status, answer) = server.call("POST", &path, TOKEN, Some(&body));
         assert_eq!(status, 201, "{answer}");
         let text = |field: &str| answer["result"][field].as_str().expect("a text").to_owned();
-        Self { client_id: text("client_id"), secret: text("client_secret") }
+        Self {
+            path: format!("{path}/{}", text("id")),
+            client_id: text("client_id"),
+            secret: text("client_secret"),
+        }
     }
 
     /// The JWT for it, with more parameters of the form.

@@ -27,7 +27,7 @@ pub(super) struct RevocationsOutput {
     revocations: Vec<RevocationOutput>,
     /// For `cursor` of the next part; `null` at the end. A part may be short, even empty, and still have one.
     next_cursor: Option<String>,
-    /// For `since` of the next question, when all parts of this one were read.
+    /// For `since` of the next question, when all parts of this one were read: that of the first.
     as_of: Option<String>,
 }
 

@@ -4,12 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::response::{IntoResponse, Response};
-use countersign_authority::{Decision, Granted, Sighting};
+use axum::response::Response;
+use countersign_authority::{Decision, Granted, Refused, Sighting};
 use countersign_domain::demand::{Demand, Presented};
 use countersign_domain::fact::Bearer;
 use countersign_domain::usage::Door;
-use countersign_domain::verdict::Reason;
+use countersign_domain::verdict::Refusal;
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::json;
@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 use super::failure::{Failure, Failures};
 use crate::App;
 use crate::doors::cookie;
+use crate::limits::say_left;
 use crate::observe::arrival;
 use crate::wire::json_answer;
 
@@ -64,24 +65,31 @@ pub(super) async fn show(State(app): State<Arc<App>>, request: Request) -> Resul
     let arrival = arrival(request.extensions());
     let sighting = arrival.sighting();
     match judge(&app, text, sighting) {
-        Ok(granted) => Ok(json_answer(StatusCode::OK, &identity(&granted, sighting.address)).into_response()),
-        Err(reason) => {
+        Ok(granted) => {
+            app.metrics.count_verdict(Door::Api, None);
+            let mut response = json_answer(StatusCode::OK, &identity(&granted, sighting.address));
+            if let Some(allowance) = &granted.allowance {
+                say_left(response.headers_mut(), allowance);
+            }
+            Ok(response)
+        }
+        Err(Refused { reason, exceeded }) => {
             app.metrics.count_verdict(Door::Api, Some(reason));
-            Err(Failure::InvalidToken)
+            match reason.refusal() {
+                Refusal::Limited => Err(Failure::RateLimited(exceeded)),
+                Refusal::Unauthenticated | Refusal::Forbidden => Err(Failure::InvalidToken),
+            }
         }
     }
 }
 
-fn judge(app: &App, text: &str, sighting: Sighting<'_>) -> Result<Granted, Reason> {
+fn judge(app: &App, text: &str, sighting: Sighting<'_>) -> Result<Granted, Refused> {
     let token = app.authority.read_signed(text)?;
     // For whomever it is: it is its own bearer who asks.
     let demand = Demand { audiences: token.audiences.clone(), ..Demand::default() };
     match app.authority.verify(&Presented::Signed(&token), &demand, sighting) {
-        Decision::Granted(granted) => {
-            app.metrics.count_verdict(Door::Api, None);
-            Ok(granted)
-        }
-        Decision::Denied { reason, .. } => Err(reason),
+        Decision::Granted(granted) => Ok(granted),
+        Decision::Denied { reason, exceeded, .. } => Err(Refused { reason, exceeded }),
     }
 }
 

@@ -282,6 +282,14 @@ async fn whose_a_cookie_is() {
         (&body["service_token_id"], &body["service_token_status"], &body["account_id"], &body["iat"]),
         (&json!(token.client_id), &json!(true), &json!(world.root_account), &json!(world.clock_seconds()))
     );
+    let limits = json!({"rate": {"requests_per_second": 1, "burst": 1}});
+    let limited = world.service_token(json!({"name": "limited", "limits": limits})).await;
+    let cookie_of_limited =
+        format!("CF_Authorization={}", world.exchange(&limited.client_id, &limited.secret, "").await);
+    world.clock.advance(Duration::from_secs(1));
+    let ask = || world.get(IDENTITY).header("cookie", &cookie_of_limited).send();
+    let (first, second) = (ask().await, ask().await);
+    assert_eq!((first.status, second.status), (StatusCode::OK, StatusCode::TOO_MANY_REQUESTS));
     let none = world.get(IDENTITY).bearer(&text).send().await;
     assert_eq!((none.status, none.json()), (StatusCode::BAD_REQUEST, json!({"err": "no app token set"})));
     let path = format!("{}/{}", world.service_tokens(), token.id);
