@@ -35,6 +35,8 @@ const ACCOUNTS_V4: &str = "/client/v4/accounts";
 fn is_answered_in_shape_and_soon_and_changes_nothing() {
     let data = Data::new();
     let server = Launch::new(&data).without_login_limits().start();
+    // The one change that comes by itself.
+    server.wait_for_keys();
     let mut manager = Manager::connect(server.address());
     let some = fill(&mut manager);
     let service = manager.issue("a service token").expect("issued");
