@@ -69,3 +69,34 @@ fn is_name(text: &str) -> bool {
     let is_printable = text.bytes().all(|byte| byte.is_ascii_graphic());
     (1..=LONGEST_NAME).contains(&text.len()) && is_printable && !is_resource(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_application_has_a_name_of_its_own_and_demands_something() {
+        let kept =
+            Applications::parse(["4714c1358e65?scope=app:use&kind=service", "other?scope=a|b"]).unwrap();
+        assert_eq!(kept.texts().count(), 2);
+        assert!(kept.demand_of("4714c1358e65").is_some_and(|demand| demand.kinds.len() == 1));
+        assert!(kept.demand_of("4714c1358e6").is_none());
+        let wrong = [
+            "",
+            "other",
+            "other?",
+            "other?&",
+            "?scope=a",
+            "ot her?scope=a",
+            "other?scopes=a",
+            "other?scope=a&assertion=b",
+            // Any client may ask for tokens for these.
+            "https://app.example.com?scope=a",
+            "urn:app?scope=a",
+        ];
+        for text in wrong {
+            assert!(Applications::parse([text]).is_err(), "{text}");
+        }
+        assert!(Applications::parse(["other?scope=a", "other?scope=b"]).is_err());
+    }
+}
