@@ -97,9 +97,9 @@ impl Authority {
     ) -> Result<Revocations, Error> {
         self.check_scope(caller, Permission::Verify)?;
         let now = self.clock.now();
-        // What is older has expired, whatever it was.
+        // What is older has expired, whatever it was, also where clocks are late.
         let lifetime = self.signing()?.settings.lifetime;
-        let oldest = now.before(lifetime).before(CLOCK_SKEW);
+        let oldest = now.before(lifetime).before(CLOCK_SKEW).before(HEARD);
         let since = since.map_or(oldest, |since| since.max(oldest));
         let query = AuditQuery {
             account: None,

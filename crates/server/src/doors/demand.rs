@@ -39,12 +39,12 @@ pub(super) fn read(
         Own::InHeader if signals.demands.len() == 1 => {}
         Own::InHeader => return Err(BadDemand),
     }
-    let asserted = demand.0.assertion.clone();
+    let has_asked = demand.0.assertion.is_some();
     for header in &signals.demands {
         demand.add_text(header)?;
     }
     // A header beside the operator's own words may be a client's, which only narrows.
-    if !matches!(own, Own::InHeader) && demand.0.assertion != asserted {
+    if !matches!(own, Own::InHeader) && !has_asked && demand.0.assertion.is_some() {
         return Err(BadDemand);
     }
     demand.wanted(applications)
