@@ -39,7 +39,8 @@ pub(crate) fn run(plan: &Plan) -> Result<Report> {
     let window = Window { start, end: start + Duration::from_millis(plan.measured_ms) };
     let lanes = plan.lanes.iter().zip(works);
     let lanes = lanes.map(|(plan, work)| Lane::prepare(plan, work, begin, window)).collect::<Result<_>>()?;
-    let mut engine = Engine { poll: Poll::new()?, lanes, until_closed: plan.until_closed };
+    let longest_nap = if plan.awake { Duration::ZERO } else { NAP };
+    let mut engine = Engine { poll: Poll::new()?, lanes, until_closed: plan.until_closed, longest_nap };
     engine.connect(plan.address, &plan.lanes)?;
 
     engine.send_until(window.start)?;
@@ -55,6 +56,7 @@ struct Engine {
     poll: Poll,
     lanes: Vec<Lane>,
     until_closed: bool,
+    longest_nap: Duration,
 }
 
 impl Engine {
@@ -83,7 +85,7 @@ impl Engine {
                     self.sleep_until(due.min(end))?;
                     Duration::ZERO
                 }
-                None => NAP.min(end - now),
+                None => self.longest_nap.min(end - now),
             };
             self.poll_once(&mut events, nap)?;
             for event in &events {
@@ -236,6 +238,7 @@ mod tests {
             warm_up_ms: 0,
             measured_ms: 20_000,
             until_closed: false,
+            awake: false,
             lanes: vec![lane],
         }
     }

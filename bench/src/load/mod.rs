@@ -40,6 +40,10 @@ pub(crate) struct Plan {
     /// The server is going to be killed: closed connections end the run and are no error.
     #[serde(default)]
     pub(crate) until_closed: bool,
+    /// In a closed loop, it never sleeps: where answers take long, the server would have to wake it for each, which costs
+    /// the server's kernel more than the answer itself, and which a client on another machine does not ask for.
+    #[serde(default)]
+    pub(crate) awake: bool,
     /// What runs side by side.
     pub(crate) lanes: Vec<LanePlan>,
 }

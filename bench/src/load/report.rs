@@ -45,6 +45,8 @@ pub(crate) struct LaneReport {
 /// Times in microseconds.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Latency {
+    /// Of all.
+    pub(crate) mean_us: f64,
     /// Median.
     pub(crate) p50_us: f64,
     /// 90 of 100 are not longer.

@@ -26,6 +26,7 @@ impl Times {
         let micros = |nanos: u64| nanos as f64 / 1000.0;
         let at = |quantile: f64| micros(self.0.value_at_quantile(quantile));
         Latency {
+            mean_us: self.0.mean() / 1000.0,
             p50_us: at(0.5),
             p90_us: at(0.9),
             p99_us: at(0.99),

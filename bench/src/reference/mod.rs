@@ -52,7 +52,8 @@ impl Counters {
 }
 
 /// Of what is counted and not timed.
-const UNTIMED: Latency = Latency { p50_us: 0.0, p90_us: 0.0, p99_us: 0.0, p999_us: 0.0, max_us: 0.0 };
+const UNTIMED: Latency =
+    Latency { mean_us: 0.0, p50_us: 0.0, p90_us: 0.0, p99_us: 0.0, p999_us: 0.0, max_us: 0.0 };
 
 /// What was done of one kind; nothing of it was wrong.
 fn lane(name: &str, done: u64, seconds: f64, latency: Latency) -> LaneReport {

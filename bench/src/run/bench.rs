@@ -213,6 +213,7 @@ impl Bench {
             warm_up_ms: self.scale.warm_up.as_millis() as u64,
             measured_ms: self.scale.measured.as_millis() as u64,
             until_closed: false,
+            awake: false,
             lanes,
         }
     }

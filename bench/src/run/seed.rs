@@ -84,6 +84,7 @@ pub(crate) fn create(
         warm_up_ms: 0,
         measured_ms: PATIENCE.as_millis() as u64,
         until_closed: false,
+        awake: false,
         lanes: vec![lane],
     };
     let report = bench.send(&plan)?;

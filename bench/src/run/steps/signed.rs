@@ -57,8 +57,8 @@ pub(crate) fn tokens(bench: &mut Bench) -> Result<()> {
 /// J1: each token once, just after the service tokens themselves at the same door, and after the bare check. When it is
 /// taken again on the same server, what that may still remember is shown in the warm-up.
 fn first_sight(bench: &mut Bench, server: &Countersign, material: &Material) -> Result<()> {
-    let beside = bench.plan(server, vec![live_lane(&material.seed, material.seed.count, Door::Authz)]);
-    let shown = bench.plan(server, vec![signed_lane(&material.unseen, true)]);
+    let beside = awake(bench, server, live_lane(&material.seed, material.seed.count, Door::Authz));
+    let shown = awake(bench, server, signed_lane(&material.unseen, true));
     let [authz, bare, first] = bench.take_together([
         Job::load("J1, /authz", &beside),
         Job::signed("J1, without HTTP"),
@@ -72,8 +72,8 @@ fn first_sight(bench: &mut Bench, server: &Countersign, material: &Material) -> 
 
 /// J2: few tokens again and again, just after their service tokens at the same door.
 fn again(bench: &mut Bench, server: &Countersign, material: &Material) -> Result<()> {
-    let beside = bench.plan(server, vec![live_lane(&material.seed, bench.scale.signed_seen, Door::Authz)]);
-    let shown = bench.plan(server, vec![signed_lane(&material.seen, false)]);
+    let beside = awake(bench, server, live_lane(&material.seed, bench.scale.signed_seen, Door::Authz));
+    let shown = awake(bench, server, signed_lane(&material.seen, false));
     let pair = bench.take_pair(Job::load("J2, /authz", &beside), Job::load("J2, seen before", &shown))?;
     bench.ledger.add(Metric::SignedAgainCpu, pair.cpu());
     Ok(())
@@ -82,9 +82,9 @@ fn again(bench: &mut Bench, server: &Countersign, material: &Material) -> Result
 /// J3: the token endpoint just after introspection, a POST of a form that is verified and answered in JSON, and after the
 /// bare signature.
 fn mint(bench: &mut Bench, server: &Countersign, seed: &Seed) -> Result<()> {
-    let introspect = bench.plan(server, vec![live_lane(seed, seed.count, Door::Introspect)]);
+    let introspect = awake(bench, server, live_lane(seed, seed.count, Door::Introspect));
     let plan = ExchangePlan { tokens: seed.tokens.clone(), live: seed.count, count: None, answered: None };
-    let exchange = bench.plan(server, vec![exchange_lane(plan)]);
+    let exchange = awake(bench, server, exchange_lane(plan));
     let [introspected, bare, minted] = bench.take_together([
         Job::load("J3, introspection", &introspect),
         Job::signed("J3, without HTTP"),
@@ -96,9 +96,9 @@ fn mint(bench: &mut Bench, server: &Countersign, seed: &Seed) -> Result<()> {
     Ok(())
 }
 
-/// The CPU time of one part of what is done without HTTP, in microseconds.
+/// The CPU time of one part of what is done without HTTP, in microseconds: on the average, as a server's is.
 fn part(bare: &Taken, name: &str) -> Result<f64> {
-    Ok(bare.lane(name)?.latency.p50_us)
+    Ok(bare.lane(name)?.latency.mean_us)
 }
 
 /// A server whose tokens live for as long as they may, and are good after it was started again at another address. It is
@@ -112,6 +112,11 @@ fn start(bench: &Bench, material: &Material) -> Result<Countersign> {
     let token = credentials::parse(&text).next().context("there is no token")??;
     server.until_answered(&request::exchange(token.client_id, token.secret), 200)?;
     Ok(server)
+}
+
+/// A plan whose answers take very different times from those of what it is compared with.
+fn awake(bench: &Bench, server: &Countersign, lane: LanePlan) -> Plan {
+    Plan { awake: true, ..bench.plan(server, vec![lane]) }
 }
 
 /// Gets so many short-lived tokens for the first so many service tokens.

@@ -81,10 +81,11 @@ impl Authority {
         };
         let chain = granted.known.chain();
         let above = chain.iter().flat_map(|chain| chain.iter().skip(1)).map(|account| account.id.to_string());
+        let above: Vec<String> = above.collect();
         let ring = signing.ring.load();
         let missing = || StoreError::Unavailable("there are no signing keys yet".into());
         let key = ring.signing(signing.settings.algorithm, now).ok_or_else(missing);
-        let write = |key| token::write(&signing.settings.issuer, key, &signed, above.collect());
+        let write = |key| token::write(&signing.settings.issuer, key, &signed, &above);
         let text = key.map_err(Error::Store).and_then(write).map_err(ExchangeRefusal::Failed)?;
         Ok(Exchanged { text, expires_in: expires_at.since(now).as_secs(), scopes: signed.scopes })
     }

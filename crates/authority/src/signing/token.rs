@@ -23,27 +23,28 @@ const LONGEST: usize = 8 * 1024;
 /// Longest signature: RSA with 2048 bits.
 const LONGEST_SIGNATURE: usize = 256;
 
-/// The claims of an access token (RFC 9068, 2.2), and ours beside them.
+/// The claims of an access token (RFC 9068, 2.2), and ours beside them. They are borrowed: none of ours has a character that
+/// JSON escapes.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AccessClaims<'a> {
     #[serde(borrow)]
     iss: Cow<'a, str>,
     /// The client: nobody else is concerned (RFC 9068, 2.2).
-    sub: String,
+    sub: &'a str,
     aud: Audience,
     exp: i64,
     iat: i64,
-    jti: String,
-    client_id: String,
+    jti: &'a str,
+    client_id: &'a str,
     /// The id of the service token.
-    token: String,
+    token: &'a str,
     /// Left out when it may be used for nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
-    scope: Option<String>,
-    account: String,
+    scope: Option<&'a str>,
+    account: &'a str,
     /// The accounts above that one, the root last.
-    accounts_above: Vec<String>,
+    accounts_above: Vec<&'a str>,
     secret_version: u32,
 }
 
@@ -57,7 +58,7 @@ enum Audience {
 
 /// Whether a text has the form of a signed token, ours or anybody's: three parts, the first a JSON object in base64url.
 pub fn looks_signed(text: &str) -> bool {
-    text.starts_with("eyJ") && text.bytes().filter(|byte| *byte == b'.').count() == 2
+    text.starts_with("eyJ") && text.matches('.').count() == 2
 }
 
 /// The text of an access token.
@@ -65,29 +66,31 @@ pub(super) fn write(
     issuer: &str,
     key: &Key,
     token: &SignedToken,
-    accounts_above: Vec<String>,
+    accounts_above: &[String],
 ) -> Result<String, Error> {
     let audience = match token.audiences.as_slice() {
         [one] => Audience::One(one.clone()),
         many => Audience::Many(many.to_vec()),
     };
     let client_id = token.client_id.to_string();
+    let service_token = token.service_token.to_string();
+    let account = token.account.to_string();
     let scope = match token.scopes.is_full() {
         true => Some(Scope::DEFAULT.to_owned()),
         false => token.scopes.joined().filter(|scope| !scope.is_empty()),
     };
     let claims = AccessClaims {
         iss: issuer.into(),
-        sub: client_id.clone(),
+        sub: &client_id,
         aud: audience,
         exp: token.expires_at.as_seconds(),
         iat: token.issued_at.as_seconds(),
-        jti: token.id.to_string(),
-        client_id,
-        token: token.service_token.to_string(),
-        scope,
-        account: token.account.to_string(),
-        accounts_above,
+        jti: &token.id,
+        client_id: &client_id,
+        token: &service_token,
+        scope: scope.as_deref(),
+        account: &account,
+        accounts_above: accounts_above.iter().map(String::as_str).collect(),
         secret_version: token.secret_version,
     };
     let claims =
@@ -154,7 +157,7 @@ impl Signing {
             client_id: claims.client_id.parse().ok()?,
             account: claims.account.parse().ok()?,
             secret_version: claims.secret_version,
-            scopes: Scopes::from_joined(claims.scope.as_deref().unwrap_or_default()).ok()?,
+            scopes: Scopes::from_joined(claims.scope.unwrap_or_default()).ok()?,
             is_for_issuer: audiences.contains(&self.settings.issuer),
             audiences,
             id: claims.jti.into(),
