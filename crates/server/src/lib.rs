@@ -81,6 +81,8 @@ pub struct App {
     pub(crate) refusal_lines: sampler::Sampler,
     /// The same for those who ask a door without a certificate, where one is needed.
     pub(crate) no_certificate_lines: sampler::Lines,
+    /// The same for those who are let in by a door that cannot say so to the application.
+    pub(crate) no_assertion_lines: sampler::Lines,
     /// Names requests.
     pub(crate) request_ids: request_id::RequestIds,
     /// What accounts are, for their own tokens.
@@ -105,6 +107,7 @@ impl App {
             request_ids,
             refusal_lines: sampler::Sampler::default(),
             no_certificate_lines: sampler::Lines::default(),
+            no_assertion_lines: sampler::Lines::default(),
             own_accounts: loopback::Kept::default(),
             unfinished: Arc::default(),
             health: health::Health::default(),

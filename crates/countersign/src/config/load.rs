@@ -381,7 +381,9 @@ impl Layers {
             .map_err(|why| self.wrong("cloudflare_access.applications", format!("is wrong: {why}")))?;
         let single_header_of = |name: &String| {
             SingleHeader::parse(name).ok_or_else(|| {
-                let why = format!("must name a header that means nothing else, not `{name}`");
+                let why = format!(
+                    "must name a header that means nothing else, not `{name}`; `Authorization` is read without it"
+                );
                 self.wrong("cloudflare_access.read_service_tokens_from_header", why)
             })
         };

@@ -30,6 +30,16 @@ impl Token {
         server.opens(&self.client_id, &self.secret)
     }
 
+    /// Whether there is a JWT for it.
+    fn is_exchanged(&self, server: &Server) -> bool {
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_id", &self.client_id),
+            ("client_secret", &self.secret),
+        ];
+        ureq::post(server.url("/oauth2/token")).send_form(form).is_ok()
+    }
+
     pub(crate) fn revoke(&self, server: &Server) {
         let (status, answer) = server.call("DELETE", &format!("{}/{}", tokens(), self.id), TOKEN, None);
         assert_eq!(status, 200, "{answer}");
@@ -88,7 +98,7 @@ fn without_the_database_nothing_changes_and_nothing_old_is_granted() {
         .env("COUNTERSIGN_STORE_SERVE_STALE_FOR", "1h")
         .start();
     let token = Token::issue(&a);
-    until(|| token.opens(&stale), || stale.log());
+    until(|| token.opens(&stale) && token.is_exchanged(&stale), || stale.log());
     cluster.stop(Stop::Immediate).expect("it runs");
 
     let (status, answer) = a.call("POST", &tokens(), TOKEN, Some(&json!({"name": "never"})));
@@ -102,12 +112,17 @@ fn without_the_database_nothing_changes_and_nothing_old_is_granted() {
     };
     until(was_stale, || stale.log());
     assert!(token.opens(&stale), "as the operator wishes");
+    assert!(
+        !token.is_exchanged(&stale),
+        "no service that checks by itself would hear that it was revoked elsewhere"
+    );
     until(|| stale.log().contains("the lease has lapsed; doors go on with what was known"), || stale.log());
     until(|| a.log().contains("the lease has lapsed; everything is refused"), || a.log());
 
     cluster.resume().expect("it comes back");
     let back = Instant::now();
     until(|| token.opens(&a) && a.get("/readyz").0 == 200, || a.log());
+    until(|| token.is_exchanged(&stale), || stale.log());
     token.revoke(&a);
     until(|| !token.opens(&stale), || stale.log());
     assert!(back.elapsed() < Duration::from_secs(5), "{:?}", back.elapsed());

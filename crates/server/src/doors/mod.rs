@@ -93,7 +93,10 @@ fn assert(app: &App, knock: &Knock<'_, '_>, granted: Granted) -> Outcome {
         }
         Err(error) => {
             app.authority.give_back(&granted);
-            tracing::error!(cause = %causes(&error), "there is no assertion for the application behind a door");
+            if let Sample::Write { suppressed } = app.no_assertion_lines.sample(app.authority.now()) {
+                let cause = causes(&error);
+                tracing::error!(%cause, suppressed, "there is no assertion for the application behind a door");
+            }
             Outcome::Unready
         }
     }

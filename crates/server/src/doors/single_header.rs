@@ -41,3 +41,43 @@ impl SingleHeader {
         self.0.as_str()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_has_no_name_that_means_something_else() {
+        for name in ["X-Service-Token", "api-key", "X-Credentials"] {
+            assert_eq!(
+                SingleHeader::parse(name).map(|name| name.as_str().to_owned()),
+                Some(name.to_lowercase())
+            );
+        }
+        let refused = [
+            "",
+            "x token",
+            "tokén",
+            "Cf-Access-Client-Id",
+            "CF-Access-Jwt-Assertion",
+            "Cf-Access-Token",
+            "Countersign-Demand",
+            "x-countersign-token",
+            "cookie",
+            // Always read.
+            "Authorization",
+            "x-forwarded-for",
+            "X-Access-Token",
+            "x-auth-key",
+            "Connection",
+            "content-length",
+            "host",
+            "proxy-authorization",
+            "transfer-encoding",
+            "user-agent",
+        ];
+        for name in refused {
+            assert_eq!(SingleHeader::parse(name), None, "{name}");
+        }
+    }
+}
