@@ -109,16 +109,27 @@ pub struct Demand {
     pub kinds: Vec<Kind>,
     /// For each entry: a signed token is for it. Whoever knows a secret is bound to none.
     pub audiences: Vec<Box<str>>,
+    /// Whether one of several who demand names a scope, but no account or organization.
+    pub has_scope_of_no_place: bool,
 }
 
 impl Demand {
     /// Demands all that another one does, too.
     pub fn add(&mut self, other: &Self) {
-        let Self { scopes, accounts, organizations, kinds, audiences } = other;
+        let Self { scopes, accounts, organizations, kinds, audiences, has_scope_of_no_place: _ } = other;
+        self.has_scope_of_no_place = !self.takes_unscoped() || !other.takes_unscoped();
         self.scopes.extend_from_slice(scopes);
         self.accounts.extend_from_slice(accounts);
         self.organizations.extend_from_slice(organizations);
         self.kinds.extend_from_slice(kinds);
         self.audiences.extend_from_slice(audiences);
+    }
+
+    /// Whether an unscoped token below the root meets the scopes. Being unscoped means full authority *of its own account*: a
+    /// customer's unscoped token must not open the operator's admin door, so it does only where the door names an account or
+    /// an organization as well (design 2.3): whoever demands the scope, not somebody who adds to it.
+    pub(crate) fn takes_unscoped(&self) -> bool {
+        let has_place = !self.accounts.is_empty() || !self.organizations.is_empty();
+        !self.has_scope_of_no_place && (self.scopes.is_empty() || has_place)
     }
 }

@@ -328,12 +328,10 @@ fn keep_restrictions(fact: &Fact, request: &Circumstances<'_>) -> Result<(), Rea
     Ok(())
 }
 
-/// Being unscoped means full authority *of its own account*: a customer's unscoped token must not open the
-/// operator's admin door, so it meets a scope only at the root or where the door names an account or an organization as
-/// well (design 2.3).
+/// At the root an unscoped token meets every scope.
 fn scope_holds(fact: &Fact, chain: &AccountChain, demand: &Demand, scope: &Scope) -> bool {
     if fact.restrictions.scopes.is_full() {
-        return chain.is_root() || !demand.accounts.is_empty() || !demand.organizations.is_empty();
+        return chain.is_root() || demand.takes_unscoped();
     }
     fact.restrictions.scopes.cover(scope.as_str())
 }

@@ -424,6 +424,7 @@ fn the_first_check_that_does_not_hold_is_the_reason() {
                 .into_iter()
                 .collect(),
             scopes: vec![vec![crate::scope::Scope::parse(if is_wrong(Scope) { "b" } else { "a" }).unwrap()]],
+            ..Demand::default()
         };
         let request = Circumstances {
             request: Some(RequestLine {

@@ -71,8 +71,20 @@ pub(super) struct Wanted {
 pub(crate) struct DemandBuilder(Wanted);
 
 impl DemandBuilder {
+    /// What one says, beside what others do.
     fn add_query(&mut self, query: &[u8]) -> Result<(), BadDemand> {
-        form_urlencoded::parse(query).try_for_each(|(name, value)| self.add(&name, &value))
+        let mut said = Self::default();
+        form_urlencoded::parse(query).try_for_each(|(name, value)| said.add(&name, &value))?;
+        let Wanted { demand, assertion } = said.0;
+        self.0.demand.add(&demand);
+        match assertion {
+            Some(_) if self.0.assertion.is_some() => Err(BadDemand),
+            Some(_) => {
+                self.0.assertion = assertion;
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     /// What does not say anything is no demand, but a mistake.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::connections::connect;
 use crate::ext_authz::Check;
-use crate::harness::{ISSUER, SINGLE_HEADER, ServiceToken, World};
+use crate::harness::{ISSUER, SINGLE_HEADER, ServiceToken, World, service_tokens_of};
 
 const CERTS: &str = "/cdn-cgi/access/certs";
 const IDENTITY: &str = "/cdn-cgi/access/get-identity";
@@ -131,6 +131,27 @@ async fn what_an_application_demands_is_demanded_at_every_door() {
     // Where nobody goes through, there is nobody to tell.
     let body = json!({"client_id": user.client_id, "client_secret": user.secret, "assertion": "other"});
     assert_eq!(world.post("/api/v1/verify").bearer(&world.root).json(&body).await.status, 400);
+}
+
+/// Full authority of an account is none of what somebody demands who names no account, whoever else names one.
+#[tokio::test]
+async fn a_demand_beside_others_only_narrows() {
+    let (world, _) = world().await;
+    let customer = world.account_below(&world.root_account).await;
+    let path = service_tokens_of(&customer);
+    let issued = world.post(&path).bearer(&world.root).json(&json!({"name": "unscoped"})).await;
+    let (id, secret) = (issued.text_at("/result/client_id"), issued.text_at("/result/client_secret"));
+    let pair = [("cf-access-client-id", &*id), ("cf-access-client-secret", &*secret)];
+    let own = format!("account={customer}");
+    let with = |path: &str, demand: &str| {
+        let headers = [pair[0], pair[1], ("x-countersign-demand", demand)];
+        world.door(path, &headers)
+    };
+    assert_eq!(with("/authz?scope=admin", &own), StatusCode::FORBIDDEN);
+    assert_eq!(with(&format!("/authz?scope=admin&{own}"), &own), StatusCode::OK);
+    assert_eq!(with(&format!("/authz?{own}"), "scope=admin"), StatusCode::FORBIDDEN);
+    assert_eq!(with("/authz/app", &format!("scope=admin&{own}")), StatusCode::OK);
+    assert_eq!(assertion(&world, &format!("assertion={AUD}&{own}"), &pair), (StatusCode::FORBIDDEN, None));
 }
 
 /// It is for the request with which it comes, so it does not outlive what was shown for it.
