@@ -124,8 +124,8 @@ pub(crate) fn contended() -> Error {
     Error::busy()
 }
 
-/// Which values of a service token changed, by their names in the native API. Never a digest. Where a secret is to end at another
-/// time, the number of the current one is there in any case: it says of which.
+/// Which values of a service token changed, by their names in the native API. Never a digest. Of its secrets, when one ends and
+/// the number of the current one stand together, also where one of the two is as before: they say which secret ends when.
 pub(crate) fn differences(before: &ServiceToken, after: &ServiceToken) -> Vec<FieldChange> {
     let previous_end = |token: &ServiceToken| token.previous.as_ref().map(|p| time_text(p.expires_at));
     let own = [
@@ -136,12 +136,14 @@ pub(crate) fn differences(before: &ServiceToken, after: &ServiceToken) -> Vec<Fi
         ("secret_version", Some(before.current.version.to_string()), Some(after.current.version.to_string())),
         ("previous_secret_expires_at", previous_end(before), previous_end(after)),
     ];
-    let is_other_end = previous_end(before) != previous_end(after);
+    let concern_secrets = ["secret_version", "previous_secret_expires_at"];
+    let is_of_secrets =
+        before.current.version != after.current.version || previous_end(before) != previous_end(after);
     let restrictions = before.restrictions.stated().into_iter().zip(after.restrictions.stated());
     let restrictions = restrictions.map(|((name, from), (_, to))| (name, from, to));
     own.into_iter()
         .chain(restrictions)
-        .filter(|(name, from, to)| from != to || *name == "secret_version" && is_other_end)
+        .filter(|(name, from, to)| from != to || is_of_secrets && concern_secrets.contains(name))
         .map(|(field, from, to)| FieldChange {
             field: field.into(),
             from: from.map(Into::into),

@@ -7,7 +7,7 @@ use countersign_domain::store::StoreError;
 use countersign_domain::time::Timestamp;
 use countersign_domain::usage::UsageBatch;
 
-use crate::Authority;
+use crate::{Authority, signing};
 
 /// How often [`Authority::flush_usage`] wants to be called.
 pub const FLUSH_EVERY: Duration = Duration::from_millis(25);
@@ -92,7 +92,10 @@ impl Authority {
             let refusals = self.store.sweep_refusals(now.before(KEEP_REFUSALS), ROWS_A_SWEEP).await?;
             let quotas = self.store.sweep_quota_uses(now.before(KEEP_QUOTAS), ROWS_A_SWEEP).await?;
             let records = match self.policy.audit_retention {
-                Some(retention) => self.store.sweep_audit(now.before(retention), ROWS_A_SWEEP).await?,
+                Some(retention) => {
+                    let kept = retention.max(signing::MATTERS);
+                    self.store.sweep_audit(now.before(kept), ROWS_A_SWEEP).await?
+                }
                 None => 0,
             };
             swept += [tokens, refusals, quotas, records].into_iter().map(u64::from).sum::<u64>();

@@ -55,9 +55,12 @@ impl Granted {
         }
     }
 
-    /// When it ends, if nothing happens before.
+    /// When the credential that was shown ends, if nothing happens before: with the token itself, with a secret that is on its way
+    /// out, or as a signed token.
     pub fn expires_at(&self) -> Timestamp {
-        self.signed.as_ref().map_or(self.known.fact.expires_at, |token| token.expires_at)
+        let secret = self.grant.outgoing.map(|outgoing| outgoing.sunset_at);
+        let signed = self.signed.as_ref().map(|signed| signed.expires_at);
+        [secret, signed].into_iter().flatten().fold(self.known.fact.expires_at, Timestamp::min)
     }
 }
 

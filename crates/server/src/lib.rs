@@ -41,6 +41,7 @@ use countersign_domain::caller::Caller;
 use countersign_domain::demand::Presented;
 use countersign_domain::error::Error;
 use countersign_domain::id::TokenRef;
+use countersign_domain::lease::Freshness;
 use countersign_domain::store::StoreError;
 use countersign_domain::usage::Door;
 use countersign_domain::verdict::Reason;
@@ -165,10 +166,11 @@ impl App {
         self.log_refusal(reason, &arrival.origin, None, reason.as_str());
     }
 
-    /// As [`App::refuse_caller`], of a client of introspection or revocation.
-    pub(crate) fn refuse_client(&self, reason: Reason, address: Option<IpAddr>) {
+    /// As [`App::refuse_caller`], of a client of what comes without a request id.
+    pub(crate) fn refuse_client(&self, door: Door, reason: Reason, address: Option<IpAddr>) {
+        self.metrics.count_verdict(door, Some(reason));
         let origin = Origin { address, request_id: None };
-        self.log_refusal(reason, &origin, None, reason.as_str());
+        self.write_refusal(reason, &origin, None, reason.as_str());
     }
 
     /// Takes note of a caller with a good credential, now that the answer says what became of its request. A refused one
@@ -212,6 +214,10 @@ impl App {
     /// One line, as far as the rate allows, and a number.
     fn log_refusal(&self, reason: Reason, origin: &Origin, token: Option<TokenRef>, why: &str) {
         self.metrics.count_verdict(Door::Api, Some(reason));
+        self.write_refusal(reason, origin, token, why);
+    }
+
+    fn write_refusal(&self, reason: Reason, origin: &Origin, token: Option<TokenRef>, why: &str) {
         if let sampler::Sample::Write { suppressed } = self.refusal_lines.sample(reason, self.authority.now())
         {
             let address = origin.address.map(tracing::field::display);
@@ -236,6 +242,16 @@ impl App {
         match self.authority.readiness() {
             Ok(_) => Ok(()),
             Err(unready) => Err(Error::Store(StoreError::Unavailable(unready.into()))),
+        }
+    }
+
+    /// A door may go on with what it knew. What a service does by itself that asks no door has to be known now: what is got here
+    /// would live there, and what is not heard here would not end there.
+    pub(crate) fn check_fresh(&self) -> Result<(), Error> {
+        self.check_ready()?;
+        match self.authority.readiness() {
+            Ok(Freshness::Fresh) => Ok(()),
+            _ => Err(Error::busy()),
         }
     }
 

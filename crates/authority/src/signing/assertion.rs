@@ -58,7 +58,7 @@ impl Authority {
         let turn = ring.timetable.signing(now).ok_or_else(missing)?;
         let fact = &granted.known.fact;
         let subject: Subject = (fact.token(), audience.into(), turn.number);
-        let ends = ends_of(granted);
+        let ends = granted.expires_at();
         let is_fit = |kept: &Kept| now < kept.until && kept.expires_at <= ends;
         if let Some(kept) = signing.assertions.get(&subject).filter(is_fit) {
             return Ok(kept.text);
@@ -86,11 +86,4 @@ impl Authority {
         signing.assertions.insert(subject, Kept { text: Arc::clone(&text), expires_at, until });
         Ok(text)
     }
-}
-
-/// When the credential is good no more that was shown: the token itself, a secret that is on its way out, or a signed token.
-fn ends_of(granted: &Granted) -> Timestamp {
-    let secret = granted.grant.outgoing.map(|outgoing| outgoing.sunset_at);
-    let signed = granted.signed.as_ref().map(|signed| signed.expires_at);
-    [secret, signed].into_iter().flatten().fold(granted.known.fact.expires_at, Timestamp::min)
 }

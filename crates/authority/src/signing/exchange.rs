@@ -65,8 +65,7 @@ impl Authority {
         };
         let audiences = signing.audiences(asked.resources)?;
         let now = whole_seconds(self.clock.now());
-        let ends = granted.grant.outgoing.map_or(fact.expires_at, |outgoing| outgoing.sunset_at);
-        let expires_at = whole_seconds(now.after(signing.settings.lifetime).min(ends));
+        let expires_at = whole_seconds(now.after(signing.settings.lifetime).min(granted.expires_at()));
         let signed = SignedToken {
             service_token: id,
             client_id,

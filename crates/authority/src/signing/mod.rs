@@ -25,10 +25,11 @@ use ring::KeyRing;
 pub use exchange::{Exchange, ExchangeRefusal, Exchanged, MOST_RESOURCES, is_resource};
 pub use key::{Algorithm, Jwk, Material};
 pub use keys::{Certificate, KeySchedule, TEND_KEYS_EVERY};
+pub(crate) use revocations::MATTERS;
 pub use revocations::{Revocation, RevocationReason, Revocations};
 pub use token::looks_signed;
 
-/// Most tokens whose signatures are remembered: 300 to 600 bytes each.
+/// Most tokens whose signatures are remembered: 300 to 600 bytes each, and 5 kB where one has as many audiences and scopes as it may.
 const MOST_SEEN: usize = 16_384;
 
 /// How this deployment signs.

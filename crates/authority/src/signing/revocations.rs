@@ -22,6 +22,9 @@ const ROWS: u32 = 1_000;
 /// within two seconds, or it exchanges nothing.
 const HEARD: Duration = CLOCK_SKEW;
 
+/// For so long it can matter to a signed token what was done, also where clocks are late: the audit keeps it in any case.
+pub(crate) const MATTERS: Duration = LONGEST_SIGNED.saturating_add(CLOCK_SKEW).saturating_add(HEARD);
+
 /// Signed tokens that are good no more: of one service token, of an account and all below it, or all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revocation {
@@ -100,7 +103,8 @@ impl Authority {
         // What is older has expired, whatever it was, also where clocks are late.
         let lifetime = self.signing()?.settings.lifetime;
         let oldest = now.before(lifetime).before(CLOCK_SKEW).before(HEARD);
-        let since = since.map_or(oldest, |since| since.max(oldest));
+        // A clock that was set back meanwhile has decided things before the time that was said then.
+        let since = since.map_or(oldest, |since| since.min(now.before(CLOCK_SKEW)).max(oldest));
         let query = AuditQuery {
             account: None,
             token: None,
@@ -212,19 +216,20 @@ fn of_update(entry: &AuditEntry) -> Vec<Revocation> {
     }
 }
 
-/// Of secrets that end: that before the current one when it is said, and at once whatever it has taken the place of.
+/// Of secrets that end: that before the current one when it is said, which can be put off, and at once and for good whatever it has
+/// taken the place of.
 fn of_secrets(entry: &AuditEntry, end: &FieldChange, version: &FieldChange) -> Vec<Revocation> {
     let number = |text: &Option<Box<str>>| text.as_deref().and_then(|text| text.parse().ok());
     let (before, after) = (number(&version.from), number(&version.to));
-    let below = |secret_version_below, from| Revocation {
-        from,
-        secret_version_below,
-        ..whole(entry, RevocationReason::RotatedOut)
+    let ended = Revocation {
+        from: end.to.as_deref().and_then(time).unwrap_or(entry.at).max(entry.at),
+        secret_version_below: after,
+        ..until_now(entry, RevocationReason::RotatedOut)
     };
-    let ended = below(after, end.to.as_deref().and_then(time).unwrap_or(entry.at).max(entry.at));
     let was_accepted = end.from.as_deref().and_then(time).is_some_and(|end| end > entry.at);
     if before != after && was_accepted {
-        return vec![ended, below(before, entry.at)];
+        let dropped = whole(entry, RevocationReason::RotatedOut);
+        return vec![ended, Revocation { secret_version_below: before, ..dropped }];
     }
     vec![ended]
 }

@@ -104,6 +104,7 @@ pub(super) async fn list(
     Asking { caller }: Asking,
     query: RevocationsQuery,
 ) -> Result<Response, Failure> {
+    app.check_fresh()?;
     let found = app.authority.list_revocations(&caller, query.since, query.before).await?;
     let output = RevocationsOutput {
         revocations: found.items.iter().map(RevocationOutput::of).collect(),

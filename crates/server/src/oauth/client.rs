@@ -130,7 +130,7 @@ impl Client<'_> {
             }
         };
         asker.map_err(|Refused { reason, exceeded }| {
-            app.refuse_client(reason, sighting.address);
+            app.refuse_client(Door::Api, reason, sighting.address);
             match reason.refusal() {
                 Refusal::Unauthenticated => Failure::InvalidClient,
                 Refusal::Forbidden => Failure::InsufficientScope,

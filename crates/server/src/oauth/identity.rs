@@ -74,7 +74,7 @@ pub(super) async fn show(State(app): State<Arc<App>>, request: Request) -> Resul
             Ok(response)
         }
         Err(Refused { reason, exceeded }) => {
-            app.metrics.count_verdict(Door::Api, Some(reason));
+            app.refuse_client(Door::Api, reason, sighting.address);
             match reason.refusal() {
                 Refusal::Limited => Err(Failure::RateLimited(exceeded)),
                 Refusal::Unauthenticated | Refusal::Forbidden => Err(Failure::InvalidToken),

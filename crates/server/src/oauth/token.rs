@@ -9,11 +9,10 @@ use countersign_authority::{
 };
 use countersign_domain::demand::Demand;
 use countersign_domain::fact::Kind;
-use countersign_domain::lease::Freshness;
 use countersign_domain::scope::{Scope, Scopes};
 use countersign_domain::usage::Door;
 use countersign_domain::verdict::{Reason, Refusal};
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -76,8 +75,7 @@ async fn answer(app: &App, request: Request) -> Result<Response, Failure> {
     let arrival = arrival(&parts.extensions);
     let body = form::read(&parts.headers, body).await?;
     let form = Form::parse(&body)?;
-    // A door may go on with what it knew. A token that is got so would live where no door is asked.
-    if app.check_ready().is_err() || !matches!(app.authority.readiness(), Ok(Freshness::Fresh)) {
+    if app.check_fresh().is_err() {
         app.metrics.count_unready();
         return Err(Failure::Unready);
     }
@@ -107,6 +105,8 @@ async fn answer(app: &App, request: Request) -> Result<Response, Failure> {
         scope,
     };
     let mut response = json_answer(StatusCode::OK, &body);
+    // RFC 6749, 5.1; beside `no-store` it says nothing, but clients may look for it.
+    response.headers_mut().insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
     if let Some(allowance) = &granted.allowance {
         say_left(response.headers_mut(), allowance);
     }
@@ -142,7 +142,7 @@ fn admit(app: &App, client: &client::Client<'_>, sighting: Sighting<'_>) -> Resu
             Ok(granted)
         }
         Decision::Denied { reason, exceeded, .. } => {
-            app.metrics.count_verdict(Door::Token, Some(reason));
+            app.refuse_client(Door::Token, reason, sighting.address);
             Err(match reason.refusal() {
                 Refusal::Unauthenticated => Failure::InvalidClient,
                 Refusal::Forbidden => Failure::UnauthorizedClient,

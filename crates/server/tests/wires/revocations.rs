@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use countersign_authority::Policy;
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -199,6 +200,93 @@ async fn each_secret_ends_when_it_does_at_the_doors() {
     service.poll().await;
     assert!(!service.accepts(&of_second), "ended before its time");
     assert!(service.accepts(&of_third), "the current secret goes on");
+}
+
+/// Tools that keep what they want in files say the same end with each rotation.
+#[tokio::test]
+async fn an_end_that_is_said_again_is_told_again() {
+    let world = World::new().await;
+    let root = world.root_account.clone();
+    let in_a_day = jiff::Timestamp::from_second(world.clock_seconds() + 86_400).unwrap().to_string();
+    for (end, lives) in [("2020-01-01T00:00:00Z", false), (&*in_a_day, true)] {
+        let mut token = issue(&world, &root, json!({"name": "token"})).await;
+        let one = format!("{}/{}", service_tokens_of(&root), token.id);
+        let caller = world.root.clone();
+        let mut service = Service { world: &world, caller, known: Vec::new(), since: None };
+        let mut signed_by = Vec::new();
+        for version in 2..=3 {
+            signed_by.push(signed(&world, &token).await);
+            let body = json!({"name": "token", "client_secret_version": version, "previous_client_secret_expires_at": end});
+            let answer = world.call("PUT", &one).bearer(&world.root).json(&body).await;
+            assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+            token.secret = answer.text_at("/result/client_secret");
+        }
+        service.poll().await;
+        assert!(!service.accepts(&signed_by[0]), "{end}");
+        assert_eq!(service.accepts(&signed_by[1]), lives, "{end}");
+        assert!(service.accepts(&signed(&world, &token).await), "{end}");
+    }
+}
+
+/// Where the end of a secret is put off, what is got for it afterwards is good.
+#[tokio::test]
+async fn an_end_that_is_put_off_ends_nothing() {
+    let world = World::new().await;
+    let root = world.root_account.clone();
+    let token = issue(&world, &root, json!({"name": "token"})).await;
+    let one = format!("{}/{}", service_tokens_of(&root), token.id);
+    let after = |seconds| jiff::Timestamp::from_second(world.clock_seconds() + seconds).unwrap().to_string();
+    let caller = world.root.clone();
+    let mut service = Service { world: &world, caller, known: Vec::new(), since: None };
+    let body = json!({"previous_client_secret_expires_at": after(3_600)});
+    let answer = world.post(&format!("{one}/rotate")).bearer(&world.root).json(&body).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    service.poll().await;
+    world.clock.advance(Duration::from_secs(3_000));
+    let body = json!({"name": "token", "previous_client_secret_expires_at": after(7_200)});
+    let answer = world.call("PUT", &one).bearer(&world.root).json(&body).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    world.clock.advance(Duration::from_secs(3_000));
+    service.poll().await;
+    let of_previous = signed(&world, &token).await;
+    assert!(service.accepts(&of_previous), "{:?}", service.known);
+}
+
+/// Whoever asks since the time of the answer before hears of everything, also where the clock was set back in between.
+#[tokio::test]
+async fn a_clock_that_is_set_back_hides_nothing() {
+    let world = World::new().await;
+    let root = world.root_account.clone();
+    let token = issue(&world, &root, json!({"name": "token"})).await;
+    let claims = signed(&world, &token).await;
+    world.clock.advance(Duration::from_secs(200));
+    let caller = world.root.clone();
+    let mut service = Service { world: &world, caller, known: Vec::new(), since: None };
+    service.poll().await;
+    world.clock.set(world.authority.now().before(Duration::from_secs(120)));
+    let path = format!("{}/{}", service_tokens_of(&root), token.id);
+    assert_eq!(world.delete(&path).bearer(&world.root).send().await.status, StatusCode::OK);
+    service.poll().await;
+    assert!(!service.accepts(&claims));
+}
+
+/// However short the audit is kept: what is read from it is there for as long as it matters.
+#[tokio::test]
+async fn what_matters_to_signed_tokens_is_kept() {
+    let mut world = World::new().await;
+    let hour = Duration::from_secs(3_600);
+    world.configure(Policy { audit_retention: Some(hour), ..Policy::default() });
+    let root = world.root_account.clone();
+    let token = issue(&world, &root, json!({"name": "token"})).await;
+    let path = format!("{}/{}", service_tokens_of(&root), token.id);
+    assert_eq!(world.delete(&path).bearer(&world.root).send().await.status, StatusCode::OK);
+    let audit = format!("/api/v1/audit?account={root}&action=service_token.revoke");
+    for (hours, kept) in [(24, 1), (1, 0)] {
+        world.clock.advance(hours * hour);
+        world.authority.sweep().await.unwrap();
+        let answer = world.get(&audit).bearer(&world.root).send().await;
+        assert_eq!(answer.json()["entries"].as_array().unwrap().len(), kept, "{answer:?}");
+    }
 }
 
 /// What a leaked access token has minted ends with it, elsewhere as at the doors.

@@ -228,11 +228,12 @@ async fn introspection_tells_its_claims() {
     assert_eq!((&said["aud"], &said["token_type"]), (&json!([ISSUER]), &json!("Bearer")));
     // Less than it was exchanged for, once the service token may do less.
     let path = format!("{}/{}", world.service_tokens(), token.id);
-    let body = json!({"name": "ci", "scopes": ["a:*"]});
+    let body = json!({"name": "ci", "scopes": ["a:*"], "duration": "1m"});
     assert_eq!(world.call("PUT", &path).bearer(&world.root).json(&body).await.status, StatusCode::OK);
     let said =
         world.post("/oauth2/introspect").bearer(&world.root).form(&format!("token={text}")).await.json();
     assert_eq!(said["scope"], json!(""));
+    assert!(said["exp"].as_i64().unwrap() <= world.clock_seconds() + 60, "it ends with the service token");
 }
 
 /// After a revocation is answered, no signed token of the service token is let in, however many ask meanwhile.
