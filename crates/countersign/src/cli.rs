@@ -37,6 +37,9 @@ enum Command {
     /// Look after the root account; a server with the embedded store must be stopped
     #[command(subcommand)]
     Root(RootCommand),
+    /// Look after the keys that sign tokens; a server with the embedded store must be stopped
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Issue, rotate, revoke … the credentials that machines show at doors
     #[command(subcommand)]
     ServiceToken(service_token::Command),
@@ -78,6 +81,13 @@ enum RootCommand {
     Reset(ConfigArgs),
 }
 
+/// What can be done with the signing keys.
+#[derive(Debug, Subcommand)]
+enum KeysCommand {
+    /// Remove those that COUNTERSIGN_KEY_FILE does not open, because the key that did is lost; servers make new ones
+    Reset(ConfigArgs),
+}
+
 const SERVE_HELP: &str = "\
 A flag beats its environment variable, a variable beats the file, the file beats
 the default. `countersign config show` prints every key; each has a variable,
@@ -102,6 +112,7 @@ impl Cli {
             Command::Serve(args) => Ok(serve::serve(&args)?),
             Command::Config(command) => command.run(),
             Command::Root(RootCommand::Reset(args)) => Ok(serve::reset_root(&args)?),
+            Command::Keys(KeysCommand::Reset(args)) => Ok(serve::reset_keys(&args)?),
             Command::ServiceToken(command) => command.run(),
             Command::Account(command) => command.run(),
             Command::Organization(command) => command.run(),

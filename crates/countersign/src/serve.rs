@@ -25,7 +25,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::config::{Config, ConfigArgs, load_for_process};
 use crate::lifecycle::{EndSignals, Stopped, hangups, raise_file_limit, repeat, wait};
-use crate::store::open;
+use crate::store::{open, open_sealed};
 use crate::tls::Certificates;
 use crate::{environment, gauges, output, root, telemetry, tls};
 
@@ -49,10 +49,7 @@ pub(crate) fn serve(args: &ConfigArgs) -> anyhow::Result<()> {
 /// `countersign root reset`: the store is opened as a server would, so a running one is noticed by its lock.
 pub(crate) fn reset_root(args: &ConfigArgs) -> anyhow::Result<()> {
     let config = load_for_process(args)?.config;
-    // Opening would make one, and a token that no server knows.
-    if config.database_url.is_none() && !config.data.join(DATABASE).is_file() {
-        bail!("there is no store in {}; name its directory with --data", config.data.display());
-    }
+    check_store(&config)?;
     telemetry::start(&config.log)?;
     let outcome = runtime()?.block_on(async {
         let (authority, store) = open(&config, None).await?;
@@ -74,6 +71,36 @@ pub(crate) fn reset_root(args: &ConfigArgs) -> anyhow::Result<()> {
     output::print(&format!("{}\n", token.reveal()))
 }
 
+/// `countersign keys reset`: for when what the keys are kept under is lost.
+pub(crate) fn reset_keys(args: &ConfigArgs) -> anyhow::Result<()> {
+    let config = load_for_process(args)?.config;
+    check_store(&config)?;
+    telemetry::start(&config.log)?;
+    let removed = runtime()?.block_on(async {
+        // Nothing is signed here: so it does not matter in whose name.
+        let (authority, store) = open_sealed(&config, Some("")).await?;
+        let removed = authority.remove_sealed_keys().await;
+        store.close().await;
+        anyhow::Ok(removed?)
+    })?;
+    output::note(&match removed {
+        0 => "Every signing key opens with COUNTERSIGN_KEY_FILE; nothing was removed.".to_owned(),
+        removed => format!(
+            "Generations of signing keys removed, because COUNTERSIGN_KEY_FILE does not open them: {removed}. What they \
+             signed is refused from now on; new keys are made when a server starts."
+        ),
+    });
+    Ok(())
+}
+
+/// Opening would make one, which no server knows.
+fn check_store(config: &Config) -> anyhow::Result<()> {
+    if config.database_url.is_none() && !config.data.join(DATABASE).is_file() {
+        bail!("there is no store in {}; name its directory with --data", config.data.display());
+    }
+    Ok(())
+}
+
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
 }
@@ -88,6 +115,10 @@ async fn run(config: Config, root: RootSettings) -> anyhow::Result<()> {
     let outcome = authority.ensure_root_kept(root, keep).await?;
     if outcome.kept_in_vain {
         root::forget(&config.data);
+    }
+    // Before anybody asks for keys. Without them the doors work as well, and it is tried again.
+    if let Err(error) = authority.tend_keys().await {
+        tracing::warn!(cause = %causes(&error), "no signing keys are made yet");
     }
     let (signals, hangups) = (EndSignals::listen()?, hangups()?);
     let most_listeners = 1 + usize::from(config.internal_listen.is_some());

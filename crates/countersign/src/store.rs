@@ -86,6 +86,22 @@ pub(crate) async fn open(
     config: &Config,
     issuer: Option<&str>,
 ) -> anyhow::Result<(Arc<Authority>, OpenStore)> {
+    let (authority, store) = open_sealed(config, issuer).await?;
+    if !authority.load_keys().await.context("cannot read the signing keys of the store")? {
+        bail!(
+            "the signing keys in the database are kept under another key than that of COUNTERSIGN_KEY_FILE: name the file \
+             that the other nodes have; if nobody has it any more, `countersign keys reset` removes them, and this node \
+             makes new ones"
+        );
+    }
+    Ok((authority, store))
+}
+
+/// As [`open`], whether or not the signing keys can be used.
+pub(crate) async fn open_sealed(
+    config: &Config,
+    issuer: Option<&str>,
+) -> anyhow::Result<(Arc<Authority>, OpenStore)> {
     let needs_seal = config.lists_texts || issuer.is_some();
     let load_seal = |data| seal::load(data, &OsEntropy, &environment::of_process).map(Arc::new);
     // Before the database is touched; the key of an embedded store is made in its directory, once that is this process's own.
@@ -109,12 +125,6 @@ pub(crate) async fn open(
         }
     }
     authority.load().await.context("cannot read the tokens of the store")?;
-    if !authority.load_keys().await.context("cannot read the signing keys of the store")? {
-        bail!(
-            "the signing keys in the database are kept under another key than that of COUNTERSIGN_KEY_FILE: name the file \
-             that the other nodes have"
-        );
-    }
     Ok((Arc::new(authority), store))
 }
 

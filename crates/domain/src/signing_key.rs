@@ -101,6 +101,16 @@ impl Timetable {
         Self(turns)
     }
 
+    /// How many generations.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The generation that was made last.
     pub fn newest(&self) -> Option<&Turn> {
         self.0.last()

@@ -45,6 +45,8 @@ pub struct Certificate {
 
 /// As every tool of TLS writes them on Unix.
 const LINES: pem::EncodeConfig = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+/// Most generations that are made out of turn before the first of them is removed.
+const MOST_GENERATIONS: usize = 32;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 impl Authority {
@@ -77,6 +79,19 @@ impl Authority {
         self.read_keys(signing).await?;
         let ring = signing.ring.load();
         Ok(signing.settings.is_alone || ring.generations.iter().all(|generation| generation.is_open()))
+    }
+
+    /// Removes the keys that this node cannot sign with, because what they were kept under is lost; the next that are made sign at
+    /// once. What they signed is refused from then on. Gives how many generations.
+    pub async fn remove_sealed_keys(&self) -> Result<usize, StoreError> {
+        let Some(signing) = &self.signing else { return Ok(0) };
+        self.read_keys(signing).await?;
+        let ring = signing.ring.load_full();
+        let sealed: Vec<_> = ring.generations.iter().filter(|generation| !generation.is_open()).collect();
+        for generation in &sealed {
+            self.remove_keys(signing, generation.turn.number).await?;
+        }
+        Ok(sealed.len())
     }
 
     /// The keys that are published for verifiers of access tokens (RFC 7517, 5).
@@ -128,14 +143,23 @@ impl Authority {
         self.key_schedule()
     }
 
-    /// Makes the next keys out of turn. They sign as soon as everybody can know them; those of before stay good for what they
-    /// signed.
+    /// Makes the next keys out of turn, unless some are about to take their turn that were. They sign as soon as everybody can know
+    /// them; those of before stay good for what they signed. Errors: [`Error::Busy`] where so many are published that whoever reads
+    /// them all has enough to do.
     pub async fn rotate_keys(&self, asked: Asked<'_>) -> Result<KeySchedule, Error> {
         self.admit_to_keys(asked)?;
         let signing = self.signing()?;
         self.read_keys(signing).await?;
         let now = self.clock.now();
-        let made = self.make_keys(signing, now.after(PUBLISHED_AHEAD_OUT_OF_TURN)).await?;
+        let signs_from = now.after(PUBLISHED_AHEAD_OUT_OF_TURN);
+        let timetable = signing.ring.load().timetable.clone();
+        if timetable.newest().is_some_and(|turn| turn.signs_from > now && turn.signs_from <= signs_from) {
+            return self.key_schedule();
+        }
+        if timetable.len() >= MOST_GENERATIONS {
+            return Err(Error::Busy { retry_after: DAY });
+        }
+        let made = self.make_keys(signing, signs_from).await?;
         let deed = rotation(asked.account, made.number, made.signs_from);
         match self.apply(asked, Mutation::AddKeyGeneration(Box::new(made)), deed, now).await {
             Err(Error::Store(StoreError::Duplicate)) => Err(Error::busy()),

@@ -12,6 +12,7 @@ use countersign_domain::lineage::Lineage;
 use countersign_domain::organization::{Membership, Organization};
 use countersign_domain::restrictions::Restrictions;
 use countersign_domain::service_token::ServiceToken;
+use countersign_domain::signing_key::KeyGeneration;
 use countersign_domain::store::{Revision, Version};
 use countersign_domain::time::Timestamp;
 
@@ -72,6 +73,8 @@ impl<'l> Corrector<'l> {
                     out.push(Record::RootToken(handle));
                 }
             }
+            // Those that sign are as they are now: one that was replaced does not sign again.
+            Record::KeyGeneration(_) if self.keys_kept().is_some() => {}
             Record::Use(usage) if self.gone.contains(&usage.token) => {}
             Record::Refusals(refusals) if self.gone.contains(&refusals.token) => {}
             Record::End(_) => self.end(out),
@@ -83,6 +86,8 @@ impl<'l> Corrector<'l> {
         if !self.brings_back {
             self.root_tokens(out);
         }
+        let keys = self.keys_kept().into_iter().flatten();
+        out.extend(keys.cloned().map(Record::KeyGeneration));
         out.extend(self.later.audit.values().cloned().map(Record::Audit));
         let revision = Revision(self.later.last.0 + 1);
         out.push(Record::Audit(AuditRecord { revision, entry: self.audit_entry() }));
@@ -99,6 +104,12 @@ impl<'l> Corrector<'l> {
             // The last one may be set again: whoever has its text has it still.
             out.extend(before.iter().copied().map(Record::RootToken));
         }
+    }
+
+    /// The keys that sign, when those of the present store are known.
+    fn keys_kept(&self) -> Option<&'l [KeyGeneration]> {
+        let present = self.later.present.as_ref().filter(|_| !self.brings_back)?;
+        Some(&present.key_generations)
     }
 
     /// The root token, when it was set after the backup.

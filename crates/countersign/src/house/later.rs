@@ -17,6 +17,7 @@ use countersign_domain::id::{
 use countersign_domain::lineage::Lineage;
 use countersign_domain::organization::{Membership, Organization};
 use countersign_domain::service_token::ServiceToken;
+use countersign_domain::signing_key::KeyGeneration;
 use countersign_domain::store::Revision;
 
 use super::audit_file;
@@ -159,6 +160,7 @@ pub(super) struct Present {
     access_tokens: HashMap<Handle, AccessToken>,
     cuts: HashSet<Handle>,
     pub(super) root_tokens: Vec<Handle>,
+    pub(super) key_generations: Vec<KeyGeneration>,
 }
 
 impl<'s> Learner<'s> {
@@ -306,12 +308,12 @@ impl Present {
             Record::ServiceToken(token) => drop(self.service_tokens.insert(token.id, token)),
             Record::AccessToken(token) => drop(self.access_tokens.insert(token.handle, token)),
             Record::RootToken(handle) => self.root_tokens.push(handle),
+            Record::KeyGeneration(generation) => self.key_generations.push(generation),
             Record::Cut(handle) => drop(self.cuts.insert(handle)),
             Record::EpochSweep(_)
             | Record::Audit(_)
             | Record::Use(_)
             | Record::Refusals(_)
-            | Record::KeyGeneration(_)
             | Record::End(_) => {}
         }
     }

@@ -1,12 +1,14 @@
 //! Many servers over one database.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use countersign_postgres_cluster::{Cluster, Stop};
 use serde_json::{Value, json};
 
 use crate::manager::tokens;
-use crate::server::{Data, Launch, Server, TOKEN};
+use crate::moving::{Shelf, about, run};
+use crate::server::{Data, Launch, Server, TOKEN, err, key_file};
 
 /// Time for what happens by itself, on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -126,6 +128,32 @@ fn without_the_database_nothing_changes_and_nothing_old_is_granted() {
     token.revoke(&a);
     until(|| !token.opens(&stale), || stale.log());
     assert!(back.elapsed() < Duration::from_secs(5), "{:?}", back.elapsed());
+}
+
+/// Where nobody has what the keys are kept under, there is a way on: with others.
+#[test]
+fn keys_that_nobody_can_open_are_reset() {
+    let data = Data::shared();
+    let server = Server::start(&data);
+    let token = Token::issue(&server);
+    until(|| token.is_exchanged(&server), || server.log());
+    server.stop();
+    let shelf = Shelf::new();
+    let other = shelf.file("other.key");
+    std::fs::write(&other, "ISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+P0A=\n").expect("room for a key");
+    let launch = || Launch::new(&data).env("COUNTERSIGN_KEY_FILE", &other);
+    let failed = launch().fail();
+    assert!(err(&failed).contains("`countersign keys reset`"), "{}", err(&failed));
+
+    let reset = |key: &Path| {
+        let mut command = about(&data.path(), &["keys", "reset"]);
+        command.env("COUNTERSIGN_DATABASE_URL", data.database().expect("a database").url());
+        run(command.env("COUNTERSIGN_KEY_FILE", key))
+    };
+    assert!(err(&reset(key_file())).contains("nothing was removed"));
+    assert!(err(&reset(&other)).contains("does not open them: 1."));
+    let server = launch().start();
+    assert!(token.opens(&server) && token.is_exchanged(&server), "{}", server.log());
 }
 
 fn unavailable(reason: &str) -> Value {

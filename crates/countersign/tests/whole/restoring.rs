@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use crate::manager::Manager;
 use crate::moving::{Shelf, about, good, opens, refusal, run, text};
-use crate::server::{ACCOUNT, Data, Server, err, out};
+use crate::server::{ACCOUNT, Data, Server, TOKEN, err, out};
 
 /// The program, about the store of a server; a database if it is one.
 fn with(data: &Data, arguments: &[&str]) -> Output {
@@ -40,6 +40,32 @@ fn a_database_is_not_restored_under_a_server() {
     good(restore(&data, &file, &[]));
     let server = Server::start(&data);
     assert!(opens(&server, &saved) && !opens(&server, &later));
+}
+
+/// Who replaced the keys because others may have them does not want them back.
+#[test]
+fn keys_that_sign_are_those_of_now() {
+    let (data, shelf) = (Data::embedded(), Shelf::new());
+    let file = shelf.file("saved.db");
+    let kids = |server: &Server| -> Vec<String> {
+        let (_, set) = server.call("GET", "/.well-known/jwks.json", "", None);
+        let kid = |key: &serde_json::Value| key["kid"].as_str().expect("a kid").to_owned();
+        set["keys"].as_array().expect("keys").iter().map(kid).collect()
+    };
+    let server = Server::start(&data);
+    let saved = kids(&server);
+    good(with(&data, &["backup", text(&file)]));
+    let rotate = format!("/client/v4/accounts/{ACCOUNT}/access/keys/rotate");
+    assert_eq!(server.call("POST", &rotate, TOKEN, Some(&serde_json::json!({}))).0, 200);
+    let now = kids(&server);
+    assert_eq!((saved.len(), now.len()), (3, 6));
+    server.stop();
+    good(restore(&data, &file, &[]));
+    let server = Server::start(&data);
+    assert_eq!(kids(&server), now);
+    server.stop();
+    good(restore(&data, &file, &["--bring-back"]));
+    assert_eq!(kids(&Server::start(&data)), saved);
 }
 
 /// A store that cannot be read is no lost one: what has ended stands in it. Whoever knows better says so.

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use countersign_authority::Jwk;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::failure::Failures;
+use super::failure::{Failure, Failures};
 use crate::App;
 use crate::wire::{Fault, json_answer};
 
 /// The type of a key set (RFC 7517, 8.5.2).
 const KEY_SET: HeaderValue = HeaderValue::from_static("application/jwk-set+json");
-/// Shorter than any key is published before it signs.
+/// Shorter than any key is published before it signs, but for the first ones.
 pub(crate) const KEEP: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
 /// Every key that may have signed something which is good now, and those that will sign.
@@ -36,6 +36,8 @@ pub(super) struct KeySet {
 )]
 pub(super) async fn show(State(app): State<Arc<App>>) -> Response {
     match app.authority.key_set() {
+        // Whoever kept an empty set would refuse everything for a while.
+        Ok(keys) if keys.is_empty() => Failure::Unready.into_response(),
         Ok(keys) => {
             let mut response = json_answer(StatusCode::OK, &KeySet { keys });
             response.headers_mut().insert(header::CONTENT_TYPE, KEY_SET);

@@ -112,6 +112,39 @@ async fn take_turns(nodes: &[&World]) {
     }
 }
 
+/// Whoever kept an empty set of keys would refuse everything for a while.
+#[tokio::test]
+async fn no_keys_are_no_key_set() {
+    let world = World::new().await;
+    let answer = world.get("/.well-known/jwks.json").send().await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
+    world.authority.tend_keys().await.unwrap();
+    assert_eq!(world.kids().await.len(), 3);
+}
+
+/// To ask twice for other keys is to ask once; and there is an end to it.
+#[tokio::test]
+async fn keys_are_made_out_of_turn_one_after_the_other() {
+    let world = World::new().await;
+    world.authority.tend_keys().await.unwrap();
+    let path = format!("/client/v4/accounts/{}/access/keys/rotate", world.root_account);
+    let rotate = async || world.post(&path).bearer(&world.root).json(&json!({})).await.status;
+    for expected in [6, 9] {
+        for _ in 0..3 {
+            assert_eq!(rotate().await, StatusCode::OK);
+        }
+        assert_eq!(world.kids().await.len(), expected);
+        world.clock.advance(Duration::from_secs(601));
+    }
+    let mut made = 3;
+    while rotate().await == StatusCode::OK {
+        made += 1;
+        assert!(made <= 32);
+        world.clock.advance(Duration::from_secs(601));
+    }
+    assert_eq!(world.kids().await.len(), 3 * 32);
+}
+
 #[tokio::test]
 async fn keys_take_turns_on_one_node() {
     take_turns(&[&World::over(Stored::Embedded).await]).await;
