@@ -26,7 +26,8 @@ impl Operation {
 
     /// Whether it needs keys that sign.
     pub(crate) fn needs_keys(&self) -> bool {
-        self.template.contains(KEYS) || self.template == EXCHANGE || self.template.starts_with("/cdn-cgi/")
+        let shows_keys = self.template.starts_with("/cdn-cgi/") || self.template.ends_with("jwks.json");
+        self.template.contains(KEYS) || self.template == EXCHANGE || shows_keys
     }
 
     pub(crate) fn is_door(&self) -> bool {
