@@ -37,7 +37,7 @@ enum Command {
     /// Look after the root account; a server with the embedded store must be stopped
     #[command(subcommand)]
     Root(RootCommand),
-    /// Look after the keys that sign tokens; a server with the embedded store must be stopped
+    /// Look after the keys that sign tokens, where nodes share a database
     #[command(subcommand)]
     Keys(KeysCommand),
     /// Issue, rotate, revoke … the credentials that machines show at doors
@@ -84,7 +84,7 @@ enum RootCommand {
 /// What can be done with the signing keys.
 #[derive(Debug, Subcommand)]
 enum KeysCommand {
-    /// Remove those that COUNTERSIGN_KEY_FILE does not open, because the key that did is lost; servers make new ones
+    /// Remove those that COUNTERSIGN_KEY_FILE does not open, because the key that did is lost; servers must be stopped, and make new ones
     Reset(ConfigArgs),
 }
 

@@ -49,7 +49,10 @@ pub(crate) fn serve(args: &ConfigArgs) -> anyhow::Result<()> {
 /// `countersign root reset`: the store is opened as a server would, so a running one is noticed by its lock.
 pub(crate) fn reset_root(args: &ConfigArgs) -> anyhow::Result<()> {
     let config = load_for_process(args)?.config;
-    check_store(&config)?;
+    // Opening would make one, and a token that no server knows.
+    if config.database_url.is_none() && !config.data.join(DATABASE).is_file() {
+        bail!("there is no store in {}; name its directory with --data", config.data.display());
+    }
     telemetry::start(&config.log)?;
     let outcome = runtime()?.block_on(async {
         let (authority, store) = open(&config, None).await?;
@@ -71,17 +74,25 @@ pub(crate) fn reset_root(args: &ConfigArgs) -> anyhow::Result<()> {
     output::print(&format!("{}\n", token.reveal()))
 }
 
-/// `countersign keys reset`: for when what the keys are kept under is lost.
+/// `countersign keys reset`: for when what the keys are kept under is lost, which no node shows that runs.
 pub(crate) fn reset_keys(args: &ConfigArgs) -> anyhow::Result<()> {
     let config = load_for_process(args)?.config;
-    check_store(&config)?;
+    if config.database_url.is_none() {
+        bail!(
+            "there is nothing to reset in an embedded store: its server makes new keys when it cannot open those that sign, \
+             and what they signed stays good"
+        );
+    }
     telemetry::start(&config.log)?;
     let removed = runtime()?.block_on(async {
         // Nothing is signed here: so it does not matter in whose name.
         let (authority, store) = open_sealed(&config, Some("")).await?;
-        let removed = authority.remove_sealed_keys().await;
+        let removed = match store.refuse_while_others_live().await {
+            Ok(()) => authority.remove_sealed_keys().await.context("not all keys could be removed"),
+            Err(refused) => Err(refused),
+        };
         store.close().await;
-        anyhow::Ok(removed?)
+        removed
     })?;
     output::note(&match removed {
         0 => "Every signing key opens with COUNTERSIGN_KEY_FILE; nothing was removed.".to_owned(),
@@ -90,14 +101,6 @@ pub(crate) fn reset_keys(args: &ConfigArgs) -> anyhow::Result<()> {
              signed is refused from now on; new keys are made when a server starts."
         ),
     });
-    Ok(())
-}
-
-/// Opening would make one, which no server knows.
-fn check_store(config: &Config) -> anyhow::Result<()> {
-    if config.database_url.is_none() && !config.data.join(DATABASE).is_file() {
-        bail!("there is no store in {}; name its directory with --data", config.data.display());
-    }
     Ok(())
 }
 

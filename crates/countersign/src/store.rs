@@ -59,6 +59,18 @@ impl OpenStore {
         }
     }
 
+    /// Refuses what must not be done while other nodes use the store.
+    pub(crate) async fn refuse_while_others_live(&self) -> anyhow::Result<()> {
+        let Self::Shared(store) = self else { return Ok(()) };
+        match store.count_others().await.context("cannot find out who else uses the database")? {
+            0 => Ok(()),
+            living => bail!(
+                "servers that use the database: {living}; stop every one, and do it again (one that was killed counts for \
+                 five seconds more)"
+            ),
+        }
+    }
+
     /// What the writer has done.
     pub(crate) fn stats(&self) -> WriterStats {
         match self {
@@ -87,10 +99,12 @@ pub(crate) async fn open(
     issuer: Option<&str>,
 ) -> anyhow::Result<(Arc<Authority>, OpenStore)> {
     let (authority, store) = open_sealed(config, issuer).await?;
-    if !authority.load_keys().await.context("cannot read the signing keys of the store")? {
+    let has_keys = authority.load_keys().await.context("cannot read the signing keys of the store")?;
+    if !has_keys {
+        store.close().await;
         bail!(
             "the signing keys in the database are kept under another key than that of COUNTERSIGN_KEY_FILE: name the file \
-             that the other nodes have; if nobody has it any more, `countersign keys reset` removes them, and this node \
+             that the other nodes have; only if nobody has it any more, `countersign keys reset` removes them, and this node \
              makes new ones"
         );
     }

@@ -111,6 +111,17 @@ impl Timetable {
         self.0.is_empty()
     }
 
+    /// Whether the generation that was made last waits to sign, and was asked for out of turn.
+    pub fn has_one_out_of_turn(&self, now: Timestamp) -> bool {
+        let [.., before, newest] = self.0.as_slice() else { return false };
+        newest.signs_from > now && newest.signs_from < before.is_over_at()
+    }
+
+    /// When nobody needs the first generation any more; never when no other follows it.
+    pub fn first_outlived_at(&self) -> Option<Timestamp> {
+        self.signs_until(self.0.first()?.number).map(|until| until.after(PUBLISHED_AFTER))
+    }
+
     /// The generation that was made last.
     pub fn newest(&self) -> Option<&Turn> {
         self.0.last()

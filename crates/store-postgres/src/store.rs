@@ -32,6 +32,7 @@ use tokio_postgres::Row;
 use crate::accounts::uuid;
 use crate::address::Address;
 use crate::announcer::{Ears, announce, listen};
+use crate::archive::COUNT_LIVING_NODES;
 use crate::clock::DatabaseClock;
 use crate::connect::Connector;
 use crate::failure::{Failure, unavailable};
@@ -127,6 +128,14 @@ impl PostgresStore {
     /// The database's time.
     pub fn clock(&self) -> Arc<dyn Clock> {
         Arc::clone(&self.clock) as _
+    }
+
+    /// How many other nodes use the database; one that was killed counts for five seconds more. Ask when everything was loaded:
+    /// this one counts from then on.
+    pub async fn count_others(&self) -> Result<u64, StoreError> {
+        let number = |row: &Row| Cells::of(row, "nodes").number("count");
+        let living: Option<u64> = self.find(COUNT_LIVING_NODES, &[], number).await?;
+        Ok(living.unwrap_or(0).saturating_sub(1))
     }
 
     /// What the writer has done.

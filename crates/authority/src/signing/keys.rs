@@ -143,7 +143,7 @@ impl Authority {
         self.key_schedule()
     }
 
-    /// Makes the next keys out of turn, unless some are about to take their turn that were. They sign as soon as everybody can know
+    /// Makes the next keys out of turn, unless some that were wait to sign. They sign as soon as everybody can know
     /// them; those of before stay good for what they signed. Errors: [`Error::Busy`] where so many are published that whoever reads
     /// them all has enough to do.
     pub async fn rotate_keys(&self, asked: Asked<'_>) -> Result<KeySchedule, Error> {
@@ -153,11 +153,12 @@ impl Authority {
         let now = self.clock.now();
         let signs_from = now.after(PUBLISHED_AHEAD_OUT_OF_TURN);
         let timetable = signing.ring.load().timetable.clone();
-        if timetable.newest().is_some_and(|turn| turn.signs_from > now && turn.signs_from <= signs_from) {
+        if timetable.has_one_out_of_turn(now) {
             return self.key_schedule();
         }
         if timetable.len() >= MOST_GENERATIONS {
-            return Err(Error::Busy { retry_after: DAY });
+            let retry_after = timetable.first_outlived_at().map_or(DAY, |time| time.since(now));
+            return Err(Error::Busy { retry_after });
         }
         let made = self.make_keys(signing, signs_from).await?;
         let deed = rotation(asked.account, made.number, made.signs_from);

@@ -103,8 +103,10 @@ impl Authority {
         // What is older has expired, whatever it was, also where clocks are late.
         let lifetime = self.signing()?.settings.lifetime;
         let oldest = now.before(lifetime).before(CLOCK_SKEW).before(HEARD);
-        // A clock that was set back meanwhile has decided things before the time that was said then.
-        let since = since.map_or(oldest, |since| since.min(now.before(CLOCK_SKEW)).max(oldest));
+        // A time that nobody can have been told yet was told before the clock was set back: it says nothing of what was decided
+        // since.
+        let since =
+            since.filter(|since| *since <= now.before(CLOCK_SKEW)).map_or(oldest, |since| since.max(oldest));
         let query = AuditQuery {
             account: None,
             token: None,
@@ -216,20 +218,20 @@ fn of_update(entry: &AuditEntry) -> Vec<Revocation> {
     }
 }
 
-/// Of secrets that end: that before the current one when it is said, which can be put off, and at once and for good whatever it has
-/// taken the place of.
+/// Of secrets that end: that before the current one when it is said, which can be put off until then, and at once and for good
+/// whatever it has taken the place of.
 fn of_secrets(entry: &AuditEntry, end: &FieldChange, version: &FieldChange) -> Vec<Revocation> {
     let number = |text: &Option<Box<str>>| text.as_deref().and_then(|text| text.parse().ok());
     let (before, after) = (number(&version.from), number(&version.to));
-    let ended = Revocation {
-        from: end.to.as_deref().and_then(time).unwrap_or(entry.at).max(entry.at),
-        secret_version_below: after,
-        ..until_now(entry, RevocationReason::RotatedOut)
+    let for_good = || whole(entry, RevocationReason::RotatedOut);
+    let ended = match end.to.as_deref().and_then(time).filter(|end| *end > entry.at) {
+        Some(from) => Revocation { from, ..until_now(entry, RevocationReason::RotatedOut) },
+        None => for_good(),
     };
+    let ended = Revocation { secret_version_below: after, ..ended };
     let was_accepted = end.from.as_deref().and_then(time).is_some_and(|end| end > entry.at);
     if before != after && was_accepted {
-        let dropped = whole(entry, RevocationReason::RotatedOut);
-        return vec![ended, Revocation { secret_version_below: before, ..dropped }];
+        return vec![ended, Revocation { secret_version_below: before, ..for_good() }];
     }
     vec![ended]
 }

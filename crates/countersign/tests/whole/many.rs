@@ -150,6 +150,10 @@ fn keys_that_nobody_can_open_are_reset() {
         command.env("COUNTERSIGN_DATABASE_URL", data.database().expect("a database").url());
         run(command.env("COUNTERSIGN_KEY_FILE", key))
     };
+    let running = Server::start(&data);
+    let refused = err(&reset(&other));
+    assert!(refused.contains("servers that use the database: 1; stop every one"), "{refused}");
+    running.stop();
     assert!(err(&reset(key_file())).contains("nothing was removed"));
     assert!(err(&reset(&other)).contains("does not open them: 1."));
     let server = launch().start();

@@ -164,6 +164,12 @@ async fn what_was_got_a_moment_later_is_refused_as_well() {
     let mut service = Service { world: &world, caller, known: Vec::new(), since: None };
     service.poll().await;
     assert_eq!(claims.iter().map(|token| service.accepts(token)).collect::<Vec<_>>(), [false; 4]);
+    // What ended for good, whenever it was got: a clock may have been ahead.
+    for index in [0, 2] {
+        (claims[index]["iat"], claims[index]["exp"]) =
+            (json!(world.clock_seconds() + 600), json!(world.clock_seconds() + 900));
+        assert!(!service.accepts(&claims[index]), "{index}");
+    }
 }
 
 /// A secret that is replaced twice ends at once, whatever was left of its overlap; one whose end alone is moved takes no other along.
@@ -266,6 +272,8 @@ async fn a_clock_that_is_set_back_hides_nothing() {
     world.clock.set(world.authority.now().before(Duration::from_secs(120)));
     let path = format!("{}/{}", service_tokens_of(&root), token.id);
     assert_eq!(world.delete(&path).bearer(&world.root).send().await.status, StatusCode::OK);
+    // Nor does it have to be asked at once.
+    world.clock.advance(Duration::from_secs(100));
     service.poll().await;
     assert!(!service.accepts(&claims));
 }

@@ -33,7 +33,7 @@ const FORGET_EVERYTHING: &str = "
     DELETE FROM organizations; DELETE FROM account_counts; DELETE FROM accounts";
 
 /// Servers that say that they live: each says so four times a second, and takes its row away when it stops.
-const COUNT_LIVING_NODES: &str =
+pub(crate) const COUNT_LIVING_NODES: &str =
     "SELECT count(*) FROM nodes WHERE seen_at > clock_timestamp() - interval '5 seconds'";
 
 /// A session whose end nobody has noticed may hold everything for hours.

@@ -9,6 +9,7 @@ use countersign_domain::store::{Cause, StoreError};
 use deadpool_postgres::{Object, Pool};
 use tokio::runtime::{Builder, Runtime};
 
+pub(crate) use self::import::COUNT_LIVING_NODES;
 use crate::accounts::uuid;
 use crate::address::Address;
 use crate::connect::Connector;
