@@ -115,14 +115,14 @@ pub struct Demand {
 
 impl Demand {
     /// Demands all that another one does, too.
-    pub fn add(&mut self, other: &Self) {
-        let Self { scopes, accounts, organizations, kinds, audiences, has_scope_of_no_place: _ } = other;
+    pub fn add(&mut self, other: Self) {
         self.has_scope_of_no_place = !self.takes_unscoped() || !other.takes_unscoped();
-        self.scopes.extend_from_slice(scopes);
-        self.accounts.extend_from_slice(accounts);
-        self.organizations.extend_from_slice(organizations);
-        self.kinds.extend_from_slice(kinds);
-        self.audiences.extend_from_slice(audiences);
+        let Self { scopes, accounts, organizations, kinds, audiences, has_scope_of_no_place: _ } = other;
+        self.scopes.extend(scopes);
+        self.accounts.extend(accounts);
+        self.organizations.extend(organizations);
+        self.kinds.extend(kinds);
+        self.audiences.extend(audiences);
     }
 
     /// Whether an unscoped token below the root meets the scopes. Being unscoped means full authority *of its own account*: a

@@ -76,7 +76,7 @@ impl DemandBuilder {
         let mut said = Self::default();
         form_urlencoded::parse(query).try_for_each(|(name, value)| said.add(&name, &value))?;
         let Wanted { demand, assertion } = said.0;
-        self.0.demand.add(&demand);
+        self.0.demand.add(demand);
         match assertion {
             Some(_) if self.0.assertion.is_some() => Err(BadDemand),
             Some(_) => {
@@ -123,7 +123,7 @@ impl DemandBuilder {
     fn wanted(self, applications: &Applications) -> Result<Wanted, BadDemand> {
         let Self(mut wanted) = self;
         if let Some(audience) = &wanted.assertion {
-            wanted.demand.add(applications.demand_of(audience).ok_or(BadDemand)?);
+            wanted.demand.add(applications.demand_of(audience).ok_or(BadDemand)?.clone());
         }
         Ok(wanted)
     }
